@@ -1,0 +1,44 @@
+# Set-up is part of every target: on a machine with Python 3.11 or newer, `make run` is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install run test check smoke bench lock clean
+.DEFAULT_GOAL := run
+
+install: $(VENV)/installed
+
+# --no-deps after the lock: what runs is what the lock names, to the byte.
+$(VENV)/installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install
+	@$(BIN)/relay serve
+
+smoke: install
+	@$(BIN)/relay smoke
+
+test: install
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	@$(BIN)/python -m tests.bench
+
+# Needs uv; hashes for every platform, no index addresses.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis

@@ -1,0 +1,1 @@
+"""What speaks HTTP, and what goes out over HTTP."""

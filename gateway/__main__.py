@@ -1,0 +1,5 @@
+"""`python -m gateway` is `relay`."""
+
+from gateway.cli import relay
+
+relay()

@@ -1,0 +1,45 @@
+"""What an action is: a name, the params it takes, and a pure function to an effect."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.effects import Effect
+from gateway.pointers import located
+
+Params = TypeVar("Params")
+
+
+class BadParams(Exception):
+    """These params come to no effect. `pointer`: the field, below the params (RFC 6901)."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+
+class Action(Struct, Generic[Params], frozen=True, kw_only=True):
+    """`prepare` does no I/O, reads no clock and knows no chance. Raises BadParams.
+
+    `params`: a Struct that forbids unknown fields; its JSON Schema is published.
+    `enabled`: whether its provider is configured.
+    """
+
+    name: str
+    provider: str
+    title: str
+    params: type[Params]
+    prepare: Callable[[Params], Effect]
+    enabled: bool = True
+
+    def effect(self, params: Raw) -> Effect:
+        """The effect of params as they were sent. Raises BadParams."""
+        try:
+            return self.prepare(msgspec.json.decode(params, type=self.params))
+        except msgspec.ValidationError as error:
+            raise BadParams(*located(error)) from error
+
+
+Actions = dict[str, Action[Any]]

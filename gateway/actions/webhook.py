@@ -1,0 +1,98 @@
+"""`webhook.save`: send JSON to a URL, byte for byte as the caller wrote it."""
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from gateway.actions.action import Action, BadParams
+from gateway.effects import Effect
+from gateway.pointers import pointer
+from gateway.signatures import NAMES as SIGNATURE_HEADERS
+from gateway.version import VERSION
+
+# Routing, framing and hop-by-hop (RFC 9110, 7.6.1) belong to HTTP, not to the caller.
+DENIED_HEADERS = SIGNATURE_HEADERS | set(
+    """accept-encoding connection content-length expect host keep-alive metadata-flavor te trailer
+    traceparent tracestate transfer-encoding upgrade""".split()
+)
+DENIED_PREFIXES = ("proxy-", "x-aws-ec2-metadata-token", "x-forwarded-")
+# Worth a warning: they are kept with the preview and shown to whoever reads it.
+CREDENTIAL_HEADERS = {"authorization", "cookie", "x-api-key"}
+
+HEADERS_MAX = 64
+
+
+class WebhookParams(Struct, forbid_unknown_fields=True, kw_only=True):
+    url: Annotated[str, Meta(description="Where to; WEBHOOK_URL unless given")] | UnsetType = UNSET
+    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = "POST"
+    headers: Annotated[dict[str, str], Meta(max_length=HEADERS_MAX)] = {}
+    body: Annotated[Raw, Meta(description="Any JSON; sent as it is written")] | UnsetType = UNSET
+
+
+def webhook_save(*, default_url: str | None) -> Action[WebhookParams]:
+    def prepare(params: WebhookParams) -> Effect:
+        url = default_url if params.url is UNSET else params.url
+        if url is None:
+            raise BadParams("/url", "There is no url, and WEBHOOK_URL is not set.")
+        body = None if params.body is UNSET else bytes(params.body)
+        return Effect(
+            method=params.method,
+            url=url,
+            headers=_headers(params.headers, has_body=body is not None),
+            body=body,
+            summary=_summary(params.method, url, body),
+            warnings=_warnings(params, body),
+        )
+
+    return Action(
+        name="webhook.save",
+        provider="independent",
+        title="Send JSON to a URL",
+        params=WebhookParams,
+        prepare=prepare,
+    )
+
+
+def _headers(given: dict[str, str], *, has_body: bool) -> dict[str, str]:
+    """The caller's headers behind our defaults, which a header of the same name replaces."""
+    names = {_checked(name, value): name for name, value in given.items()}
+    if len(names) < len(given):
+        raise BadParams("/headers", "A header is there twice; names ignore case.")
+    defaults = {
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"relay-gateway/{VERSION}",
+        **({"Content-Type": "application/json"} if has_body else {}),
+    }
+    kept = {name: value for name, value in defaults.items() if name.lower() not in names}
+    return {**kept, **given}
+
+
+def _checked(name: str, value: str) -> str:
+    """The name in lower case. Raises BadParams."""
+    where = pointer("headers", name)
+    lower = name.lower()
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", name):
+        raise BadParams(where, "This is not a header name (RFC 9110, 5.1).")
+    if lower in DENIED_HEADERS or lower.startswith(DENIED_PREFIXES):
+        raise BadParams(where, "This header is set by Relay or by HTTP itself.")
+    if not re.fullmatch(r"(?! )[\x20-\x7e]{0,4096}(?<! )", value):
+        raise BadParams(where, "A value is up to 4096 visible ASCII characters.")
+    return lower
+
+
+def _summary(method: str, url: str, body: bytes | None) -> str:
+    size = "no body" if body is None else f"{len(body)} bytes of JSON"
+    return f"{method} {url} with {size}"
+
+
+def _warnings(params: WebhookParams, body: bytes | None) -> tuple[str, ...]:
+    warnings = [
+        f"The preview holds the header {name} in clear."
+        for name in params.headers
+        if name.lower() in CREDENTIAL_HEADERS
+    ]
+    if params.method == "GET" and body is not None:
+        warnings.append("A GET with a body may be refused or lose it on the way (RFC 9110, 9.3.1).")
+    return tuple(warnings)

@@ -1,0 +1,98 @@
+"""The command line: `relay serve`, `relay smoke`, `relay receive`.
+
+What only one command needs is imported there: `serve` keeps in memory
+whatever it has loaded.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+import click
+
+from gateway.settings import Settings, SettingsError
+from gateway.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="relay")
+def relay() -> None:
+    """Relay: preview an action, approve it, execute it at most once.
+
+    Settings come from the environment; README.md has the table.
+    """
+
+
+@relay.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--reload", is_flag=True, help="Start anew when a source file changes.")
+def serve(host: str, port: int, reload: bool) -> None:
+    """Run a gateway. Without REDIS_URL it brings its own store."""
+    from gateway import serve as serving
+
+    settings = _settings()
+    if reload:
+        serving.serve_reloading(settings, host=host, port=port)
+        return
+    try:
+        serving.serve(settings, host=host, port=port)
+    except serving.StartError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@relay.command()
+@click.option("--url", help="The gateway to try; without it one is started.")
+@click.option("--target", help="Where the webhook goes; without it a receiver is started.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def smoke(url: str | None, target: str | None, as_json: bool) -> None:
+    """Preview, execute and replay a webhook; exit status 1 when a step fails.
+
+    A gateway of your own (--url) must be allowed to reach the receiver:
+    EGRESS_ALLOW=127.0.0.1, or give a --target that it may reach.
+    """
+    from gateway.report import Report
+    from gateway.serve import StartError
+    from gateway.smoke import smoke as perform
+
+    report = Report(as_json=as_json)
+    try:
+        well = asyncio.run(perform(url=url, target=target, settings=_settings(), done=report.add))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    report.end()
+    sys.exit(0 if well else 1)
+
+
+@relay.command()
+@click.option("--port", default=9000, show_default=True, help="Port; 0 takes a free one.")
+def receive(port: int) -> None:
+    """Receive webhooks on 127.0.0.1 and print them, to try Relay with.
+
+    Checks their signature with the newest of ACTIONS_SIGNING_SECRET.
+    """
+    from gateway.receiver import Delivery, receiver
+    from gateway.serve import ListeningServer, StartError
+
+    def show(delivery: Delivery) -> None:
+        signed = {None: "not checked", True: "verified", False: "WRONG"}[delivery.signed]
+        text = delivery.body.decode("utf-8", "replace")
+        line = {"method": delivery.method, "path": delivery.path, "signature": signed, "body": text}
+        click.echo(json.dumps(line))
+
+    secret = next(iter(_settings().signing_secrets), None)
+    app = receiver(show, secret=secret.reveal() if secret else None)
+    try:
+        server = ListeningServer(app, host="127.0.0.1", port=port)
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Receiving on {server.url}", err=True)
+    server.run()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_env(os.environ)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error

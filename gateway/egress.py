@@ -1,0 +1,158 @@
+"""Send an effect, signed, at most once; tell what became of it.
+
+What failed before the attempt was given its connection was never sent; what
+failed after is unknown (`dial.py` keeps the note).
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from gateway.dial import Attempt, GuardedConnector, GuardedResolver
+from gateway.effects import Effect
+from gateway.guard import Guard, Refused
+from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
+from gateway.settings import Secret
+from gateway.signatures import sign
+
+# Enough to read a usual answer to its end and keep the connection.
+RESPONSE_READ_MAX = 64 * 1024
+RESPONSE_KEPT_MAX = 16 * 1024
+# Seconds a preview waits for a name; the send has its own deadline.
+INSPECT_PATIENCE = 3.0
+
+OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Egress:
+    def __init__(
+        self, session: aiohttp.ClientSession, guard: Guard, secrets: Sequence[Secret]
+    ) -> None:
+        self._session = session
+        self._guard = guard
+        self._secrets = [secret.reveal() for secret in secrets]
+        self._resolver = GuardedResolver(guard)
+
+    async def inspect(self, effect: Effect) -> Forbidden | tuple[str, ...]:
+        """The guard's verdict, or what is worrying. No packet goes to the target."""
+        try:
+            url = self._guard.check_url(effect.url)
+            warnings = await self._resolved(url)
+        except Refused as refusal:
+            return Forbidden(str(refusal))
+        if url.scheme == "http":
+            warnings.append("The request is not encrypted: the URL is http.")
+        if not self._secrets:
+            warnings.append("The request will not be signed: ACTIONS_SIGNING_SECRET is not set.")
+        return tuple(warnings)
+
+    async def _resolved(self, url: URL) -> list[str]:
+        assert url.raw_host  # the guard saw to it
+        try:
+            async with asyncio.timeout(INSPECT_PATIENCE):
+                await self._resolver.resolve(url.raw_host)
+        except Refused:
+            raise
+        except OSError:
+            return [f"The name {url.raw_host} does not resolve at the moment."]
+        return []
+
+    async def send(self, effect: Effect, *, run_id: str, deadline: float) -> Outcome:
+        """Send the effect, signed, at most once; what became of it.
+
+        `deadline`: on the monotonic clock, for everything from the name to the
+        last byte of the answer.
+        """
+        attempt = Attempt.begin(deadline)
+        try:
+            url = self._guard.check_url(effect.url)
+            async with asyncio.timeout(deadline - time.monotonic()):
+                response = await self._request(effect, url, run_id)
+        except (aiohttp.ClientError, OSError) as error:
+            return _failure(error, written=attempt.written)
+        kept, truncated = await _read(response, deadline)
+        return Answered(status_code=response.status, response=kept, truncated=truncated)
+
+    async def _request(self, effect: Effect, url: URL, run_id: str) -> aiohttp.ClientResponse:
+        signature = sign(
+            self._secrets,
+            message_id=run_id,
+            timestamp=int(time.time()),
+            body=effect.body or b"",
+        )
+        return await self._session.request(
+            effect.method,
+            url,
+            headers={**effect.headers, **signature},
+            data=effect.body,
+            allow_redirects=False,
+        )
+
+
+@asynccontextmanager
+async def open_egress(
+    guard: Guard, secrets: Sequence[Secret], *, tls: ssl.SSLContext | bool = True
+) -> AsyncIterator[Egress]:
+    """`tls`: whom to trust; the system's authorities unless told."""
+    connector = GuardedConnector(guard, tls=tls)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        auto_decompress=False,
+        skip_auto_headers=OWN_HEADERS,
+        trust_env=False,
+    ) as session:
+        yield Egress(session, guard, secrets)
+
+
+async def _read(response: aiohttp.ClientResponse, deadline: float) -> tuple[str, bool]:
+    """What is kept of the answer, and whether that is less than all of it."""
+    body, whole = bytearray(), False
+    upgraded = response.status == 101  # nothing that follows is an answer
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            while len(body) < RESPONSE_READ_MAX and not upgraded and not whole:
+                body += await response.content.readany()
+                whole = response.content.at_eof()
+    except (aiohttp.ClientError, OSError):
+        pass  # the status line is the outcome; the body is what came of it
+    finally:
+        if whole:
+            response.release()
+        else:
+            response.close()
+    text = bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace")
+    return text, not whole or len(body) > RESPONSE_KEPT_MAX
+
+
+def _failure(error: Exception, *, written: bool) -> Outcome:
+    if written:
+        return NoResponse(_after_writing(error))
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, Refused):
+        return Forbidden(str(cause))
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return NotSent("The name of the target does not resolve.")
+        case aiohttp.ClientSSLError():
+            return NotSent("TLS with the target failed: its certificate or its protocol.")
+        case TimeoutError():
+            return NotSent("The target did not accept a connection in time.")
+        case _:
+            return NotSent("The target refused the connection.")
+
+
+def _after_writing(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return "The target did not answer in time."
+        case aiohttp.ClientResponseError():
+            return "The target answered something that is not HTTP."
+        case _:
+            return "The target closed the connection without an answer."

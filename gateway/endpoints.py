@@ -1,0 +1,126 @@
+"""The handlers: decode, one call, encode."""
+
+from typing import TypedDict
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import problems, wire
+from gateway.documents import timestamp, with_moment
+from gateway.engine import Engine
+from gateway.openapi import document
+from gateway.readiness import Readiness
+from gateway.telemetry import metrics
+from gateway.version import VERSION
+
+# Everything happens in one workspace until requests say who asks.
+WORKSPACE = "default"
+
+JSON = "application/json"
+
+_preview_request = msgspec.json.Decoder(wire.PreviewRequest)
+_execute_request = msgspec.json.Decoder(wire.ExecuteRequest)
+
+
+class Opened(TypedDict):
+    """What the process holds."""
+
+    engine: Engine
+    readiness: Readiness
+    actions_enabled: bool
+
+
+class State(Opened):
+    """What a request has."""
+
+    request_id: str
+
+
+async def preview(request: Request[State]) -> Response:
+    engine = _actions(request)
+    asked = await wire.read(request, _preview_request)
+    made = await engine.preview(WORKSPACE, asked.action, asked.params)
+    return _document(request, made.document, expires_at=timestamp(made.expires_at_ms))
+
+
+async def execute(request: Request[State]) -> Response:
+    engine = _actions(request)
+    key, wait = wire.idempotency_key(request), wire.wait(request)
+    asked = await wire.read(request, _execute_request)
+    execution = await engine.execute(WORKSPACE, asked.preview_id, key=key, wait=wait)
+    response = _document(request, execution.document)
+    response.headers["Location"] = f"/runs/{execution.run_id}"
+    if execution.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    if execution.expires_at_ms:
+        response.headers["Idempotency-Expires"] = timestamp(execution.expires_at_ms)
+    return response
+
+
+async def actions(request: Request[State]) -> Response:
+    bodies = [
+        wire.ActionBody(
+            name=action.name,
+            provider=action.provider,
+            title=action.title,
+            enabled=action.enabled,
+            params=msgspec.json.schema(action.params),
+        )
+        for action in _actions(request).actions.values()
+    ]
+    return _body(wire.ActionsBody(actions=bodies, request_id=request.state["request_id"]))
+
+
+async def find_preview(request: Request[State]) -> Response:
+    engine = request.state["engine"]
+    found = await engine.find_preview(WORKSPACE, request.path_params["preview_id"])
+    return _document(request, found.document, expires_at=timestamp(found.expires_at_ms))
+
+
+async def find_run(request: Request[State]) -> Response:
+    engine = request.state["engine"]
+    return _document(request, await engine.find_run(WORKSPACE, request.path_params["run_id"]))
+
+
+async def health(request: Request[State]) -> Response:
+    return _body(wire.HealthBody(request_id=request.state["request_id"]))
+
+
+async def ready(request: Request[State]) -> Response:
+    checks = [
+        wire.CheckBody(name=name, verdict=verdict, detail=detail)
+        for name, verdict, detail in await request.state["readiness"].checks()
+    ]
+    if failed := [check.name for check in checks if check.verdict == "failed"]:
+        raise problems.NotReady(f"Failed: {', '.join(failed)}.", checks=checks)
+    return _body(wire.ReadyBody(checks=checks, request_id=request.state["request_id"]))
+
+
+async def version(request: Request[State]) -> Response:
+    return _body(wire.VersionBody(version=VERSION, request_id=request.state["request_id"]))
+
+
+async def read_metrics(request: Request[State]) -> Response:
+    exposition, media_type = metrics.exposition(request.headers.get("accept", ""))
+    return Response(exposition, headers={"Content-Type": media_type})
+
+
+async def openapi(request: Request[State]) -> Response:
+    return Response(document(), media_type=JSON)
+
+
+def _actions(request: Request[State]) -> Engine:
+    if not request.state["actions_enabled"]:
+        raise problems.ActionsDisabled("ACTIONS_ENABLED is false here.")
+    return request.state["engine"]
+
+
+def _document(request: Request[State], document: bytes, **moment: str) -> Response:
+    moment["request_id"] = request.state["request_id"]
+    return Response(with_moment(document, **moment), media_type=JSON)
+
+
+def _body(body: Struct) -> Response:
+    return Response(msgspec.json.encode(body), media_type=JSON)

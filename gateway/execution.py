@@ -1,0 +1,164 @@
+"""One execution, from the reservation to its stored answer.
+
+Each runs in its own task, kept until the answer is stored: a client that goes
+away cancels nothing. The record in the store says who may send; this file
+sends only on `Reserved`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from gateway import problems
+from gateway.documents import (
+    RunDocument,
+    outcome_document,
+    run_answer,
+    stored_effect,
+)
+from gateway.effects import Effect
+from gateway.egress import Egress
+from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
+from stores.previews import NoPreview, Spent
+from stores.runs import Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
+from stores.scripts import StoreUnavailable
+
+# The lease is the deadline of the send and this: room to store the answer.
+LEASE_MARGIN = timedelta(seconds=5)
+# Seconds that an answer waits to be stored before its caller gets it all the same.
+SETTLE_PATIENCE = 2.0
+SETTLE_RETRY = 0.25
+
+log = logging.getLogger("relay.execution")
+T = TypeVar("T")
+
+
+class Execution(NamedTuple):
+    """`expires_at_ms`: until when retries get this answer; None while it is not stored yet."""
+
+    document: bytes
+    run_id: str
+    replayed: bool
+    expires_at_ms: int | None
+
+
+Answer = Execution | Taken | NoPreview | Spent | Expired
+
+
+class Executions:
+    def __init__(self, *, runs: Runs, egress: Egress, action_timeout: timedelta) -> None:
+        self._runs = runs
+        self._egress = egress
+        self._timeout = action_timeout
+        self._tasks: dict[str, asyncio.Task[Answer]] = {}
+        self._chores: set[asyncio.Task[Any]] = set()
+
+    async def start(self, claim: Reservation) -> Answer:
+        """Reserve and, if that is granted, send and settle: all of it, whoever stops waiting.
+
+        Raises TargetUnreachable and TargetForbidden, both with nothing sent,
+        and the store's StoreUnavailable.
+        """
+        task = asyncio.create_task(self._execute(claim))
+        self._tasks[claim.run_id] = task
+        task.add_done_callback(lambda done: self._forget(claim.run_id, done))
+        return await asyncio.shield(task)
+
+    def in_flight(self, run_id: str) -> asyncio.Task[Answer] | None:
+        """The task of a run of this process."""
+        return self._tasks.get(run_id)
+
+    async def drain(self, patience: timedelta) -> None:
+        """Wait until what runs here has ended and is stored."""
+        if tasks := {*self._tasks.values(), *self._chores}:
+            await asyncio.wait(tasks, timeout=patience.total_seconds())
+
+    def _forget(self, run_id: str, task: asyncio.Task[Answer]) -> None:
+        del self._tasks[run_id]
+        if not task.cancelled():
+            task.exception()  # its client may be gone: then nobody else asks for it
+
+    async def _execute(self, claim: Reservation) -> Answer:
+        deadline = time.monotonic() + self._timeout.total_seconds()
+        try:
+            answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
+        except StoreUnavailable:
+            # The reply was lost, the reservation perhaps not: nothing is sent on it.
+            self._begin(self._insist(lambda: self._runs.release(claim), deadline))
+            raise
+        if isinstance(answer, Reserved):
+            return await self._perform(claim, answer, deadline)
+        return answer
+
+    async def _perform(self, claim: Reservation, reserved: Reserved, deadline: float) -> Execution:
+        effect, origin = stored_effect(reserved.preview)
+        started = time.monotonic()
+        outcome = await self._send(effect, claim.run_id, deadline)
+        match outcome:
+            case NotSent(detail):
+                await self._release(claim, deadline)
+                raise problems.TargetUnreachable(detail, safe_to_retry=True)
+            case Forbidden(detail):
+                await self._release(claim, deadline)
+                raise problems.TargetForbidden(detail, safe_to_retry=True)
+        run = outcome_document(
+            outcome,
+            run_id=claim.run_id,
+            preview_id=claim.preview_id,
+            origin=origin,
+            started_at_ms=reserved.started_at_ms,
+            duration_ms=round((time.monotonic() - started) * 1000),
+        )
+        return await self._settle(claim, run, deadline)
+
+    async def _send(self, effect: Effect, run_id: str, deadline: float) -> Outcome:
+        try:
+            return await self._egress.send(effect, run_id=run_id, deadline=deadline)
+        except Exception:
+            # Whatever it was, bytes may be out: the run must not look unspent.
+            log.exception("egress failed in an unforeseen way", extra={"run_id": run_id})
+            return NoResponse("Relay failed while it was sending.")
+
+    async def _settle(self, claim: Reservation, run: RunDocument, deadline: float) -> Execution:
+        document = msgspec.json.encode(run)
+        settling = self._begin(
+            self._insist(
+                lambda: self._runs.settle(claim, state=run.status, doc=document),
+                deadline + LEASE_MARGIN.total_seconds(),
+            )
+        )
+        await asyncio.wait({settling}, timeout=SETTLE_PATIENCE)
+        match settling.result() if settling.done() else None:
+            case Settled(expires_at_ms):
+                return Execution(document, claim.run_id, False, expires_at_ms)
+            case Lost():
+                recorded = await self._runs.inspect(claim.workspace, claim.run_id)
+                if isinstance(recorded, Run):
+                    document = run_answer(recorded)
+        # Without a record for now: the caller gets the truth, a retry waits for the record.
+        return Execution(document, claim.run_id, False, None)
+
+    async def _release(self, claim: Reservation, deadline: float) -> None:
+        giving_back = self._begin(self._insist(lambda: self._runs.release(claim), deadline))
+        await asyncio.wait({giving_back}, timeout=SETTLE_PATIENCE)
+
+    async def _insist(self, call: Callable[[], Awaitable[T]], until: float) -> T | None:
+        """Call a store that may be away, again and again; None when `until` has come."""
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                if time.monotonic() >= until:
+                    return None
+                await asyncio.sleep(SETTLE_RETRY)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task

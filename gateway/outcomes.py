@@ -1,0 +1,36 @@
+"""What became of a send, told from the point of failure."""
+
+from msgspec import Struct
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A complete status line came back: the target has the request."""
+
+    status_code: int
+    response: str
+    truncated: bool
+
+    @property
+    def success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+
+class NoResponse(Struct, frozen=True):
+    """Bytes were written and no status line came back: nobody can know. Never sent again."""
+
+    detail: str
+
+
+class NotSent(Struct, frozen=True):
+    """No byte of the request was written: the send may be repeated."""
+
+    detail: str
+
+
+class Forbidden(Struct, frozen=True):
+    """The guard refused the target; no byte was written."""
+
+    detail: str
+
+
+Outcome = Answered | NoResponse | NotSent | Forbidden

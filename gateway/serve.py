@@ -1,0 +1,158 @@
+"""Run the gateway under uvicorn, and stop it in the order that loses nothing."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import FrameType
+
+import click
+import uvicorn
+from starlette.types import ASGIApp
+
+import gateway
+import stores
+from gateway.app import create_app
+from gateway.execution import LEASE_MARGIN
+from gateway.readiness import Readiness
+from gateway.settings import Settings
+
+# Longer than load balancers keep an idle connection (HAProxy, nginx and AWS:
+# 60 s), so that it is not we who close one that is being written to.
+KEEP_ALIVE_SECONDS = 75
+
+
+class StartError(Exception):
+    """A server could not start; the message says why."""
+
+
+class ListeningServer(uvicorn.Server):
+    """Serves one app on one socket."""
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float = 1.0) -> None:
+        """Takes the port at once; 0 takes a free one, and `url` says which. Raises StartError."""
+        config = uvicorn.Config(
+            app,
+            # What fails is told by us; uvicorn would add a traceback to it.
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            # httptools refuses what smuggles requests past h11: two lengths, a bare LF.
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=round(grace),
+        )
+        super().__init__(config)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=2048)
+        except OSError as error:
+            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        port = self._socket.getsockname()[1]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.listening = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # the lifespan failed; `failure` has it
+            self.should_exit = True
+        else:
+            self.listening.set()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve([self._socket])
+
+
+class GatewayServer(ListeningServer):
+    """On SIGTERM: /ready says 503, a moment of serving on, no new connections, drain, close."""
+
+    def __init__(self, settings: Settings, *, host: str, port: int) -> None:
+        grace = settings.action_timeout + LEASE_MARGIN
+        super().__init__(
+            create_app(settings, opened=self._opened, failed=self._failed),
+            host=host,
+            port=port,
+            grace=grace.total_seconds(),
+        )
+        self._settings = settings
+        self._readiness: Readiness | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            announce(self._settings, self.url)
+
+    def _opened(self, readiness: Readiness) -> None:
+        self._readiness, self._loop = readiness, asyncio.get_running_loop()
+
+    def _failed(self, error: Exception) -> None:
+        self.failure = error
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig != signal.SIGTERM or self._readiness is None or self._loop is None:
+            super().handle_exit(sig, frame)
+        elif not self._readiness.stopping:
+            self._readiness.stopping = True
+            self._loop.call_soon_threadsafe(self._stop_soon, sig)
+
+    def _stop_soon(self, sig: int) -> None:
+        assert self._loop
+        delay = self._settings.stop_delay.total_seconds()
+        self._loop.call_later(delay, super().handle_exit, sig, None)
+
+
+@asynccontextmanager
+async def running(server: ListeningServer) -> AsyncIterator[str]:
+    """Serve while the block lasts; the URL. Raises StartError."""
+    serving = asyncio.create_task(server.serve())
+    listening = asyncio.create_task(server.listening.wait())
+    await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
+    if serving.done():
+        raise StartError(str(server.failure))
+    try:
+        yield server.url
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def serve(settings: Settings, *, host: str, port: int) -> None:
+    """Serve until a signal says stop. Raises StartError."""
+    server = GatewayServer(settings, host=host, port=port)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all is closed
+        server.run()
+    if server.failure:
+        raise StartError(str(server.failure))
+
+
+def announce(settings: Settings, url: str) -> None:
+    """Say where it listens, what it stores in, and what to try first."""
+    embedded = f"embedded Valkey, data in {settings.data_dir}"
+    click.echo(
+        f"Relay listens on {url} ({settings.env})\n"
+        f"Store: {'the server of REDIS_URL' if settings.redis_url else embedded}\n"
+        f"Try:   curl {url}/actions/preview -H 'Content-Type: application/json' \\\n"
+        """         -d '{"action": "webhook.save", "params": """
+        """{"url": "https://example.com/hook", "body": {"test": "hello"}}}'"""
+    )
+
+
+def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
+    """Serve, and start anew when a source file changes: for those who work on Relay."""
+    announce(settings, f"http://{host}:{port}")
+    uvicorn.run(
+        "gateway.app:from_env",
+        factory=True,
+        host=host,
+        port=port,
+        reload=True,
+        reload_dirs=[*gateway.__path__, *stores.__path__],
+        ws="none",
+    )

@@ -1,0 +1,62 @@
+"""Sign the exact bytes of a request, and check such signatures.
+
+Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`)
+and, for receivers that know only that, `X-Signature: sha256=<hex>` of the body.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+# What the Standard Webhooks libraries allow between signing and checking.
+TOLERANCE = timedelta(minutes=5)
+
+NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
+
+
+def sign(
+    secrets: Sequence[bytes], *, message_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    """The headers for a message, one signature a secret; none without a secret.
+
+    `timestamp`: seconds since the epoch. `secrets`: newest first; `X-Signature`
+    has room for one and takes the newest.
+    """
+    if not secrets:
+        return {}
+    signatures = (_signature(secret, message_id, str(timestamp), body) for secret in secrets)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+        "X-Signature": f"sha256={hmac.digest(secrets[0], body, 'sha256').hex()}",
+    }
+
+
+def verify(
+    secret: bytes,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    tolerance: timedelta = TOLERANCE,
+) -> bool:
+    """Whether one of the `v1` signatures was made with this secret, at about this time.
+
+    `headers`: with lower-case names. `now`: seconds since the epoch.
+    """
+    timestamp = headers.get("webhook-timestamp", "")
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+        return False
+    if abs(now - int(timestamp)) > tolerance.total_seconds():
+        return False
+    wanted = _signature(secret, headers.get("webhook-id", ""), timestamp, body).encode()
+    given = headers.get("webhook-signature", "").encode().split(b" ")
+    return any(hmac.compare_digest(wanted, signature) for signature in given)
+
+
+def _signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.digest(secret, signed, 'sha256')).decode()}"

@@ -1,0 +1,1 @@
+"""What remembers. Knows nothing of HTTP, and answers in classes, not flags."""

@@ -1,0 +1,40 @@
+"""Every Redis key and channel, spelled here and nowhere else.
+
+All keys of one workspace share the hash tag `{workspace}`, so that a script
+touches one slot on a cluster. Workspace names and ids are percent-encoded, so
+that no name can end its tag early or reach into another workspace's keys.
+"""
+
+from functools import lru_cache
+from hashlib import sha256
+from urllib.parse import quote
+
+
+@lru_cache(maxsize=1024)
+def _prefix(workspace: str) -> str:
+    if not workspace:
+        raise ValueError("a workspace needs a name: an empty hash tag is no tag")
+    return f"relay:{{{quote(workspace, safe='')}}}:"
+
+
+def preview(workspace: str, preview_id: str) -> str:
+    return f"{_prefix(workspace)}preview:{quote(preview_id, safe='')}"
+
+
+def reservation(workspace: str, idempotency_key: str) -> str:
+    digest = sha256(idempotency_key.encode()).hexdigest()
+    return f"{_prefix(workspace)}reservation:{digest}"
+
+
+def run(workspace: str, run_id: str) -> str:
+    return f"{run_prefix(workspace)}{quote(run_id, safe='')}"
+
+
+def run_prefix(workspace: str) -> str:
+    """What `reserve.lua` puts before the id of the run that holds a key."""
+    return f"{_prefix(workspace)}run:"
+
+
+def settled(workspace: str, run_id: str) -> str:
+    """The channel on which the end of a run is published."""
+    return f"{_prefix(workspace)}settled:{quote(run_id, safe='')}"

@@ -1,0 +1,12 @@
+-- Find a preview.
+--   KEYS  preview
+-- Answers
+--   {'live', doc, expires_at_ms}
+--   {'spent', run_id}
+--   {'no_preview'}
+local preview = KEYS[1]
+local doc, run_id, expires_at = unpack(redis.call('HMGET', preview, 'doc', 'run', 'expires_at'))
+
+if run_id then return {'spent', run_id} end
+if not doc then return {'no_preview'} end
+return {'live', doc, tonumber(expires_at)}

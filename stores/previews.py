@@ -1,0 +1,56 @@
+"""Previews: checked effects that have not happened. Each is spent at most once."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from stores import keys
+from stores.scripts import Scripts
+
+# An hour to look, ask a colleague and approve; stale approvals should not act.
+PREVIEW_TTL = timedelta(hours=1)
+
+
+class Live(NamedTuple):
+    doc: bytes
+    expires_at_ms: int
+
+
+class Spent(NamedTuple):
+    run_id: str
+
+
+class NoPreview(NamedTuple):
+    """Expired, or never was."""
+
+
+class Previews:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def save(
+        self,
+        workspace: str,
+        preview_id: str,
+        doc: bytes,
+        *,
+        origin: bytes,
+        ttl: timedelta = PREVIEW_TTL,
+    ) -> int:
+        """Keep a preview; when it expires, in epoch milliseconds of the server's clock.
+
+        `origin` outlives the document: it names the action in the answer of a
+        run whose process died. Raises StoreUnavailable.
+        """
+        key = keys.preview(workspace, preview_id)
+        answer = await self._scripts.call("save", [key], doc, origin, ttl)
+        return int(answer[1])
+
+    async def find(self, workspace: str, preview_id: str) -> Live | Spent | NoPreview:
+        """Raises StoreUnavailable."""
+        match await self._scripts.call("find", [keys.preview(workspace, preview_id)]):
+            case [b"live", doc, expires_at_ms]:
+                return Live(doc, expires_at_ms)
+            case [b"spent", run_id]:
+                return Spent(run_id.decode())
+            case _:
+                return NoPreview()

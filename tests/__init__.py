@@ -1,0 +1,1 @@
+"""What Relay promises, each with what would break it. Read `flows/` first."""

@@ -1,0 +1,1 @@
+"""What goes wrong around Relay, and what it does then."""

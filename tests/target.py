@@ -1,0 +1,95 @@
+"""A webhook target on a real socket that answers as a test says, and keeps every byte it got."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Delivery(NamedTuple):
+    """One request as it came over the wire. `headers`: as sent, in order."""
+
+    line: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        return dict((key.lower(), value) for key, value in self.headers)[name.lower()]
+
+
+def status(code: int, body: bytes = b"OK", *headers: str) -> Answer:
+    """A complete answer that keeps the connection."""
+    lines = [f"HTTP/1.1 {code} Status", f"Content-Length: {len(body)}", *headers, "", ""]
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write("\r\n".join(lines).encode() + body)
+        await writer.drain()
+
+    return answer
+
+
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Says nothing until the other side gives up."""
+    await reader.read()
+
+
+async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Closes the connection with a reset (RST), the request read."""
+    writer.transport.abort()
+
+
+class Target:
+    """`answer` may be changed while it runs; `arrived` is set by each delivery."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = status(200)
+        self.deliveries: list[Delivery] = []
+        self.connections = 0
+        self.arrived = asyncio.Event()
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                self.deliveries.append(await _request(reader))
+                self.arrived.set()
+                await self.answer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the other side has closed
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def _request(reader: asyncio.StreamReader) -> Delivery:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, *rest = head.removesuffix("\r\n\r\n").split("\r\n")
+    headers = [(name, value.strip()) for name, _, value in (row.partition(":") for row in rest)]
+    length = dict((name.lower(), value) for name, value in headers).get("content-length", "0")
+    return Delivery(line, headers, await reader.readexactly(int(length)))
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Target]:
+    target = Target()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(target.serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target.url = f"http://127.0.0.1:{port}/hook"
+    try:
+        yield target
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
