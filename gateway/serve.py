@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import FrameType
 
@@ -53,7 +53,7 @@ class ListeningServer(uvicorn.Server):
             raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         port = self._socket.getsockname()[1]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.listening = asyncio.Event()
+        self.on_listening: Callable[[], None] = lambda: None
         self.failure: Exception | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,7 +62,7 @@ class ListeningServer(uvicorn.Server):
         except SystemExit:  # the lifespan failed; `failure` has it
             self.should_exit = True
         else:
-            self.listening.set()
+            self.on_listening()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         await super().serve([self._socket])
@@ -82,11 +82,6 @@ class GatewayServer(ListeningServer):
         self._settings = settings
         self._readiness: Readiness | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            announce(self._settings, self.url)
 
     def _opened(self, readiness: Readiness) -> None:
         self._readiness, self._loop = readiness, asyncio.get_running_loop()
@@ -110,10 +105,10 @@ class GatewayServer(ListeningServer):
 @asynccontextmanager
 async def running(server: ListeningServer) -> AsyncIterator[str]:
     """Serve while the block lasts; the URL. Raises StartError."""
+    listening = asyncio.get_running_loop().create_future()
+    server.on_listening = lambda: listening.set_result(None)
     serving = asyncio.create_task(server.serve())
-    listening = asyncio.create_task(server.listening.wait())
     await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
-    listening.cancel()
     if serving.done():
         raise StartError(str(server.failure))
     try:
@@ -126,6 +121,7 @@ async def running(server: ListeningServer) -> AsyncIterator[str]:
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve until a signal says stop. Raises StartError."""
     server = GatewayServer(settings, host=host, port=port)
+    server.on_listening = lambda: announce(settings, server.url)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all is closed
         server.run()
     if server.failure:

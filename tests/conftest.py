@@ -46,7 +46,7 @@ async def store(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
 class FakeRedis(FakeAsyncRedis):
     """fakeredis does not know the first line by which a script may write when memory is full."""
 
-    async def script_load(self, script: str) -> Any:
+    async def script_load(self, script: Any) -> Any:
         return await super().script_load(script.removeprefix("#!lua flags=allow-oom\n"))
 
 

@@ -16,7 +16,7 @@ class Delivery(NamedTuple):
     body: bytes
 
     def header(self, name: str) -> str:
-        return dict((key.lower(), value) for key, value in self.headers)[name.lower()]
+        return {key.lower(): value for key, value in self.headers}[name.lower()]
 
 
 def status(code: int, body: bytes = b"OK", *headers: str) -> Answer:
@@ -69,7 +69,7 @@ async def _request(reader: asyncio.StreamReader) -> Delivery:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *rest = head.removesuffix("\r\n\r\n").split("\r\n")
     headers = [(name, value.strip()) for name, _, value in (row.partition(":") for row in rest)]
-    length = dict((name.lower(), value) for name, value in headers).get("content-length", "0")
+    length = {name.lower(): value for name, value in headers}.get("content-length", "0")
     return Delivery(line, headers, await reader.readexactly(int(length)))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, cast
 
 LENGTH = b"content-length: "
@@ -81,7 +82,7 @@ async def load(port: int, scripts: list[Script]) -> Load:
     wall, cpu = time.perf_counter(), time.process_time()
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda s=script: _Connection(s, latencies), "127.0.0.1", port)
+        await loop.create_connection(partial(_Connection, script, latencies), "127.0.0.1", port)
         for script in scripts
     ]
     async with asyncio.timeout(PATIENCE):

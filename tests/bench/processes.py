@@ -41,8 +41,8 @@ def started(
         [sys.executable, "-m", *arguments],
         env={**os.environ, **env},
         stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
+    os.sched_setaffinity(process.pid, {core})
     try:
         _answers(process, port)
         yield Process(process.pid)
@@ -59,4 +59,4 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> None:
         except OSError:
             continue
         return
-    raise RuntimeError(f"{process.args} did not start")
+    raise RuntimeError(f"{process.args!r} did not start")
