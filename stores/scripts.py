@@ -8,6 +8,7 @@ reply was lost is sent again, once; what then fails is `StoreUnavailable`.
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -42,15 +43,17 @@ class Scripts:
         self._client = client
         self._patience = patience
         self._digests: dict[str, str] = {}
-        self._turn: list[_Call] = []
+        self._turn: list[_Call] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Give the server every script. Raises StoreUnavailable."""
         try:
             async with asyncio.timeout(self._patience):
-                for name, source in SOURCES.items():
-                    self._digests[name] = await self._client.script_load(source)
+                self._digests = {
+                    name: await self._client.script_load(source)
+                    for name, source in SOURCES.items()
+                }
         except (RedisError, OSError) as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -61,32 +64,33 @@ class Scripts:
 
         Raises StoreUnavailable.
         """
-        loop = asyncio.get_running_loop()
-        reply: asyncio.Future[list[Any]] = loop.create_future()
-        if not self._turn:
-            loop.call_soon(self._flush)
+        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        if self._turn is None:
+            self._turn = []
+            task = asyncio.create_task(self._send(self._turn))
+            self._sending.add(task)
+            task.add_done_callback(partial(self._sent, self._turn))
         self._turn.append(_Call(name, keys, args, reply))
         return reply
 
-    def _flush(self) -> None:
-        calls, self._turn = self._turn, []
-        task = asyncio.create_task(self._send(calls))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
     async def _send(self, calls: list[_Call]) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                if not self._digests:
-                    await self.load()
+        self._turn = None  # a task starts in the next turn: what comes now is for another
+        async with asyncio.timeout(self._patience):
+            if not self._digests:
+                await self.load()
+            replies = await self._pipeline(calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                await self.load()
                 replies = await self._pipeline(calls)
-                if any(isinstance(reply, NoScriptError) for reply in replies):
-                    await self.load()
-                    replies = await self._pipeline(calls)
-        except (RedisError, OSError, StoreUnavailable) as error:
-            replies = [error] * len(calls)
         for call, reply in zip(calls, replies, strict=True):
             _answer(call.reply, reply)
+
+    def _sent(self, calls: list[_Call], task: asyncio.Task[None]) -> None:
+        """Whatever became of the pipeline, nobody may wait for ever."""
+        self._sending.discard(task)
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        for call in calls if failure else ():
+            _answer(call.reply, failure)
 
     async def _pipeline(self, calls: list[_Call]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipeline:
@@ -102,7 +106,7 @@ def _ms(duration: timedelta) -> int:
 def _answer(future: "asyncio.Future[list[Any]]", reply: Any) -> None:
     if future.done():  # its caller went away
         return
-    if isinstance(reply, Exception):
+    if isinstance(reply, BaseException):
         future.set_exception(StoreUnavailable(f"{type(reply).__name__}: {reply}"))
     else:
         future.set_result(reply)
