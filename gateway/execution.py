@@ -8,7 +8,8 @@ sends only on `Reserved`.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,9 +31,8 @@ from stores.scripts import StoreUnavailable
 
 # The lease is the deadline of the send and this: room to store the answer.
 LEASE_MARGIN = timedelta(seconds=5)
-# Seconds that an answer waits to be stored before its caller gets it all the same.
-SETTLE_PATIENCE = 2.0
-SETTLE_RETRY = 0.25
+# Between two tries to tell a store that was away what became of a run.
+RETRY_SECONDS = 0.25
 
 log = logging.getLogger("relay.execution")
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Executions:
             answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
         except StoreUnavailable:
             # The reply was lost, the reservation perhaps not: nothing is sent on it.
-            self._begin(self._insist(lambda: self._runs.release(claim), deadline))
+            self._later(lambda: self._runs.release(claim), deadline)
             raise
         if isinstance(answer, Reserved):
             return await self._perform(claim, answer, deadline)
@@ -126,39 +126,40 @@ class Executions:
 
     async def _settle(self, claim: Reservation, run: RunDocument, deadline: float) -> Execution:
         document = msgspec.json.encode(run)
-        settling = self._begin(
-            self._insist(
-                lambda: self._runs.settle(claim, state=run.status, doc=document),
-                deadline + LEASE_MARGIN.total_seconds(),
-            )
-        )
-        await asyncio.wait({settling}, timeout=SETTLE_PATIENCE)
-        match settling.result() if settling.done() else None:
+
+        async def settle() -> Settled | Lost:
+            return await self._runs.settle(claim, state=run.status, doc=document)
+
+        match await self._insist(settle, deadline + LEASE_MARGIN.total_seconds()):
             case Settled(expires_at_ms):
                 return Execution(document, claim.run_id, False, expires_at_ms)
             case Lost():
-                recorded = await self._runs.inspect(claim.workspace, claim.run_id)
-                if isinstance(recorded, Run):
-                    document = run_answer(recorded)
+                with suppress(StoreUnavailable):
+                    recorded = await self._runs.inspect(claim.workspace, claim.run_id)
+                    document = run_answer(recorded) if isinstance(recorded, Run) else document
         # Without a record for now: the caller gets the truth, a retry waits for the record.
         return Execution(document, claim.run_id, False, None)
 
     async def _release(self, claim: Reservation, deadline: float) -> None:
-        giving_back = self._begin(self._insist(lambda: self._runs.release(claim), deadline))
-        await asyncio.wait({giving_back}, timeout=SETTLE_PATIENCE)
+        await self._insist(lambda: self._runs.release(claim), deadline)
 
     async def _insist(self, call: Callable[[], Awaitable[T]], until: float) -> T | None:
-        """Call a store that may be away, again and again; None when `until` has come."""
-        while True:
-            try:
-                return await call()
-            except StoreUnavailable:
-                if time.monotonic() >= until:
-                    return None
-                await asyncio.sleep(SETTLE_RETRY)
+        """Call the store; when it is away go on in the background until `until`, and say None."""
+        try:
+            return await call()
+        except StoreUnavailable:
+            self._later(call, until)
+            return None
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
+    def _later(self, call: Callable[[], Awaitable[Any]], until: float) -> None:
+        task = asyncio.create_task(_repeat(call, until))
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
-        return task
+
+
+async def _repeat(call: Callable[[], Awaitable[Any]], until: float) -> None:
+    while time.monotonic() < until:
+        await asyncio.sleep(RETRY_SECONDS)
+        with suppress(StoreUnavailable):
+            await call()
+            return
