@@ -141,7 +141,7 @@ def _problem(request: Request[Any], problem: Exception) -> Response:
 
 def _store_unavailable(request: Request[Any], error: Exception) -> Response:
     problem = problems.StoreUnavailable(
-        "Redis does not answer; ask again with the same Idempotency-Key.",
+        "Redis is away; this request sent nothing. Ask again with the same Idempotency-Key.",
         safe_to_retry=True,
         headers={"Retry-After": "1"},
     )

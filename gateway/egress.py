@@ -15,7 +15,7 @@ from yarl import URL
 
 from gateway.dial import Attempt, GuardedConnector, GuardedResolver
 from gateway.effects import Effect
-from gateway.guard import Guard, Refused
+from gateway.guard import Guard, Refused, literal
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
 from gateway.settings import Secret
 from gateway.signatures import sign
@@ -53,6 +53,8 @@ class Egress:
 
     async def _resolved(self, url: URL) -> list[str]:
         assert url.raw_host  # the guard saw to it
+        if literal(url.raw_host):
+            return []
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
                 await self._resolver.resolve(url.raw_host)
@@ -69,14 +71,23 @@ class Egress:
         last byte of the answer.
         """
         attempt = Attempt.begin(deadline)
+        response: aiohttp.ClientResponse | None = None
+        body = bytearray()
         try:
             url = self._guard.check_url(effect.url)
             async with asyncio.timeout(deadline - time.monotonic()):
                 response = await self._request(effect, url, run_id)
+                await _read(response, body)
         except (aiohttp.ClientError, OSError) as error:
-            return _failure(error, written=attempt.written)
-        kept, truncated = await _read(response, deadline)
-        return Answered(status_code=response.status, response=kept, truncated=truncated)
+            if response is None:
+                return _failure(error, written=attempt.written)
+            # The status line is the outcome; the body is what came of it.
+            response.close()
+        return Answered(
+            status_code=response.status,
+            response=bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace"),
+            truncated=len(body) > RESPONSE_KEPT_MAX or not response.content.at_eof(),
+        )
 
     async def _request(self, effect: Effect, url: URL, run_id: str) -> aiohttp.ClientResponse:
         signature = sign(
@@ -111,24 +122,13 @@ async def open_egress(
         yield Egress(session, guard, secrets)
 
 
-async def _read(response: aiohttp.ClientResponse, deadline: float) -> tuple[str, bool]:
-    """What is kept of the answer, and whether that is less than all of it."""
-    body, whole = bytearray(), False
+async def _read(response: aiohttp.ClientResponse, body: bytearray) -> None:
+    """Up to the most that is read; a connection that has more to say is closed."""
     upgraded = response.status == 101  # nothing that follows is an answer
-    try:
-        async with asyncio.timeout(deadline - time.monotonic()):
-            while len(body) < RESPONSE_READ_MAX and not upgraded and not whole:
-                body += await response.content.readany()
-                whole = response.content.at_eof()
-    except (aiohttp.ClientError, OSError):
-        pass  # the status line is the outcome; the body is what came of it
-    finally:
-        if whole:
-            response.release()
-        else:
-            response.close()
-    text = bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace")
-    return text, not whole or len(body) > RESPONSE_KEPT_MAX
+    while not upgraded and len(body) < RESPONSE_READ_MAX and not response.content.at_eof():
+        body += await response.content.readany()
+    if not response.content.at_eof():
+        response.close()
 
 
 def _failure(error: Exception, *, written: bool) -> Outcome:

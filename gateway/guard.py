@@ -100,7 +100,7 @@ class Guard:
         """The URL, to be sent as it is written. Raises Refused."""
         url = _parse(text)
         host = (url.raw_host or "").lower().rstrip(".")
-        address = _literal(host)
+        address = literal(host)
         if address is not None:
             self.check_address(address)
         elif host not in self._hosts:
@@ -164,7 +164,8 @@ def _check_authority(authority: str) -> None:
         raise Refused("port")
 
 
-def _literal(host: str) -> IPAddress | None:
+def literal(host: str) -> IPAddress | None:
+    """The address that this host is, unless it is a name."""
     try:
         return ip_address(host)
     except ValueError:

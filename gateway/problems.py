@@ -148,7 +148,7 @@ class TargetUnreachable(Problem):
 
 
 class StoreUnavailable(Problem):
-    status, title = 503, "The store does not answer; nothing was sent"
+    status, title = 503, "The store does not answer"
 
 
 class NotReady(Problem):

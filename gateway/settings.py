@@ -6,6 +6,7 @@ what it held and what it may hold. Secrets have no readable repr.
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -137,7 +138,7 @@ def _egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
         try:
             networks.append(ip_network(part))
         except ValueError:
-            if not part.replace("-", "").replace(".", "").isalnum() or "/" in part:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", part):
                 raise
             hosts.add(part.lower().rstrip("."))
     return frozenset(hosts), tuple(networks)
