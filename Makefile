@@ -1,4 +1,5 @@
 # Set-up is part of every target: on a machine with Python 3.11 or newer, `make run` is enough.
+# ARGS goes to the command: make run ARGS='--port 9999'
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,10 +17,10 @@ $(VENV)/installed: requirements-dev.lock pyproject.toml
 	@touch $@
 
 run: install
-	@$(BIN)/relay serve
+	@$(BIN)/relay serve $(ARGS)
 
 smoke: install
-	@$(BIN)/relay smoke
+	@$(BIN)/relay smoke $(ARGS)
 
 test: install
 	$(BIN)/pytest -n 2 --cov --cov-report=term
@@ -31,7 +32,7 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # Needs uv; hashes for every platform, no index addresses.
 lock:
