@@ -71,7 +71,7 @@ def create_app(
             failed(error)
             raise
 
-    app: ASGIApp = Starlette(
+    starlette = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
         exception_handlers={
@@ -82,6 +82,8 @@ def create_app(
             Exception: _internal_error,
         },
     )
+    starlette.router.redirect_slashes = False  # a path is right or not found
+    app: ASGIApp = starlette
     if settings.cors_origins:
         app = CORSMiddleware(
             app,

@@ -58,9 +58,12 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: int = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        answers = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, family=family
-        )
+        try:
+            answers = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, family=family
+            )
+        except UnicodeError as error:  # an empty label, or one of more than 63 letters
+            raise OSError(str(error)) from error
         for answer in answers:
             self._guard.check_address(ip_address(answer[4][0]), host=host)
         if attempt := _attempt.get(None):

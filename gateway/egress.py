@@ -15,14 +15,17 @@ from yarl import URL
 
 from gateway.dial import Attempt, GuardedConnector, GuardedResolver
 from gateway.effects import Effect
-from gateway.guard import Guard, Refused, literal
+from gateway.guard import Guard, literal
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
+from gateway.refused import Refused
 from gateway.settings import Secret
 from gateway.signatures import sign
 
 # Enough to read a usual answer to its end and keep the connection.
 RESPONSE_READ_MAX = 64 * 1024
 RESPONSE_KEPT_MAX = 16 * 1024
+# A line or a header of the answer; above it the answer counts as not HTTP.
+RESPONSE_HEADER_MAX = 64 * 1024
 # Seconds a preview waits for a name; the send has its own deadline.
 INSPECT_PATIENCE = 3.0
 
@@ -117,6 +120,8 @@ async def open_egress(
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
         skip_auto_headers=OWN_HEADERS,
+        max_line_size=RESPONSE_HEADER_MAX,
+        max_field_size=RESPONSE_HEADER_MAX,
         trust_env=False,
     ) as session:
         yield Egress(session, guard, secrets)

@@ -12,11 +12,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
 
+from gateway.refused import URL_MAX, Refused
 from gateway.settings import Network
 
 IPAddress = IPv4Address | IPv6Address
-
-URL_MAX = 2048
 
 # IANA's IPv4 special-purpose registry, multicast and class E, and Azure's wire server.
 DENIED_IPV4 = tuple(
@@ -50,37 +49,6 @@ RESERVED_SUFFIXES = frozenset(
     onion private svc test""".split()
 )
 
-SENTENCES = {
-    "scheme": "Only https:// URLs (in development also http://) can be targets.",
-    "url_too_long": f"A URL may be {URL_MAX} characters long.",
-    "url_not_ascii": "A URL is ASCII; write a name in its xn-- form, percent-encode the rest.",
-    "url_bad_char": "A URL may not hold spaces, backslashes or control characters.",
-    "url_invalid": "This is not a URL.",
-    "url_userinfo": "A URL may not hold a user name or a password.",
-    "url_fragment": "A URL may not hold a fragment: it is never sent.",
-    "port": "A port is 1 to 65535.",
-    "host_empty": "The URL names no host.",
-    "host_numeric": "A host that ends in a number must be an IPv4 address in four decimal parts.",
-    "host_invalid": "A host name is made of letters, digits and hyphens with dots between.",
-    "host_single_label": "A host name of one part is not public.",
-    "host_reserved": "This host name is reserved for private use.",
-    "ip_scoped": "An address with a scope is not public.",
-    "ip_embedded_v4": "Write an IPv4 address as IPv4.",
-    "ip_not_public": "The target is not a public address.",
-    "metadata": "Cloud metadata addresses are never allowed.",
-}
-
-
-class Refused(OSError):
-    """The guard's no. An OSError, so that the HTTP client hands it on as why it did not connect.
-
-    `reason`: a key of SENTENCES.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(SENTENCES[reason])
-        self.reason = reason
-
 
 class Guard:
     """`hosts` and `networks` are the exceptions; `https_only` is production's rule."""
@@ -99,7 +67,7 @@ class Guard:
     def check_url(self, text: str) -> URL:
         """The URL, to be sent as it is written. Raises Refused."""
         url = _parse(text)
-        host = (url.raw_host or "").lower().rstrip(".")
+        host = _canonical(url.raw_host or "")
         address = literal(host)
         if address is not None:
             self.check_address(address)
@@ -111,7 +79,7 @@ class Guard:
 
     def check_address(self, address: IPAddress, *, host: str = "") -> None:
         """`host`: the name that led to this address. Raises Refused."""
-        if address in METADATA:
+        if _leads_to_metadata(address):
             raise Refused("metadata" if self._excepted(host, address) else "ip_not_public")
         if self._excepted(host, address):
             return
@@ -128,7 +96,7 @@ class Guard:
             raise Refused("ip_not_public")
 
     def _excepted(self, host: str, address: IPAddress | None) -> bool:
-        return host.lower().rstrip(".") in self._hosts or (
+        return _canonical(host) in self._hosts or (
             address is not None and any(address in network for network in self._networks)
         )
 
@@ -170,6 +138,20 @@ def literal(host: str) -> IPAddress | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def _canonical(host: str) -> str:
+    """Lower case, without the dot that makes a name absolute."""
+    return host.lower().removesuffix(".")
+
+
+def _leads_to_metadata(address: IPAddress) -> bool:
+    """Also in the forms that carry an IPv4 address: mapped, compatible, NAT64 (low bits), 6to4."""
+    if isinstance(address, IPv4Address):
+        return address in METADATA
+    plain = IPv6Address(int(address))  # a scope is no other place
+    carried = IPv4Address(int(address) & 0xFFFF_FFFF)
+    return bool({plain, carried, address.sixtofour} & METADATA)
 
 
 def _check_name(host: str) -> None:

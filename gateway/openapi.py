@@ -23,6 +23,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     headers: Sequence[str] = ()
 
 
+DESCRIPTION = (
+    "Preview, execute at most once, replay. Every refusal is application/problem+json (RFC 9457) "
+    "with a `code`; beside those of an operation there are not_found and method_not_allowed. "
+    "Every response carries X-Request-ID."
+)
+
 _BODY = (
     problems.MalformedJson,
     problems.InvalidRequest,
@@ -109,7 +115,7 @@ def document() -> bytes:
         paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
     described = {
         "openapi": "3.1.0",
-        "info": {"title": "Relay", "version": VERSION},
+        "info": {"title": "Relay", "version": VERSION, "description": DESCRIPTION},
         "paths": paths,
         "components": {"schemas": schemas},
     }

@@ -18,6 +18,6 @@ def located(error: msgspec.ValidationError) -> tuple[str, str]:
     detail, _, path = str(error).partition(" - at `$")
     steps = re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path.partition("[...]")[0])
     names = [name or index for name, index in steps]
-    if missing_or_unknown := re.search(r"(?:unknown|required) field `(.+)`", detail):
+    if missing_or_unknown := re.search(r"(?:unknown|required) field `(.*)`", detail):
         names.append(missing_or_unknown[1])
     return pointer(*names), f"{detail}."

@@ -10,6 +10,8 @@ import asyncio
 import fcntl
 import os
 import signal
+import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import metadata
@@ -73,7 +75,7 @@ async def _end_stale(socket: Path) -> None:
         pid = (await client.info("server"))["process_id"]
         with suppress(RedisError):
             await client.shutdown(nosave=True)  # the append-only file is written either way
-        await _gone(pid)
+        await _gone(pid, socket)
     except (RedisError, OSError):
         pass  # nobody answers there; a new server replaces the socket file
     finally:
@@ -85,16 +87,17 @@ def _client(socket: Path, *, patience: float) -> Redis:
     return Redis(unix_socket_path=str(socket), socket_timeout=patience, retry=once)
 
 
-async def _gone(pid: int) -> None:
-    """Wait until a process that is not our child has ended; kill it when it will not."""
-    with suppress(ProcessLookupError):
-        try:
-            async with asyncio.timeout(STOP_PATIENCE):
-                while True:
-                    os.kill(pid, 0)
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
+async def _gone(pid: int, socket: Path) -> None:
+    """Wait until a server that is not our child has removed its socket, the last thing it does.
+
+    Its process id says less: where nobody reaps orphans it stays.
+    """
+    until = time.monotonic() + STOP_PATIENCE
+    while os.access(socket, os.F_OK):
+        if time.monotonic() > until:
             os.kill(pid, signal.SIGKILL)
+            return
+        await asyncio.sleep(0.01)
 
 
 async def _start(data_dir: Path, socket: Path) -> asyncio.subprocess.Process:
@@ -104,6 +107,10 @@ async def _start(data_dir: Path, socket: Path) -> asyncio.subprocess.Process:
         *("--dir", str(data_dir), "--logfile", "valkey.log", "--save", ""),
         *("--appendonly", "yes", "--appendfsync", "everysec"),
         *("--maxmemory-policy", "noeviction"),
+        # Whoever reads our output must not wait for a server that we have left behind.
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
         # Ctrl-C goes to the whole group; the store must outlive the runs that drain.
         start_new_session=True,
     )

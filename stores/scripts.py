@@ -51,8 +51,7 @@ class Scripts:
         try:
             async with asyncio.timeout(self._patience):
                 self._digests = {
-                    name: await self._client.script_load(source)
-                    for name, source in SOURCES.items()
+                    name: await self._client.script_load(source) for name, source in SOURCES.items()
                 }
         except (RedisError, OSError) as error:
             raise StoreUnavailable(str(error)) from error
