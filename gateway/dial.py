@@ -103,6 +103,10 @@ class GuardedConnector(aiohttp.TCPConnector):
         if attempt.written:
             raise SecondSend
         connection = await super().connect(req, traces, timeout)
+        while connection.protocol and connection.protocol.should_close:
+            # Bytes came that nobody had asked for; they must not answer this request.
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
         # Our own clock, read now: a process that was paused must not send late.
         if time.monotonic() >= attempt.deadline:
             connection.release()

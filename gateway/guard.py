@@ -79,9 +79,9 @@ class Guard:
 
     def check_address(self, address: IPAddress, *, host: str = "") -> None:
         """`host`: the name that led to this address. Raises Refused."""
-        if _leads_to_metadata(address):
-            raise Refused("metadata" if self._excepted(host, address) else "ip_not_public")
         if self._excepted(host, address):
+            if _leads_to_metadata(address):
+                raise Refused("metadata")
             return
         if isinstance(address, IPv4Address):
             public = not any(address in network for network in DENIED_IPV4)

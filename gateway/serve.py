@@ -67,7 +67,8 @@ class ListeningServer(uvicorn.Server):
             self.on_listening()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().serve([self._socket])
+        with self._socket:  # also when the start fails
+            await super().serve([self._socket])
 
 
 class GatewayServer(ListeningServer):

@@ -5,13 +5,13 @@ what it held and what it may hold. Secrets have no readable repr.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -92,8 +92,9 @@ def _env(text: str) -> str:
 
 
 def _redis_url(text: str) -> Secret:
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("scheme")
+    url = urlsplit(text)
+    if url.scheme not in ("redis", "rediss", "unix") or url.port == 0:  # port: or ValueError
+        raise ValueError("scheme or port")
     return Secret(text.encode())
 
 
@@ -110,10 +111,10 @@ def _signing_secrets(text: str) -> tuple[Secret, ...]:
 def _signing_key(text: str) -> bytes:
     if not text.startswith("whsec_"):
         return text.encode()
-    try:
-        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except binascii.Error as error:
-        raise ValueError("base64") from error
+    key = base64.b64decode(text.removeprefix("whsec_"), validate=True)  # or a ValueError
+    if not key:
+        raise ValueError("an empty secret")
+    return key
 
 
 def _url(text: str) -> str:
@@ -138,7 +139,10 @@ def _egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
         try:
             networks.append(ip_network(part))
         except ValueError:
-            if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", part):
+            # The last part is no number: a mistyped address is not a name.
+            if not re.fullmatch(
+                r"([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\.?", part
+            ):
                 raise
             hosts.add(part.lower().rstrip("."))
     return frozenset(hosts), tuple(networks)
@@ -146,7 +150,8 @@ def _egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
 
 def _origins(text: str) -> tuple[str, ...]:
     origins = _listed(text)
-    if not all(origin.startswith(("http://", "https://")) for origin in origins):
+    # As browsers send them: no path, not even a slash.
+    if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in origins):
         raise ValueError(text)
     return origins
 

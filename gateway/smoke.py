@@ -64,6 +64,7 @@ class Smoke:
         )
         preview = _json(response, 200)
         _must(preview["effect"]["body"] == self._body, "the preview shows another body")
+        _must(not self._deliveries, "the preview made a delivery")
         self._preview_id = preview["preview_id"]
         return str(preview["summary"])
 

@@ -9,6 +9,9 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
+# What every channel of `settled` matches.
+ANY_SETTLED = "relay:*:settled:*"
+
 
 @lru_cache(maxsize=1024)
 def _prefix(workspace: str) -> str:

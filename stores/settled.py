@@ -1,4 +1,8 @@
-"""Wait for a run that another process ends: one connection listens, nobody polls."""
+"""Wait for a run that another process ends: one connection listens, nobody polls.
+
+It listens only while somebody waits, to the endings of all runs: told by
+pattern, there is no subscription to lose between two that come and go.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,74 +16,95 @@ from stores import keys
 from stores.scripts import StoreUnavailable
 
 
-class _Channel:
-    """The watchers of one run. `open`: the server confirmed. `settled`: look at the run again."""
-
-    def __init__(self) -> None:
-        self.watchers = 0
-        self.open = asyncio.Event()
-        self.settled = asyncio.Event()
-
-
 class SettledRuns:
     def __init__(self, client: Redis, *, patience: float = 1.8) -> None:
         """`patience`: seconds the server has to confirm that it will tell us."""
-        self._pubsub = client.pubsub()
+        self._client = client
         self._patience = patience
-        self._channels: dict[str, _Channel] = {}
-        self._listener: asyncio.Task[None] | None = None
+        self._current: _Listener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def watch(self, workspace: str, run_id: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when the run ends; entered once no ending can be missed.
+        """An event that is set when the run ends, or when that may have been missed.
 
-        Look at the run after entering: it may have ended before. Raises StoreUnavailable.
+        Look at the run after entering (it may have ended before) and after the
+        event. Raises StoreUnavailable.
         """
-        name = keys.settled(workspace, run_id)
-        channel = self._channels.setdefault(name, _Channel())
-        channel.watchers += 1
+        listener = self._listener()
+        ended = listener.watch(keys.settled(workspace, run_id))
         try:
-            await self._listen(name, channel)
-            yield channel.settled
+            with suppress(TimeoutError):
+                await asyncio.wait_for(listener.confirmed.wait(), self._patience)
+            if not listener.hears:
+                raise StoreUnavailable("Redis does not say that it will tell of endings")
+            yield ended
         finally:
-            channel.watchers -= 1
-            if not channel.watchers:
-                del self._channels[name]
-                with suppress(RedisError, OSError):
-                    await self._pubsub.unsubscribe(name)
+            listener.leave(ended)
+            if not listener.watchers:
+                self._end(listener)
 
     async def close(self) -> None:
-        if self._listener:
-            self._listener.cancel()
-            await asyncio.wait({self._listener})
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+        if self._current:
+            self._end(self._current)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _listen(self, name: str, channel: _Channel) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                if channel.watchers == 1:
-                    await self._pubsub.subscribe(name)
-                if self._listener is None or self._listener.done():
-                    self._listener = asyncio.create_task(self._hear())
-                await channel.open.wait()
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(str(error)) from error
+    def _listener(self) -> "_Listener":
+        if self._current is None or self._current.lost:
+            self._current = listener = _Listener()
+            listener.task = asyncio.create_task(listener.hear(self._client))
+            self._tasks.add(listener.task)
+            listener.task.add_done_callback(self._tasks.discard)
+        return self._current
 
-    async def _hear(self) -> None:
-        """Ends when nobody watches or the connection is lost: then every watcher looks again."""
+    def _end(self, listener: "_Listener") -> None:
+        if listener.task:
+            listener.task.cancel()
+        if self._current is listener:
+            self._current = None
+
+
+class _Listener:
+    """One subscription, from its confirmation to the loss of its connection."""
+
+    def __init__(self) -> None:
+        self.watchers: dict[asyncio.Event, str] = {}
+        self.confirmed = asyncio.Event()
+        self.lost = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def hears(self) -> bool:
+        return self.confirmed.is_set() and not self.lost
+
+    def watch(self, channel: str) -> asyncio.Event:
+        ended = asyncio.Event()
+        self.watchers[ended] = channel
+        return ended
+
+    def leave(self, ended: asyncio.Event) -> None:
+        del self.watchers[ended]
+
+    async def hear(self, client: Redis) -> None:
         try:
             with suppress(RedisError, OSError):
-                async for message in self._pubsub.listen():
-                    self._tell(message)
+                async with client.pubsub() as pubsub:
+                    await pubsub.psubscribe(keys.ANY_SETTLED)
+                    async for message in pubsub.listen():
+                        self._tell(message)
         finally:
-            for channel in self._channels.values():
-                channel.settled.set()
+            self.lost = True
+            self._wake()
+            self.confirmed.set()
 
     def _tell(self, message: dict[str, Any]) -> None:
-        channel = self._channels.get(message["channel"].decode())
-        if channel is None or message["type"] == "unsubscribe":
-            return
-        if message["type"] == "message" or channel.open.is_set():
-            # Subscribed once more means reconnected: an ending may have been missed.
-            channel.settled.set()
-        channel.open.set()
+        if message["type"] == "pmessage":
+            self._wake(message["channel"].decode())
+        elif self.confirmed.is_set():
+            self._wake()  # connected anew: an ending may have been missed
+        self.confirmed.set()
+
+    def _wake(self, channel: str | None = None) -> None:
+        for ended, watched in self.watchers.items():
+            if channel in (None, watched):
+                ended.set()
