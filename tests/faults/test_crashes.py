@@ -1,0 +1,160 @@
+"""A gateway that is killed forgets nothing, and what it was sending is never sent again."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from stores import keys
+from tests.embedded import alive, data_dir, server_pid, servers_on
+from tests.gateways import Relay, client, gateway, gateway_process
+from tests.held import held
+from tests.target import Target
+from tests.valkey import Valkey
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with data_dir() as opened:
+        yield opened
+
+
+def end_lease(valkey: Valkey, run_id: str, *, left_ms: int = 0) -> None:
+    """As time does, on the server's clock."""
+    with valkey.client() as redis:
+        seconds, microseconds = redis.time()
+        until = seconds * 1000 + microseconds // 1000 + left_ms
+        assert redis.hset(keys.run("default", run_id), "lease_until", until) == 0
+
+
+async def run_in_flight(relay: Relay, key: str) -> str:
+    early = await relay.execute("expired-or-invalid", key, wait=0)
+    assert (early.status_code, early.json()["code"]) == (409, "run_in_progress")
+    return str(early.json()["run_id"])
+
+
+def is_interrupted(answer: httpx2.Response) -> bool:
+    run = answer.json()
+    told = (answer.status_code, run["status"], run["result"], run["error"]["code"])
+    return told == (200, "unknown", None, "interrupted") and not run["error"]["safe_to_retry"]
+
+
+@pytest.mark.parametrize("dies", ["gateway", "gateway and store"])
+async def test_previews_and_runs_survive_a_crash(folder: Path, target: Target, dies: str) -> None:
+    """After kill -9 and a new start on the data: the retry replays, the preview executes."""
+    env = {"RELAY_DATA_DIR": str(folder)}
+    with gateway_process(env) as doomed:
+        async with client(doomed.url) as relay:
+            first = await relay.execute(await relay.preview_id(target.url), "order-1")
+            waiting = await relay.preview_id(target.url)
+        doomed.kill()
+        if dies == "gateway and store":
+            os.kill(server_pid(folder), signal.SIGKILL)
+
+    with gateway_process(env) as restarted:
+        async with client(restarted.url) as relay:
+            retry = await relay.execute("expired-or-invalid", "order-1")
+            assert len(target.deliveries) == 1
+            second = await relay.execute(waiting, "order-2")
+
+    assert first.json()["status"] == "success"
+    assert retry.headers["Idempotent-Replayed"] == "true"
+    assert retry.json() == {**first.json(), "request_id": retry.json()["request_id"]}
+    assert second.json()["status"] == "success"
+    assert len(target.deliveries) == 2
+
+
+def test_no_server_is_left_behind_by_a_crash(folder: Path) -> None:
+    """The next start ends the orphan, and its own server ends with it."""
+    env = {"RELAY_DATA_DIR": str(folder)}
+    with gateway_process(env) as doomed:
+        doomed.kill()
+    orphan = server_pid(folder)
+    assert alive(orphan)
+
+    with gateway_process(env):
+        assert not alive(orphan)
+        ours = server_pid(folder)
+        assert servers_on(folder) == [ours]
+
+    assert not alive(ours)
+    assert servers_on(folder) == []
+
+
+async def test_a_run_whose_gateway_died_is_unknown(valkey: Valkey, target: Target) -> None:
+    """In progress while its lease lasts, then interrupted for good; nobody sends it again."""
+    with gateway_process({"REDIS_URL": valkey.url}) as doomed:
+        async with client(doomed.url) as relay:
+            run = await held(relay, target, "order-1")
+            doomed.kill()
+            with pytest.raises(httpx2.TransportError):
+                await run.end()
+
+    async with gateway(valkey.url) as relay:
+        run_id = await run_in_flight(relay, "order-1")
+        end_lease(valkey, run_id)
+        shown = await relay.get(f"/runs/{run_id}")
+        retries = [await relay.execute("expired-or-invalid", "order-1") for _ in range(2)]
+        other = await relay.execute(shown.json()["preview_id"], "order-2")
+
+    for answer in (shown, *retries):
+        assert is_interrupted(answer)
+        assert answer.json() == {**shown.json(), "request_id": answer.json()["request_id"]}
+    assert all(retry.headers["Idempotent-Replayed"] == "true" for retry in retries)
+    assert (other.status_code, other.json()["code"]) == (409, "preview_already_executed")
+    assert other.json()["run_id"] == run_id
+    assert len(target.deliveries) == 1
+
+
+async def test_who_waits_for_a_dead_gateway_is_told_when_the_lease_is_over(
+    valkey: Valkey, target: Target
+) -> None:
+    """Nobody publishes the end of such a run: the waiter watches the lease."""
+    with gateway_process({"REDIS_URL": valkey.url}) as doomed:
+        async with client(doomed.url) as relay:
+            run = await held(relay, target, "order-1")
+            doomed.kill()
+            with pytest.raises(httpx2.TransportError):
+                await run.end()
+
+    async with gateway(valkey.url) as relay:
+        end_lease(valkey, await run_in_flight(relay, "order-1"), left_ms=300)
+        async with asyncio.timeout(5):
+            retry = await relay.execute("expired-or-invalid", "order-1", wait=30)
+
+    assert is_interrupted(retry)
+    assert retry.headers["Idempotent-Replayed"] == "true"
+    assert len(target.deliveries) == 1
+
+
+async def test_an_answer_that_comes_after_the_lease_is_refused(
+    relay: Relay, valkey: Valkey, target: Target
+) -> None:
+    """What was said to be unknown stays unknown: the late caller hears what a retry hears."""
+    run = await held(relay, target, "order-1")
+    end_lease(valkey, await run_in_flight(relay, "order-1"))
+    before = await relay.execute("expired-or-invalid", "order-1")
+
+    late = await run.end()
+    after = await relay.execute("expired-or-invalid", "order-1")
+
+    for answer in (before, late, after):
+        assert is_interrupted(answer)
+        assert answer.json() == {**before.json(), "request_id": answer.json()["request_id"]}
+    assert "Idempotent-Replayed" not in late.headers
+    assert len(target.deliveries) == 1
+
+
+def test_an_orphaned_server_does_not_hold_the_output_of_its_gateway(folder: Path) -> None:
+    """`relay serve | tee log` ends when the gateway is killed."""
+    with gateway_process({"RELAY_DATA_DIR": str(folder)}) as doomed:
+        doomed.kill()
+        orphan = server_pid(folder)
+        try:
+            doomed.process.communicate(timeout=5)
+        finally:
+            os.kill(orphan, signal.SIGKILL)

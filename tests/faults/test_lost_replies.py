@@ -1,0 +1,127 @@
+"""A reply of Redis is lost after the work was done: one delivery, and the right answer."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.faults.proxy import Proxy, Then, proxy
+from tests.gateways import Relay, gateway, until
+from tests.target import Target
+from tests.valkey import Valkey
+
+pytestmark = pytest.mark.parametrize("then", ["close", "hang"])
+
+
+@pytest.fixture
+async def between(valkey: Valkey) -> AsyncIterator[Proxy]:
+    async with proxy(valkey.socket) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def relay(between: Proxy) -> AsyncIterator[Relay]:
+    """A gateway whose Redis is behind the proxy."""
+    async with gateway(between.url) as client:
+        yield client
+
+
+def run_of(answer: Any) -> dict[str, Any]:
+    """The run without what belongs to the request."""
+    assert answer.status_code == 200, answer.text
+    run: dict[str, Any] = answer.json()
+    del run["request_id"]
+    return run
+
+
+async def executed(relay: Relay, target: Target) -> None:
+    """Execute, and ask again: one successful run, the same both times."""
+    preview_id = await relay.preview_id(target.url)
+    first = await relay.execute(preview_id, "order-1")
+    again = await relay.execute(preview_id, "order-1")
+
+    assert run_of(first)["status"] == "success"
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert run_of(again) == run_of(first)
+    assert len(target.deliveries) == 1
+
+
+@pytest.mark.parametrize("script", ["save", "reserve", "settle"])
+async def test_one_lost_reply_is_noticed_by_nobody(
+    relay: Relay, target: Target, between: Proxy, script: str, then: Then
+) -> None:
+    """Preview, reservation and settlement are asked for again, and happen once."""
+    between.lose(script, then=then)
+    await executed(relay, target)
+    assert between.lost == 1
+
+
+async def test_the_second_reservation_may_lose_its_reply(
+    relay: Relay, target: Target, between: Proxy, then: Then
+) -> None:
+    """A replay whose reply is lost is replayed all the same."""
+    between.lose("reserve", nth=2, then=then)
+    await executed(relay, target)
+    assert between.lost == 1
+
+
+async def test_a_reservation_nobody_heard_of_is_given_back(
+    relay: Relay, target: Target, between: Proxy, then: Then
+) -> None:
+    """Every reply to `reserve` lost: 503 and nothing sent; the retry sends, once."""
+    preview_id = await relay.preview_id(target.url)
+    between.lose("reserve", replies=2, then=then)
+    refused = await relay.execute(preview_id, "order-1")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    assert refused.json()["safe_to_retry"] is True
+    assert refused.headers["Retry-After"] == "1"
+    assert between.lost == 2
+    assert not target.deliveries
+
+    first = await relay.execute(preview_id, "order-1")
+    assert run_of(first)["status"] == "success"
+    assert run_of(await relay.execute(preview_id, "order-1")) == run_of(first)
+    assert len(target.deliveries) == 1
+
+
+async def test_an_answer_nobody_confirmed_is_given_and_kept(
+    relay: Relay, target: Target, between: Proxy, then: Then
+) -> None:
+    """Every reply to `settle` lost: the caller gets the run, and so does the retry."""
+    preview_id = await relay.preview_id(target.url)
+    between.lose("settle", replies=2, then=then)
+    first = await relay.execute(preview_id, "order-1")
+    again = await relay.execute(preview_id, "order-1")
+
+    assert between.lost == 2
+    assert run_of(first)["status"] == "success"
+    assert run_of(again) == run_of(first)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(target.deliveries) == 1
+
+
+@pytest.mark.parametrize("replies", [1, 2])
+async def test_a_run_given_back_is_free_though_nobody_confirmed(
+    relay: Relay, target: Target, between: Proxy, then: Then, replies: int
+) -> None:
+    """The reply to `release` lost: 502 all the same, and once the target is up the retry sends."""
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        preview_id = await relay.preview_id(f"http://127.0.0.1:{refusing.getsockname()[1]}/hook")
+        between.lose("release", replies=replies, then=then)
+        refused = await relay.execute(preview_id, "order-1")
+        assert (refused.status_code, refused.json()["code"]) == (502, "target_unreachable")
+
+        async def all_are_lost() -> bool:
+            return between.lost == replies
+
+        await until(all_are_lost)
+        async with await asyncio.start_server(target.serve, sock=refusing):
+            first = await relay.execute(preview_id, "order-1")
+            assert run_of(first)["status"] == "success"
+            assert run_of(await relay.execute(preview_id, "order-1")) == run_of(first)
+    assert len(target.deliveries) == 1

@@ -1,0 +1,116 @@
+"""Ten thousand requests race for two hundred keys at two gateway processes."""
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from tests.gateways import gateway_process
+from tests.target import Target
+from tests.valkey import Valkey
+
+KEYS, RACERS, GROUPS = 200, 50, 4
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class Connection:
+    """HTTP/1.1 with as little as will do: one request at a time, kept alive."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def to(cls, url: str) -> Self:
+        address = urlsplit(url)
+        return cls(*await asyncio.open_connection(address.hostname, address.port))
+
+    async def post(self, path: str, asked: dict[str, Any], *headers: str) -> Answer:
+        body = json.dumps(asked).encode()
+        lines = [f"POST {path} HTTP/1.1", "Host: relay", "Content-Type: application/json"]
+        lines += [*headers, f"Content-Length: {len(body)}", "", ""]
+        self._writer.write("\r\n".join(lines).encode() + body)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.partition(": ") for line in head[1:] if line)
+        given = {name.lower(): value for name, _, value in pairs}
+        answer = await self._reader.readexactly(int(given["content-length"]))
+        return Answer(int(head[0].split()[1]), given, json.loads(answer))
+
+    async def execute(self, preview_id: str, key: str, wait: int) -> Answer:
+        headers = (f"Idempotency-Key: {key}", f"Prefer: wait={wait}")
+        return await self.post("/actions/execute", {"preview_id": preview_id}, *headers)
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+async def previewed(connection: Connection, url: str, key: str) -> str:
+    params = {"url": url, "body": {"key": key}}
+    preview = await connection.post(
+        "/actions/preview", {"action": "webhook.save", "params": params}
+    )
+    return str(preview.body["preview_id"])
+
+
+async def race(connections: list[Connection], url: str, keys: list[str]) -> dict[str, list[Answer]]:
+    """For each key all connections at once; every fifth will not wait."""
+    answers = {}
+    for key in keys:
+        preview_id = await previewed(connections[0], url, key)
+        answers[key] = await asyncio.gather(
+            *(
+                connection.execute(preview_id, key, wait=30 if number % 5 else 0)
+                for number, connection in enumerate(connections)
+            )
+        )
+    return answers
+
+
+async def raced(urls: tuple[str, str], target: Target) -> dict[str, list[Answer]]:
+    """The answers of each key. Half of the racers for a key ask either gateway."""
+    groups = [
+        [await Connection.to(urls[number % 2]) for number in range(RACERS)] for _ in range(GROUPS)
+    ]
+    keys = [f"key-{number}" for number in range(KEYS)]
+    races = await asyncio.gather(
+        *(race(group, target.url, keys[number::GROUPS]) for number, group in enumerate(groups))
+    )
+    for connection in (one for group in groups for one in group):
+        await connection.close()
+    return {key: answers for answered in races for key, answers in answered.items()}
+
+
+def check(answers: list[Answer]) -> None:
+    """One run, told to everybody who waited; who did not wait is told to come back to it."""
+    runs = {json.dumps(answer.body | {"request_id": ""}) for answer in answers if answer[0] == 200}
+    assert len(runs) == 1
+    [run] = map(json.loads, runs)
+    assert run["status"] == "success"
+    firsts = [one for one in answers if one[0] == 200 and "idempotent-replayed" not in one.headers]
+    assert len(firsts) == 1
+    for early in (answer for answer in answers if answer.status != 200):
+        assert (early.status, early.body["code"]) == (409, "run_in_progress")
+        assert early.body["run_id"] == run["run_id"]
+        assert early.headers["retry-after"] == "1"
+
+
+async def test_each_key_makes_one_delivery(valkey: Valkey, target: Target) -> None:
+    """200 keys, 50 racing requests each, two processes: 200 deliveries, every answer the run's."""
+    env = {"REDIS_URL": valkey.url}
+    with gateway_process(env) as one, gateway_process(env) as other:
+        answers = await raced((one.url, other.url), target)
+
+    assert len(answers) == KEYS
+    for racing in answers.values():
+        assert len(racing) == RACERS
+        check(racing)
+    delivered = Counter(json.loads(delivery.body)["key"] for delivery in target.deliveries)
+    assert delivered == Counter(answers.keys())
+    early = sum(answer.status == 409 for racing in answers.values() for answer in racing)
+    assert early > KEYS, "hardly anybody came while a run was in flight: this was no race"

@@ -1,0 +1,217 @@
+"""The whole app: what it answers when something in it, or around it, fails."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.app import _open, create_app
+from gateway.engine import Engine
+from gateway.serve import ListeningServer, running
+from gateway.settings import Secret, Settings
+from gateway.telemetry.context import RequestContext
+from stores import keys
+from tests.engines import NO_WAIT, params
+from tests.gateways import LOOPBACK, client, gateway
+from tests.held import Gate
+from tests.target import Target
+from tests.valkey import Valkey
+
+STUDIO = "https://studio.example.com"
+
+
+class Around:
+    """`app` for requests; starting and stopping are nobody's business."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._nothing = app, Starlette()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._nothing if scope["type"] == "lifespan" else self._app
+        await app(scope, receive, send)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
+    server = ListeningServer(Around(app), host="127.0.0.1", port=0)
+    async with running(server) as url, client(url) as opened:
+        yield opened
+
+
+async def explode(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("secret of the house")
+
+
+async def explode_late(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise RuntimeError("secret of the house")
+
+
+class ExplodingEngine(Engine):
+    def __init__(self) -> None:
+        """Without parts."""
+
+    @property
+    def actions(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("secret of the house")
+
+
+async def exploding_handler(scope: Scope, receive: Receive, send: Send) -> None:
+    state = {"engine": ExplodingEngine(), "actions_enabled": True}
+    await create_app(Settings())({**scope, "state": state}, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.2_3", True), ("x" * 64, True), ("x" * 65, False), (None, False)]
+)
+@pytest.mark.parametrize("app", [RequestContext(explode), exploding_handler])
+async def test_a_fault_is_a_problem_with_the_id_of_its_request(
+    caplog: pytest.LogCaptureFixture, app: ASGIApp, given: str | None, kept: bool
+) -> None:
+    """500 that says nothing of the house; the log has the request and the traceback."""
+    async with serving(app) as relay:
+        headers = {"X-Request-ID": given} if given else {}
+        answer = await relay.get("/actions", headers=headers)
+
+    request_id = answer.headers["X-Request-ID"]
+    assert request_id == given if kept else UUID(request_id).version == 4
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["code"], body["request_id"]) == ("internal_error", request_id)
+    assert "secret" not in answer.text
+    [record] = caplog.records
+    assert record.getMessage() == f"request {request_id} failed"
+    assert record.exc_info
+    assert answer.headers.get_list("X-Request-ID") == [request_id]
+
+
+async def test_a_fault_within_an_answer_breaks_it_off(caplog: pytest.LogCaptureFixture) -> None:
+    """Half an answer must not look whole, and no second one follows it."""
+    async with serving(RequestContext(explode_late)) as relay:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await relay.get("/")
+
+    assert [record.name for record in caplog.records] == ["relay.request"]
+
+
+async def test_a_fault_within_an_answer_begins_no_other() -> None:
+    """What went out stays as it is."""
+    sent = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await RequestContext(explode_late)({"type": "http", "headers": []}, receive, send)
+
+    assert sent == ["http.response.start", "http.response.body"]
+
+
+async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target) -> None:
+    """Egress and store stay open until a run without a caller is stored."""
+    gate = Gate(target)
+    settings = Settings(redis_url=Secret(valkey.url.encode()), egress_networks=LOOPBACK)
+    async with _open(settings) as opened:
+        engine = opened["engine"]
+        made = await engine.preview("w", "webhook.save", params(target.url))
+        preview_id = msgspec.json.decode(made.document)["preview_id"]
+        caller = asyncio.create_task(engine.execute("w", preview_id, key=None, wait=NO_WAIT))
+        await target.arrived.wait()
+        caller.cancel()
+        asyncio.get_running_loop().call_later(0.1, gate.open.set)
+
+    with valkey.client() as client:
+        [run] = client.keys(keys.run_prefix("w") + "*")
+        assert client.hget(run, "state") == b"success"
+
+
+async def test_a_client_that_leaves_in_its_body_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is logged as an error, and whoever still listens is told."""
+    sent: list[Message] = []
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/actions/execute",
+        "headers": [(b"content-type", b"application/json")],
+        "query_string": b"",
+        "state": {"engine": ExplodingEngine(), "actions_enabled": True},
+    }
+    await create_app(Settings())(scope, gone, send)
+
+    assert sent[0]["status"] == 400
+    assert b"x-request-id" in dict(sent[0]["headers"])
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("path", ["/actions/preview", "/actions/execute", "/runs/1", "/previews/1"])
+async def test_without_a_store_nothing_is_promised(target: Target, path: str) -> None:
+    """503 that may be retried, on whatever touches the store; the gateway itself is alive."""
+    params = {"url": target.url}
+    asked = {
+        "/actions/preview": {"action": "webhook.save", "params": params},
+        "/actions/execute": {"preview_id": "1"},
+    }
+    short = timedelta(seconds=0.1)
+    async with gateway("unix:///nonexistent/valkey.sock", action_timeout=short) as relay:
+        method = "POST" if path in asked else "GET"
+        answer = await relay.request(method, path, json=asked.get(path))
+        ready, health = await relay.get("/ready"), await relay.get("/health")
+
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (503, "store_unavailable")
+    assert (answer.headers["Retry-After"], body["safe_to_retry"]) == ("1", True)
+    assert (ready.status_code, ready.json()["detail"]) == (503, "Failed: store.")
+    assert health.status_code == 200
+    assert target.connections == 0
+
+
+async def test_a_browser_of_a_named_origin_may_call(valkey: Valkey) -> None:
+    """It may send what a call needs and read what an answer holds; others may not."""
+    ask = {"Access-Control-Request-Method": "POST", "Origin": STUDIO}
+    wanted = {"Access-Control-Request-Headers": "content-type,idempotency-key,prefer,x-request-id"}
+    async with gateway(valkey.url, cors_origins=(STUDIO,)) as relay:
+        preflight = await relay.options("/actions/execute", headers={**ask, **wanted})
+        answer = await relay.post("/actions/execute", headers={"Origin": STUDIO})
+        other = await relay.get("/health", headers={"Origin": "https://evil.example.com"})
+
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == STUDIO
+    assert "X-Request-ID" in preflight.headers
+    assert answer.status_code == 415
+    assert answer.headers["Access-Control-Allow-Origin"] == STUDIO
+    exposed = answer.headers["Access-Control-Expose-Headers"].lower().split(", ")
+    for name in ("idempotency-expires", "idempotent-replayed", "location", "retry-after"):
+        assert name in exposed
+    assert "x-request-id" in exposed
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+async def test_no_browser_may_call_unless_told(valkey: Valkey) -> None:
+    """Without CORS_ORIGINS there is no CORS."""
+    async with gateway(valkey.url) as relay:
+        answer = await relay.get("/health", headers={"Origin": STUDIO})
+
+    assert answer.status_code == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers

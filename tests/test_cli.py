@@ -1,0 +1,211 @@
+"""The command line: what it prints, what it refuses, and how it says so."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+from time import perf_counter, time
+
+import httpx2
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import relay
+from gateway.signatures import sign
+from gateway.version import VERSION
+from tests.embedded import data_dir
+from tests.gateways import GatewayProcess, gateway_process
+from tests.target import Target
+from tests.valkey import Valkey
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+# What a user's own process has: coverage would be a tenth of it.
+UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with data_dir() as opened:
+        yield opened
+
+
+def run(*arguments: str, **env: str) -> Result:
+    return CliRunner().invoke(relay, list(arguments), env=env)
+
+
+def command(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """The command as a process, for what only a whole process shows."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@contextmanager
+def printing(*arguments: str, env: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """A command that runs until it is told to stop; what it prints can be read."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", *arguments],
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def banner(gateway: GatewayProcess) -> str:
+    """What follows the line that says where it listens."""
+    assert gateway.process.stdout
+    return "".join(gateway.process.stdout.readline() for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--help"], ["serve", "smoke", "receive"]),
+        (["-h"], ["serve", "smoke", "receive"]),
+        (["serve", "--help"], ["--host", "127.0.0.1", "--port", "8000", "--reload"]),
+        (["smoke", "--help"], ["--url", "--target", "--json"]),
+        (["receive", "--help"], ["--port", "9000"]),
+        (["--version"], [f"relay, version {VERSION}"]),
+    ],
+)
+def test_a_command_explains_itself(arguments: list[str], shown: list[str]) -> None:
+    """Every command and option is in the help, with its default."""
+    result = run(*arguments)
+
+    assert result.exit_code == 0
+    assert [text for text in shown if text not in result.output] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "held", "said"),
+    [
+        ("RELAY_ENV", "staging", "'staging'"),
+        ("REDIS_URL", "http://redis", "a secret"),
+        ("ACTION_TIMEOUT", "0.09", "'0.09'"),
+        ("EGRESS_ALLOW", "10.0.0.0/99", "'10.0.0.0/99'"),
+        ("WEBHOOK_URL", "ftp://example.com", "'ftp://example.com'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["serve", "smoke", "receive"])
+def test_a_wrong_setting_stops_the_start(name: str, variable: str, held: str, said: str) -> None:
+    """One line: the variable, what it holds, what it may hold."""
+    result = run(name, **{variable: held})
+
+    assert result.exit_code == 1
+    assert re.fullmatch(rf"Error: {variable} is {re.escape(said)}; it may hold .+\n", result.output)
+
+
+def test_production_without_a_store_does_not_start() -> None:
+    """The embedded server is for one machine; production names its own."""
+    result = run("serve", RELAY_ENV="production", REDIS_URL="")
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: REDIS_URL is not set")
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["serve", "receive"])
+def test_a_port_in_use_is_an_error_of_one_line(name: str) -> None:
+    """It says which port, without a traceback."""
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = command(name, "--port", str(port))
+
+    said = f"Error: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(said)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_data_directory_has_one_gateway(folder: Path) -> None:
+    """A second one on it says what to do instead, and does not disturb the first."""
+    with gateway_process({"RELAY_DATA_DIR": str(folder)}) as first:
+        second = command("serve", "--port", "0", RELAY_DATA_DIR=str(folder))
+        ready = httpx2.get(f"{first.url}/ready", trust_env=False)
+
+    assert second.returncode == 1
+    assert second.stdout == ""
+    said = f"Error: another gateway uses the data directory {folder}: set RELAY_DATA_DIR"
+    assert second.stderr.startswith(said)
+    assert second.stderr.count("\n") == 1
+    assert ready.status_code == 200
+
+
+def test_the_banner_names_the_store(folder: Path, valkey: Valkey) -> None:
+    """Its folder, or that it is the one of REDIS_URL, whose password is nobody's business."""
+    with gateway_process({"RELAY_DATA_DIR": str(folder)}) as embedded:
+        assert f"Store: embedded Valkey, data in {folder}\n" in banner(embedded)
+    with gateway_process({"REDIS_URL": valkey.url}) as shared:
+        said = banner(shared)
+    assert "Store: the server of REDIS_URL\n" in said
+    assert str(valkey.socket) not in said
+
+
+async def test_the_curl_of_the_banner_works_when_pasted(valkey: Valkey, target: Target) -> None:
+    """As printed, but for the target: a preview comes back and nothing is sent."""
+    with gateway_process({"REDIS_URL": valkey.url}) as gateway:
+        said = banner(gateway).partition("Try:")[2]
+        assert "https://example.com/hook" in said
+        pasted = said.replace("https://example.com/hook", target.url)
+        curl = await asyncio.create_subprocess_shell(
+            f"{pasted.rstrip()} -s --noproxy '*'", stdout=asyncio.subprocess.PIPE
+        )
+        answer, _ = await curl.communicate()
+
+    preview = json.loads(answer)
+    assert preview["effect"]["body"] == '{"test": "hello"}'
+    assert preview["effect"]["url"] == target.url
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("secret", "verdict"), [("right", "verified"), ("other", "WRONG"), ("", "not checked")]
+)
+def test_receive_prints_what_arrives(secret: str, verdict: str) -> None:
+    """A line of JSON a delivery, with the verdict on its signature."""
+    body = '{"test":  "héllo"}'.encode()
+    env = {"ACTIONS_SIGNING_SECRET": secret, "PYTHONUNBUFFERED": "1"}
+    with printing("receive", "--port", "0", env=env) as process:
+        assert process.stderr
+        assert process.stdout
+        url = process.stderr.readline().removeprefix("Receiving on ").strip()
+        signature = sign([b"right"], message_id="run-1", timestamp=int(time()), body=body)
+        answer = httpx2.put(f"{url}/hook", content=body, headers=signature, trust_env=False)
+        line = json.loads(process.stdout.readline())
+
+    assert (answer.status_code, answer.text) == (200, "OK")
+    assert line == {
+        "method": "PUT",
+        "path": "/hook",
+        "signature": verdict,
+        "body": body.decode(),
+    }
+
+
+def test_start_is_quick_and_idling_is_small(folder: Path) -> None:
+    """Ready within 5 s on a busy machine (README: 2 s on a free one), at most 60 MB resident."""
+    started = perf_counter()
+    with gateway_process({"RELAY_DATA_DIR": str(folder), **UNMEASURED}) as gateway:
+        assert httpx2.get(f"{gateway.url}/ready", trust_env=False).status_code == 200
+        took = perf_counter() - started
+        pages = Path(f"/proc/{gateway.process.pid}/statm").read_text().split()[1]
+
+    assert took < 5
+    assert int(pages) * PAGE <= 60e6

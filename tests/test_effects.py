@@ -1,0 +1,60 @@
+"""The digest of an effect: SHA-256 over all that is sent."""
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from gateway.effects import Effect
+
+
+def effect(**changes: Any) -> Effect:
+    parts: dict[str, Any] = {
+        "method": "POST",
+        "url": "https://example.org/hook?a=1",
+        "headers": {"Accept": "*/*", "Content-Type": "application/json"},
+        "body": b'{"test":  "hello"}',
+        "summary": "POST it",
+    }
+    return Effect(**{**parts, **changes})
+
+
+def test_the_digest_by_hand() -> None:
+    """Request line, headers in their order, an empty line, the body."""
+    text = (
+        b"POST https://example.org/hook?a=1\n"
+        b"Accept: */*\nContent-Type: application/json\n"
+        b'\n{"test":  "hello"}'
+    )
+    assert effect().digest == f"sha256:{sha256(text).hexdigest()}"
+
+
+def test_the_digest_without_headers_and_body() -> None:
+    """No header leaves no line, no body leaves nothing."""
+    bare = effect(method="GET", headers={}, body=None)
+    text = b"GET https://example.org/hook?a=1\n\n"
+    assert bare.digest == f"sha256:{sha256(text).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "PUT"},
+        {"url": "https://example.org/hook?a=2"},
+        {"url": "https://example.org/hook?a=1 "},
+        {"headers": {"Accept": "*/*"}},
+        {"headers": {"Accept": "*/*", "Content-Type": "application/jsoN"}},
+        {"headers": {"Accept": "*/*", "content-type": "application/json"}},
+        {"headers": {"Content-Type": "application/json", "Accept": "*/*"}},
+        {"body": b'{"test": "hello"}'},
+        {"body": None},
+    ],
+)
+def test_whatever_is_sent_is_in_the_digest(change: dict[str, Any]) -> None:
+    """Another method, URL, header, order of headers, or byte of the body: another digest."""
+    assert effect(**change).digest != effect().digest
+
+
+def test_what_is_not_sent_is_not_in_the_digest() -> None:
+    """The words around an effect may change."""
+    assert effect(summary="other", warnings=("careful",)).digest == effect().digest

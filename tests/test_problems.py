@@ -1,0 +1,95 @@
+"""The tree of refusals: the drawing, the classes, and what a refusal looks like on the wire."""
+
+import re
+
+import msgspec
+
+from gateway import problems
+from gateway.problems import FieldError, Problem, code, render
+
+LEVEL = "    "
+
+
+def drawn() -> set[tuple[str, str, int]]:
+    """Each line of the drawing as (class, class above, status)."""
+    found, above = set(), ["Problem"]
+    for line in (problems.__doc__ or "").splitlines():
+        if match := re.fullmatch(rf"((?:{LEVEL})+)(\w+) (\d{{3}})", line):
+            depth = len(match[1]) // len(LEVEL)
+            found.add((match[2], above[depth - 1], int(match[3])))
+            above[depth:] = [match[2]]
+    return found
+
+
+def classes(root: type[Problem] = Problem) -> set[tuple[str, str, int]]:
+    found = set()
+    for kind in root.__subclasses__():
+        found |= {(kind.__name__, root.__name__, kind.status)} | classes(kind)
+    return found
+
+
+def body_of(problem: Problem) -> dict[str, object]:
+    response = render(problem, "r-1")
+    return dict(msgspec.json.decode(response.body))
+
+
+def test_the_tree_is_as_drawn() -> None:
+    """Names, nesting and statuses of the docstring are those of the classes."""
+    assert drawn() == classes()
+    assert len(drawn()) == 22
+
+
+def test_a_class_is_a_status_and_a_title() -> None:
+    """Nothing else is said by a class; each says both itself, and no two the same title."""
+    kinds = [getattr(problems, name) for name, _, _ in classes()]
+    for kind in kinds:
+        own = {name for name in vars(kind) if not name.startswith("__")}
+        assert own == {"status", "title"}, kind
+        assert 400 <= kind.status < 600
+    assert len({kind.title for kind in kinds}) == len(kinds)
+
+
+def test_the_code_is_the_class_name_in_snake_case() -> None:
+    """One underscore before each inner capital."""
+    assert code(problems.NotFound) == "not_found"
+    assert code(problems.MalformedJson) == "malformed_json"
+    assert code(problems.PreviewAlreadyExecuted) == "preview_already_executed"
+    codes = {code(getattr(problems, name)) for name, _, _ in classes()}
+    assert len(codes) == len(classes())
+
+
+def test_a_refusal_is_rendered_as_rfc_9457() -> None:
+    """Type, title, status, detail, code and request_id; nothing that was not said."""
+    response = render(problems.PreviewNotFound("Ask again."), "r-1")
+    assert (response.status_code, response.media_type) == (404, "application/problem+json")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert msgspec.json.decode(response.body) == {
+        "type": "/problems/preview_not_found",
+        "title": "Invalid or expired preview_id",
+        "status": 404,
+        "detail": "Ask again.",
+        "code": "preview_not_found",
+        "request_id": "r-1",
+    }
+
+
+def test_the_members_that_apply_are_rendered() -> None:
+    """errors, run_id, safe_to_retry and checks appear when they are given, also when false."""
+    field = FieldError("/params/url", "Wrong.")
+    assert body_of(problems.InvalidParams("No.", errors=[field]))["errors"] == [
+        {"pointer": "/params/url", "detail": "Wrong."}
+    ]
+    assert body_of(problems.RunExpired("Gone.", run_id="x"))["run_id"] == "x"
+    assert body_of(problems.TargetUnreachable("No.", safe_to_retry=True))["safe_to_retry"] is True
+    assert body_of(problems.TargetUnreachable("No.", safe_to_retry=False))["safe_to_retry"] is False
+    checks = [{"name": "store", "verdict": "failed"}]
+    assert body_of(problems.NotReady("No.", checks=checks))["checks"] == checks
+
+
+def test_a_refusal_brings_its_headers() -> None:
+    """Retry-After and Location stand beside the content type."""
+    headers = {"Retry-After": "1", "Location": "/runs/x"}
+    response = render(problems.RunInProgress("Wait.", headers=headers), "r-1")
+    assert response.headers["retry-after"] == "1"
+    assert response.headers["location"] == "/runs/x"
+    assert response.headers["content-type"] == "application/problem+json"

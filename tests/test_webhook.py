@@ -1,0 +1,161 @@
+"""The action `webhook.save`: from params to an effect, by calling it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.actions.action import BadParams
+from gateway.actions.registry import registered
+from gateway.actions.webhook import webhook_save
+from gateway.effects import Effect
+from gateway.version import VERSION
+
+URL = "https://example.org/hook"
+ACTION = webhook_save(default_url=None)
+
+PLAIN = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"relay-gateway/{VERSION}",
+}
+
+
+def effect(params: str | dict[str, Any]) -> Effect:
+    text = params if isinstance(params, str) else json.dumps({"url": URL, **params})
+    return ACTION.effect(Raw(text.encode()))
+
+
+def refused(params: str | dict[str, Any]) -> BadParams:
+    with pytest.raises(BadParams) as caught:
+        effect(params)
+    return caught.value
+
+
+def test_the_registry_knows_it() -> None:
+    """Its name, provider and title; it needs no provider to be configured."""
+    action = registered(webhook_url=None)["webhook.save"]
+    assert (action.name, action.provider) == ("webhook.save", "independent")
+    assert action.title == "Send JSON to a URL"
+    assert action.enabled
+
+
+def test_a_url_is_enough() -> None:
+    """POST, no body, our headers and no other."""
+    made = effect({})
+    assert made == Effect(
+        method="POST",
+        url=URL,
+        headers=PLAIN,
+        body=None,
+        summary=f"POST {URL} with no body",
+    )
+
+
+def test_the_body_is_the_bytes_that_were_written() -> None:
+    """Spaces, escapes, digits and doubled names stay; a body brings its content type."""
+    body = '{"a":  1.50, "b": "h\\u00e9", "a": [ ]}'
+    made = effect(f'{{"url": "{URL}", "body": {body}}}')
+    assert made.body == body.encode()
+    assert made.headers == {**PLAIN, "Content-Type": "application/json"}
+    assert made.summary == f"POST {URL} with {len(body)} bytes of JSON"
+
+
+@pytest.mark.parametrize("body", ["null", "false", "0", '""', "{}", "[]", '"héllo"'])
+def test_any_json_is_a_body(body: str) -> None:
+    """Also what is falsy: `null` is sent as null, not as nothing."""
+    assert effect(f'{{"url": "{URL}", "body": {body}}}').body == body.encode()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
+def test_the_methods(method: str) -> None:
+    """Five methods, as they are spelled."""
+    made = effect({"method": method})
+    assert made.method == method
+    assert made.summary.startswith(f"{method} ")
+
+
+@pytest.mark.parametrize("method", ["post", "HEAD", "OPTIONS", "CONNECT", "TRACE", "", "GET "])
+def test_no_other_method(method: str) -> None:
+    """The pointer says method."""
+    assert refused({"method": method}).pointer == "/method"
+
+
+def test_webhook_url_is_where_to_unless_told() -> None:
+    """The params' url goes before WEBHOOK_URL; an empty one is not none."""
+    action = webhook_save(default_url="https://example.org/default")
+    assert action.effect(Raw(b"{}")).url == "https://example.org/default"
+    assert action.effect(Raw(json.dumps({"url": URL}).encode())).url == URL
+    assert action.effect(Raw(b'{"url": ""}')).url == ""
+
+
+def test_without_any_url_the_url_is_missing() -> None:
+    """The refusal points to the field and names the variable."""
+    error = refused("{}")
+    assert error.pointer == "/url"
+    assert "WEBHOOK_URL" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("params", "pointer"),
+    [
+        ({"boddy": {"test": "hello"}}, "/boddy"),
+        ({"Body": 1}, "/Body"),
+        ({"data": 1}, "/data"),
+        ({"url": 1}, "/url"),
+        ({"url": None}, "/url"),
+        ({"headers": []}, "/headers"),
+        ({"headers": {"X-A": 1}}, "/headers"),
+        ({"headers": None}, "/headers"),
+        ({"method": 1}, "/method"),
+        ("[]", ""),
+        ("null", ""),
+        ('"text"', ""),
+    ],
+)
+def test_params_of_another_form_are_refused(params: Any, pointer: str) -> None:
+    """A misspelt `body` is an error, not an empty send; each error has its pointer."""
+    assert refused(params).pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("params", "warnings"),
+    [
+        ({"body": {}}, 0),
+        ({"method": "GET"}, 0),
+        ({"method": "GET", "body": {}}, 1),
+        ({"headers": {"Authorization": "Bearer x"}}, 1),
+        ({"headers": {"cookie": "a=b"}}, 1),
+        ({"headers": {"X-API-Key": "x", "Authorization": "y"}}, 2),
+        ({"headers": {"X-Custom": "x"}}, 0),
+    ],
+)
+def test_what_is_worrying_is_a_warning(params: dict[str, Any], warnings: int) -> None:
+    """A GET with a body, and each credential that the preview will show."""
+    made = effect(params)
+    assert len(made.warnings) == warnings
+    for name in params.get("headers", {}) if warnings else ():
+        assert any(name in warning for warning in made.warnings)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["url", "method", "headers", "body"]), json_values))
+def test_it_is_pure_and_total(params: dict[str, Any]) -> None:
+    """The same params come to equal effects, or to the same refusal; to nothing else."""
+    text = Raw(json.dumps(params).encode())
+    results: list[Any] = []
+    for _ in range(2):
+        try:
+            results.append(ACTION.effect(text))
+        except BadParams as error:
+            results.append((error.pointer, str(error)))
+    assert results[0] == results[1]
