@@ -84,7 +84,7 @@ class Egress:
         except (aiohttp.ClientError, OSError) as error:
             if response is None:
                 return _failure(error, written=attempt.written)
-            # The status line is the outcome; the body is what came of it.
+            # The head is the outcome; the body is what came of it.
             response.close()
         return Answered(
             status_code=response.status,
@@ -129,8 +129,7 @@ async def open_egress(
 
 async def _read(response: aiohttp.ClientResponse, body: bytearray) -> None:
     """Up to the most that is read; a connection that has more to say is closed."""
-    upgraded = response.status == 101  # nothing that follows is an answer
-    while not upgraded and len(body) < RESPONSE_READ_MAX and not response.content.at_eof():
+    while len(body) < RESPONSE_READ_MAX and not response.content.at_eof():
         body += await response.content.readany()
     if not response.content.at_eof():
         response.close()

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A complete status line came back: the target has the request."""
+    """A whole head (status line and headers) came back: the target has the request."""
 
     status_code: int
     response: str
@@ -16,7 +16,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class NoResponse(Struct, frozen=True):
-    """Bytes were written and no status line came back: nobody can know. Never sent again."""
+    """Bytes were written and no whole head came back: nobody can know. Never sent again."""
 
     detail: str
 

@@ -80,9 +80,10 @@ SECRET_VARIABLES = {"REDIS_URL", "ACTIONS_SIGNING_SECRET"}
 def _read(variable: str, text: str, parse: Callable[[str], object], may_hold: str) -> object:
     try:
         return parse(text.strip())
-    except ValueError as error:
+    except ValueError:
         held = "a secret" if variable in SECRET_VARIABLES else repr(text)
-        raise SettingsError(f"{variable} is {held}; it may hold {may_hold}") from error
+    # Outside of the handler: what was caught may quote a password.
+    raise SettingsError(f"{variable} is {held}; it may hold {may_hold}")
 
 
 def _env(text: str) -> str:

@@ -146,6 +146,7 @@ def test_a_value_that_cannot_be_meant_stops_the_start(
         ("REDIS_URL", "http://user:hunter2@localhost"),
         ("REDIS_URL", "hunter2"),
         ("REDIS_URL", "redis://user:hunter2@localhost:port"),
+        ("REDIS_URL", "redis://user:hunter2/x@localhost:6379"),
         ("ACTIONS_SIGNING_SECRET", "hunter2,,b"),
         ("ACTIONS_SIGNING_SECRET", "whsec_hunter2!"),
         ("ACTIONS_SIGNING_SECRET", "hunter2,whsec_"),

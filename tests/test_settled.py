@@ -84,6 +84,21 @@ async def test_the_end_of_a_run_wakes_its_watcher(store: Store, elsewhere: Runs,
         await told(other)
 
 
+@pytest.mark.parametrize("workspace", ["w*", "{w}", "w:settled", "ß w", "*", "[w]"])
+async def test_an_ending_is_told_in_its_workspace_only(
+    store: Store, valkey: Valkey, workspace: str
+) -> None:
+    """Names that hold signs of patterns and keys reach no other workspace's watchers."""
+    async with (
+        store.settled.watch(workspace, "run-1") as ended,
+        store.settled.watch("w", "run-1") as other,
+    ):
+        with valkey.client() as client:
+            client.publish(keys.settled(workspace, "run-1"), "success")
+        await told(ended)
+        assert not other.is_set()
+
+
 async def test_a_run_has_many_watchers_and_one_subscription(
     store: Store, elsewhere: Runs, valkey: Valkey
 ) -> None:
@@ -102,7 +117,7 @@ async def test_a_run_has_many_watchers_and_one_subscription(
 async def test_one_watcher_leaving_leaves_the_others_watching(
     store: Store, elsewhere: Runs
 ) -> None:
-    """The subscription is given up by the last watcher, not by the first."""
+    """Listening ends with the last watcher, not with the first."""
     async with store.settled.watch("w", "run-1") as stays:
         async with store.settled.watch("w", "run-1"):
             pass
