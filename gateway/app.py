@@ -67,7 +67,7 @@ def create_app(
             async with _open(settings) as state:
                 opened(state["readiness"])
                 yield {**state}
-        except EmbeddedStoreError as error:
+        except (EmbeddedStoreError, ValueError) as error:  # ValueError: what REDIS_URL holds
             failed(error)
             raise
 

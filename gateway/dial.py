@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from gateway.allowance import allow
 from gateway.guard import Guard, IPAddress
 
 # Servers commonly close an idle connection after 5 s; a send that meets the
@@ -103,7 +104,7 @@ class GuardedConnector(aiohttp.TCPConnector):
         if attempt.written:
             raise SecondSend
         connection = await super().connect(req, traces, timeout)
-        while connection.protocol and connection.protocol.should_close:
+        if connection.protocol and connection.protocol.should_close:
             # Bytes came that nobody had asked for; they must not answer this request.
             connection.close()
             connection = await super().connect(req, traces, timeout)
@@ -112,6 +113,8 @@ class GuardedConnector(aiohttp.TCPConnector):
             connection.release()
             raise TimeoutError
         attempt.written = True
+        if connection.transport:
+            allow(connection.transport)
         return connection
 
     def _make_socket(self, address_info: Any) -> socket.socket:

@@ -75,8 +75,10 @@ class Executions:
 
     async def drain(self, patience: timedelta) -> None:
         """Wait until what runs here has ended and is stored."""
-        if tasks := {*self._tasks.values(), *self._chores}:
-            await asyncio.wait(tasks, timeout=patience.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                while tasks := {*self._tasks.values(), *self._chores}:
+                    await asyncio.wait(tasks)
 
     def _forget(self, run_id: str, task: asyncio.Task[Answer]) -> None:
         del self._tasks[run_id]

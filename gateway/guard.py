@@ -102,14 +102,7 @@ class Guard:
 
 
 def _parse(text: str) -> URL:
-    if not re.match(r"https?:", text, re.IGNORECASE):
-        raise Refused("scheme")
-    if len(text) > URL_MAX:
-        raise Refused("url_too_long")
-    if not text.isascii():
-        raise Refused("url_not_ascii")
-    if re.search(r"[\x00-\x20\x7f\\]", text):
-        raise Refused("url_bad_char")
+    _check_text(text)
     _check_authority(re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0])
     try:
         url = URL(text, encoded=True)
@@ -119,7 +112,21 @@ def _parse(text: str) -> URL:
         raise Refused("host_empty")
     if "#" in text:
         raise Refused("url_fragment")
+    path = re.sub(r"^[^:]+://[^/?]*", "", text)
+    if url.raw_path_qs != (path if path.startswith("/") else f"/{path}"):
+        raise Refused("url_rewritten")
     return url
+
+
+def _check_text(text: str) -> None:
+    if not re.match(r"https?:", text, re.IGNORECASE):
+        raise Refused("scheme")
+    if len(text) > URL_MAX:
+        raise Refused("url_too_long")
+    if not text.isascii():
+        raise Refused("url_not_ascii")
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise Refused("url_bad_char")
 
 
 def _check_authority(authority: str) -> None:

@@ -1,4 +1,7 @@
-"""Answer what is not HTTP as every other refusal: a problem, with a request id."""
+"""The edge of HTTP: bounded heads, and a problem for what is not HTTP.
+
+uvicorn sets no limit to headers and trailers; one connection took 2 GB.
+"""
 
 import sys
 from http import HTTPStatus
@@ -9,8 +12,31 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import problems
 
+# Bytes around the body: the request line, headers, trailers.
+HEAD_MAX = 64 * 1024
+# What each byte of a body may cost in chunk framing: "1\r\nx\r\n", and some.
+FRAMING_MAX = 8
+
 
 class ProblemProtocol(HttpToolsProtocol):
+    _around = 0
+    _allowed = HEAD_MAX
+
+    def data_received(self, data: bytes) -> None:
+        self._around += len(data)
+        super().data_received(data)
+        if self._around > self._allowed and not self.transport.is_closing():
+            self.send_400_response(f"More than {HEAD_MAX} bytes of headers.")
+
+    def on_body(self, body: bytes) -> None:
+        self._around -= len(body)
+        self._allowed += FRAMING_MAX * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._around, self._allowed = 0, HEAD_MAX
+        super().on_message_complete()
+
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed never reaches the app; `msg` is uvicorn's plain text for it."""
         request_id = str(uuid4())

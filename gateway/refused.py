@@ -10,6 +10,7 @@ SENTENCES = {
     "url_invalid": "This is not a URL.",
     "url_userinfo": "A URL may not hold a user name or a password.",
     "url_fragment": "A URL may not hold a fragment: it is never sent.",
+    "url_rewritten": "This URL would be sent in another form; an empty query is one reason.",
     "port": "A port is 1 to 65535.",
     "host_empty": "The URL names no host.",
     "host_numeric": "A host that ends in a number must be an IPv4 address in four decimal parts.",

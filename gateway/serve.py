@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +54,9 @@ class ListeningServer(uvicorn.Server):
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=2048)
         except OSError as error:
-            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            raise StartError(
+                f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
+            ) from error
         # asyncio leaves sockets that it has not made to Nagle: 40 ms an answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = self._socket.getsockname()[1]
@@ -64,7 +67,8 @@ class ListeningServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
-        except SystemExit:  # the lifespan failed; `failure` has it
+        except SystemExit:  # the lifespan failed
+            self.failure = self.failure or StartError("the app did not start")
             self.should_exit = True
         else:
             self.on_listening()
@@ -133,6 +137,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         _calm_collector()
 
     server.on_listening = listening
+    # uvloop resolves names in libuv's threads, 4 unless told: as many slow names stop all others.
+    os.environ.setdefault("UV_THREADPOOL_SIZE", "64")
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all is closed
         server.run()
     if server.failure:

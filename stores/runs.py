@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 from stores import keys
 from stores.previews import NoPreview, Spent
-from stores.scripts import Scripts
+from stores.scripts import Scripts, StoreUnavailable, UnknownAnswer
 
 # How long a retry finds its answer (Stripe: at least 24 h).
 RUN_TTL = timedelta(hours=24)
 # How long a spent preview still says which run it became.
 TOMBSTONE_TTL = timedelta(days=7)
+# How long a run that was given back is kept from being opened by a command that comes late.
+RELEASED_TTL = timedelta(minutes=5)
 
 
 class Run(NamedTuple):
@@ -124,16 +126,22 @@ class Runs:
                 return Expired(holder.decode())
             case [b"spent", holder]:
                 return Spent(holder.decode())
-            case _:
+            case [b"released"]:
+                raise StoreUnavailable("the run was given back before it was opened")
+            case [b"no_preview"]:
                 return NoPreview()
+            case other:
+                raise UnknownAnswer(other)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         """Raises StoreUnavailable."""
         match await self._scripts.call("inspect", [keys.run(workspace, run_id)]):
             case [b"run", now_ms, fields]:
                 return _run(run_id, now_ms, fields)
-            case _:
+            case [b"no_run"]:
                 return NoRun()
+            case other:
+                raise UnknownAnswer(other)
 
     async def settle(self, claim: Reservation, *, state: str, doc: bytes) -> Settled | Lost:
         """End the run with its answer, for as long as retries may ask. Raises StoreUnavailable."""
@@ -150,13 +158,15 @@ class Runs:
         match answer:
             case [b"settled", expires_at_ms]:
                 return Settled(expires_at_ms)
-            case _:
+            case [b"lost"]:
                 return Lost()
+            case other:
+                raise UnknownAnswer(other)
 
     async def release(self, claim: Reservation) -> None:
         """Give key and preview back: nothing was sent. Raises StoreUnavailable."""
         channel = keys.settled(claim.workspace, claim.run_id)
-        await self._scripts.call("release", claim.redis_keys(), claim.run_id, channel)
+        await self._scripts.call("release", claim.redis_keys(), claim.run_id, channel, RELEASED_TTL)
 
 
 def _run(run_id: str, now_ms: int, fields: list[Any]) -> Run:

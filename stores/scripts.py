@@ -26,6 +26,10 @@ class StoreUnavailable(Exception):
     """Redis did not answer in time, or refused: nothing may be built on its silence."""
 
 
+class UnknownAnswer(Exception):
+    """A script answered what its contract does not name."""
+
+
 class _Call(NamedTuple):
     name: str
     keys: Sequence[str]
@@ -38,11 +42,12 @@ class _Call(NamedTuple):
 
 
 class Scripts:
-    def __init__(self, client: "Redis", *, patience: float = 1.8) -> None:
+    def __init__(self, client: "Redis", *, patience: float = 1.7) -> None:
         """`patience`: seconds for all tries of one call; callers are promised a 503 in under 2."""
         self._client = client
         self._patience = patience
         self._digests: dict[str, str] = {}
+        self._loading = asyncio.Lock()
         self._turn: list[_Call] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -75,8 +80,9 @@ class Scripts:
     async def _send(self, calls: list[_Call]) -> None:
         self._turn = None  # a task starts in the next turn: what comes now is for another
         async with asyncio.timeout(self._patience):
-            if not self._digests:
-                await self.load()
+            async with self._loading:  # one loads, the others wait for it
+                if not self._digests:
+                    await self.load()
             replies = await self._pipeline(calls)
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 await self.load()

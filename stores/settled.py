@@ -17,7 +17,7 @@ from stores.scripts import StoreUnavailable
 
 
 class SettledRuns:
-    def __init__(self, client: Redis, *, patience: float = 1.8) -> None:
+    def __init__(self, client: Redis, *, patience: float = 1.7) -> None:
         """`patience`: seconds the server has to confirm that it will tell us."""
         self._client = client
         self._patience = patience
@@ -32,7 +32,8 @@ class SettledRuns:
         event. Raises StoreUnavailable.
         """
         listener = self._listener()
-        ended = listener.watch(keys.settled(workspace, run_id))
+        channel = keys.settled(workspace, run_id)
+        ended = listener.watch(channel)
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(listener.confirmed.wait(), self._patience)
@@ -40,7 +41,7 @@ class SettledRuns:
                 raise StoreUnavailable("Redis does not say that it will tell of endings")
             yield ended
         finally:
-            listener.leave(ended)
+            listener.leave(channel, ended)
             if not listener.watchers:
                 self._end(listener)
 
@@ -68,7 +69,7 @@ class _Listener:
     """One subscription, from its confirmation to the loss of its connection."""
 
     def __init__(self) -> None:
-        self.watchers: dict[asyncio.Event, str] = {}
+        self.watchers: dict[str, set[asyncio.Event]] = {}
         self.confirmed = asyncio.Event()
         self.lost = False
         self.task: asyncio.Task[None] | None = None
@@ -79,11 +80,13 @@ class _Listener:
 
     def watch(self, channel: str) -> asyncio.Event:
         ended = asyncio.Event()
-        self.watchers[ended] = channel
+        self.watchers.setdefault(channel, set()).add(ended)
         return ended
 
-    def leave(self, ended: asyncio.Event) -> None:
-        del self.watchers[ended]
+    def leave(self, channel: str, ended: asyncio.Event) -> None:
+        self.watchers[channel].discard(ended)
+        if not self.watchers[channel]:
+            del self.watchers[channel]
 
     async def hear(self, client: Redis) -> None:
         try:
@@ -94,17 +97,17 @@ class _Listener:
                         self._tell(message)
         finally:
             self.lost = True
-            self._wake()
+            self._wake(*self.watchers)
             self.confirmed.set()
 
     def _tell(self, message: dict[str, Any]) -> None:
         if message["type"] == "pmessage":
             self._wake(message["channel"].decode())
         elif self.confirmed.is_set():
-            self._wake()  # connected anew: an ending may have been missed
+            self._wake(*self.watchers)  # connected anew: an ending may have been missed
         self.confirmed.set()
 
-    def _wake(self, channel: str | None = None) -> None:
-        for ended, watched in self.watchers.items():
-            if channel in (None, watched):
+    def _wake(self, *channels: str) -> None:
+        for channel in channels:
+            for ended in self.watchers.get(channel, ()):
                 ended.set()

@@ -17,7 +17,7 @@ def data_dir() -> Iterator[Path]:
 
 
 def server_pid(folder: Path) -> int:
-    with Redis(unix_socket_path=str(folder / "valkey.sock"), socket_timeout=5) as client:
+    with Redis(unix_socket_path=str(folder / "valkey" / "valkey.sock"), socket_timeout=5) as client:
         return int(client.info("server")["process_id"])
 
 
@@ -34,6 +34,6 @@ def servers_on(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdecimal() and (entry / "cwd").readlink() == folder.resolve():
+            if entry.name.isdecimal() and (entry / "cwd").readlink() == folder.resolve() / "valkey":
                 found.append(int(entry.name))
     return [pid for pid in found if pid != os.getpid() and alive(pid)]

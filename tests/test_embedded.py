@@ -44,7 +44,7 @@ def folder() -> Iterator[Path]:
 def deep() -> Iterator[Path]:
     """A folder in which the path of a socket would be one byte too long, and its parent."""
     with TemporaryDirectory(prefix="relay-data-") as short:
-        room = SOCKET_PATH_MAX - len(os.fsencode(short)) - len("//valkey.sock")
+        room = SOCKET_PATH_MAX - len(os.fsencode(short)) - len("//valkey/valkey.sock")
         yield Path(short) / ("d" * (room + 1))
 
 
@@ -52,10 +52,12 @@ def killed_owner(folder: Path, value: str) -> int:
     """Leave a server behind as a gateway does that is killed; the server's pid."""
     command = [sys.executable, "-c", OWNER, str(folder), value]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout
-        assert owner.stdout.readline() == "stored\n"
-        pid = server_pid(folder)
-        owner.kill()
+        try:
+            assert owner.stdout
+            assert owner.stdout.readline() == "stored\n"
+            pid = server_pid(folder)
+        finally:
+            owner.kill()
     assert alive(pid)
     return pid
 
@@ -107,7 +109,7 @@ async def test_the_server_is_private(folder: Path) -> None:
     ours = folder / "ours"
     async with embedded_server(ours) as socket, open_store(f"unix://{socket}", ours) as store:
         assert await config(store, "port") == "0"
-        assert (mode(ours), mode(socket)) == (0o700, 0o700)
+        assert (mode(ours / "valkey"), mode(socket)) == (0o700, 0o700)
         assert os.getpgid(server_pid(ours)) != os.getpgid(0)
 
 
@@ -151,6 +153,30 @@ async def test_a_socket_that_nobody_serves_is_replaced(folder: Path) -> None:
         assert await store.client.get("kept") == b"by the first"
 
 
+async def test_two_servers_never_share_a_folder(folder: Path) -> None:
+    """A server that was left behind is found by its lock, whatever became of its socket."""
+    left = killed_owner(folder, "by the first")
+    (folder / "valkey" / "valkey.sock").unlink()
+    async with open_store(None, folder) as store:
+        assert not alive(left)
+        assert servers_on(folder) == [server_pid(folder)]
+        assert await store.client.get("kept") == b"by the first"
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
+async def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
+    """The path of the socket is a path, also where a URL would read it otherwise."""
+    async with open_store(None, folder / name) as store:
+        assert await store.client.ping()
+
+
+async def test_a_folder_that_cannot_be_one_is_refused(folder: Path) -> None:
+    """RELAY_DATA_DIR names a file: the error says so."""
+    with pytest.raises(EmbeddedStoreError, match="cannot write in"):
+        async with embedded_server(Path(__file__)):
+            pass
+
+
 async def test_a_folder_has_one_owner(folder: Path) -> None:
     """A second owner is refused with what to do, and the first one's server is unharmed."""
     async with open_store(None, folder) as store:
@@ -183,7 +209,7 @@ async def test_a_relative_folder_is_taken_where_it_was_meant(
     monkeypatch.chdir(folder)
     async with open_store(None, Path(".relay")):
         pass
-    made = {entry.name for entry in (folder / ".relay").iterdir()}
+    made = {entry.name for entry in (folder / ".relay" / "valkey").iterdir()}
     assert {"owner.lock", "valkey.log", "appendonlydir"} <= made
 
 
@@ -192,32 +218,31 @@ async def test_a_socket_lies_in_its_folder_while_its_path_is_short(deep: Path) -
     fits = deep.with_name(deep.name[1:])
     async with embedded_server(fits) as socket:
         assert len(os.fsencode(socket)) == SOCKET_PATH_MAX
-        assert socket == fits / "valkey.sock"
+        assert socket == fits / "valkey" / "valkey.sock"
 
 
 async def test_a_folder_with_a_long_path_works(deep: Path) -> None:
-    """One byte more and the socket lies in the temporary folder, the same one each time."""
-    used = set()
+    """One byte more and the socket lies in a temporary folder of our own, gone afterwards."""
     for n in range(2):
         async with embedded_server(deep) as socket, open_store(f"unix://{socket}", deep) as store:
             assert await store.client.incr("kept") == n + 1
-            used.add(socket)
-    [socket] = used
-    assert socket.parent == Path(gettempdir())
+            assert socket.parent.parent == Path(gettempdir())
+            assert mode(socket.parent) == 0o700
+        assert not socket.parent.exists()
 
 
 async def test_a_server_that_cannot_start_says_where_its_log_is(folder: Path) -> None:
     """A broken append-only file gives an error at once that names the log, which says why."""
-    broken = folder / "appendonlydir"
-    broken.mkdir()
+    broken = folder / "valkey" / "appendonlydir"
+    broken.mkdir(parents=True)
     (broken / "appendonly.aof.manifest").write_text("no manifest\n")
     began = monotonic()
     with pytest.raises(EmbeddedStoreError, match="did not start") as refusal:
         async with embedded_server(folder):
             pass
     assert monotonic() - began < 5
-    assert str(folder / "valkey.log") in str(refusal.value)
-    assert "manifest" in (folder / "valkey.log").read_text()
+    assert str(folder / "valkey" / "valkey.log") in str(refusal.value)
+    assert "manifest" in (folder / "valkey" / "valkey.log").read_text()
     assert servers_on(folder) == []
 
     shutil.rmtree(broken)

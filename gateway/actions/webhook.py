@@ -13,8 +13,8 @@ from gateway.version import VERSION
 
 # Routing, framing and hop-by-hop (RFC 9110, 7.6.1) belong to HTTP, not to the caller.
 DENIED_HEADERS = SIGNATURE_HEADERS | set(
-    """accept-encoding connection content-length expect host keep-alive metadata-flavor te trailer
-    traceparent tracestate transfer-encoding upgrade""".split()
+    """accept-encoding connection content-encoding content-length expect forwarded host keep-alive
+    metadata-flavor te traceparent tracestate trailer transfer-encoding upgrade via""".split()
 )
 DENIED_PREFIXES = ("proxy-", "x-aws-ec2-metadata-token", "x-forwarded-")
 # Worth a warning: they are kept with the preview and shown to whoever reads it.

@@ -10,6 +10,7 @@
 --   {'expired', run_id}       the key or the preview had a run, its answer is gone
 --   {'spent', run_id}         another key executed the preview
 --   {'no_preview'}
+--   {'released'}              this very run was given back before we came
 -- Sent twice with one run_id: 'reserved' both times.
 local preview, reservation, run = KEYS[1], KEYS[2], KEYS[3]
 local run_id, preview_id, run_prefix = ARGV[1], ARGV[2], ARGV[3]
@@ -18,6 +19,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local doc, spent_by, origin = unpack(redis.call('HMGET', preview, 'doc', 'run', 'origin'))
 
+if redis.call('HGET', run, 'state') == 'released' then return {'released'} end
 local holder = redis.call('GET', reservation)
 if holder == run_id then
   return {'reserved', tonumber(redis.call('HGET', run, 'started_at')), doc}

@@ -15,7 +15,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local was, lease_until, settled_until =
   unpack(redis.call('HMGET', run, 'state', 'lease_until', 'expires_at'))
 
-if not was then return {'lost'} end
+if not was or was == 'released' then return {'lost'} end
 if was ~= 'running' then return {'settled', tonumber(settled_until)} end
 if now >= tonumber(lease_until) then return {'lost'} end
 

@@ -18,23 +18,25 @@ class Proxy:
 
     def __init__(self, backend: Path, port: int) -> None:
         self._backend = backend
-        self._digest, self._replies, self._then = b"", range(0), "close"
+        self._sign, self._replies, self._then = b"", range(0), "close"
         self._seen = 0
         self.port = port
         self.url = f"redis://127.0.0.1:{port}"
         self.lost = 0
         self.alter: Callable[[bytes], bytes] = bytes
 
-    def lose(self, script: str, *, nth: int = 1, replies: int = 1, then: Then) -> None:
-        """Lose so many replies to calls of a script, from the nth on, and with each its connection.
+    def lose(self, what: str, *, nth: int = 1, replies: int = 1, then: Then) -> None:
+        """Lose so many replies to a script or a command, from the nth on, each with its connection.
 
         `then`: whether the connection is closed or says nothing any more.
         """
-        self._digest = sha1(SOURCES[script].encode(), usedforsecurity=False).hexdigest().encode()
+        source = SOURCES.get(what)
+        digest = sha1(source.encode(), usedforsecurity=False).hexdigest() if source else what
+        self._sign = digest.encode()
         self._replies, self._then = range(nth, nth + replies), then
 
     def _to_lose(self, request: bytes) -> bool:
-        if not self._digest or self._digest not in request:
+        if not self._sign or self._sign not in request:
             return False
         self._seen += 1
         return self._seen in self._replies

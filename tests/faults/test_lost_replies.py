@@ -3,10 +3,14 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from stores.connection import open_store
+from stores.scripts import StoreUnavailable
 from tests.faults.proxy import Proxy, Then, proxy
 from tests.gateways import Relay, gateway, until
 from tests.target import Target
@@ -125,3 +129,20 @@ async def test_a_run_given_back_is_free_though_nobody_confirmed(
             assert run_of(first)["status"] == "success"
             assert run_of(await relay.execute(preview_id, "order-1")) == run_of(first)
     assert len(target.deliveries) == 1
+
+
+async def test_a_subscription_nobody_confirmed_is_given_up_in_time(
+    between: Proxy, tmp_path: Path, then: Then
+) -> None:
+    """A watch begins with a confirmation or raises StoreUnavailable in under 2 s."""
+    async with open_store(between.url, tmp_path) as store:
+        between.lose("PSUBSCRIBE", replies=2, then=then)
+        began = monotonic()
+        with pytest.raises(StoreUnavailable):
+            async with store.settled.watch("w", "run-1"):
+                pass
+        assert monotonic() - began < 2
+        assert between.lost
+        between.lose("PSUBSCRIBE", replies=0, then=then)
+        async with store.settled.watch("w", "run-1") as ended:
+            assert not ended.is_set()

@@ -64,7 +64,7 @@ async def refuses(url: str) -> None:
 
 async def serves_on(folder: Path) -> None:
     """Wait until the store has outlived a signal: it acts on one within a tenth of a second."""
-    with Redis(unix_socket_path=str(folder / "valkey.sock"), socket_timeout=5) as store:
+    with Redis(unix_socket_path=str(folder / "valkey" / "valkey.sock"), socket_timeout=5) as store:
         signalled = monotonic()
 
         async def outlived() -> bool:
