@@ -209,3 +209,19 @@ def test_start_is_quick_and_idling_is_small(folder: Path) -> None:
 
     assert took < 5
     assert int(pages) * PAGE <= 60e6
+
+
+@pytest.mark.parametrize(
+    ("variable", "held", "said"),
+    [
+        ("RELAY_DATA_DIR", __file__, "cannot write in"),
+        ("REDIS_URL", "redis://:hunter2@localhost/?socket_timeout=soon", "socket_timeout"),
+    ],
+)
+def test_a_start_that_fails_says_so(variable: str, held: str, said: str) -> None:
+    """Exit status 1 and one line: a supervisor must not take it for a clean stop."""
+    done = command("serve", "--port", "0", **{variable: held})
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr

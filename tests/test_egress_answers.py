@@ -163,6 +163,13 @@ async def test_endless_hints_are_unknown(egress: Egress, target: Target) -> None
     assert isinstance(await send(egress, effect(target.url), within=SHORT), NoResponse)
 
 
+async def test_a_flood_of_hints_is_cut_off(egress: Egress, target: Target) -> None:
+    """After half a megabyte without an answer the connection is ended, long before the deadline."""
+    target.answer = raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40_000, hang)
+    outcome = await send(egress, effect(target.url), within=30)
+    assert outcome == NoResponse("The target closed the connection without an answer.")
+
+
 async def test_a_status_line_that_drips_is_unknown(egress: Egress, target: Target) -> None:
     """No complete status line before the deadline."""
     target.answer = drip(b"HTTP/1.1 200 O", b"O")

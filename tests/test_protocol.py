@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -48,3 +49,39 @@ async def test_what_cannot_be_parsed_is_a_problem(
     assert headers["x-request-id"] == body["request_id"]
     assert headers["connection"] == "close"
     assert ("allow" in headers) == (status == 405)
+
+
+CHUNKED = b"POST /actions/preview HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+CHUNKED += b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 12_000,
+        b"GET /health HTTP/1.1\r\nHost: a\r\nX-Long: " + b"a" * 70_000,
+        b"GET /" + b"a" * 70_000,
+        CHUNKED + b"2\r\n{}\r\n0\r\n" + b"a: b\r\n" * 12_000,
+    ],
+    ids=["many headers", "a long header", "a long path", "trailers"],
+)
+async def test_what_is_around_a_body_is_bounded(relay: Relay, sent: bytes) -> None:
+    """Beyond 64 KiB the request is refused and its connection closed, whatever would follow."""
+    status, headers, body = await answered(relay, sent)
+    assert (status, body["code"], headers["connection"]) == (400, "invalid_request", "close")
+    assert "65536 bytes" in body["detail"]
+
+
+async def test_large_headers_and_small_chunks_are_taken(relay: Relay) -> None:
+    """60 KiB of headers, again and again on one connection, and 200 KiB in chunks of 4 bytes."""
+    for _ in range(3):
+        response = await relay.get("/health", headers={"X-Long": "a" * 60_000})
+        assert response.status_code == 200
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(50_000):
+            yield b"    "
+
+    typed = {"Content-Type": "application/json"}
+    response = await relay.post("/actions/preview", content=chunks(), headers=typed)
+    assert response.json()["code"] == "malformed_json"
