@@ -20,6 +20,8 @@ from stores.embedded import embedded_server
 from tests.bench.load import Load, Script, each, load, preview_id, request
 from tests.bench.processes import Process, free_port, started
 
+# The table's own width: its spreads must not be cut where there is no terminal.
+WIDTH = 132
 ROWS = ("preview", "execute", "pair", "replay")
 _numbers = count()
 
@@ -122,7 +124,7 @@ Samples = dict[tuple[str, str, int], list[Sample]]
 @click.option("--json", "path", type=Path, help="Also write every sample there.")
 def bench(rounds: int, requests: int, path: Path | None) -> None:
     """Measure Relay beside its floor: rounds interleaved, medians, lowest and highest."""
-    console = Console()
+    console = Console(width=max(WIDTH, Console().width))
     samples, memory = uvloop.run(_bench(console, rounds, requests))
     console.print(_table(samples))
     for name, figures in memory.items():
@@ -191,7 +193,8 @@ def _subjects(stack: ExitStack, store: str, core: int) -> list[Subject]:
 
 def _table(samples: Samples) -> Table:
     table = Table(
-        "row", "conns", "subject", "a second", "p50 ms", "p99 ms", "CPU us", "client", "of floor"
+        *("row", "connections", "subject", "a second", "p50 ms", "p99 ms"),
+        *("CPU us", "client's core", "of floor"),
     )
     for (name, row, connections), taken in sorted(samples.items(), key=lambda item: item[0][1:]):
         floor = median(sample.rate for sample in samples["floor", row, connections])
