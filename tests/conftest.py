@@ -11,7 +11,10 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
 from stores.connection import Store, open_store
+from stores.previews import Previews
+from stores.runs import Runs
 from stores.scripts import Scripts
+from tests.claims import ORIGIN
 from tests.gateways import Relay, gateway
 from tests.target import Target, listening
 from tests.valkey import Valkey
@@ -38,6 +41,17 @@ def valkey(valkey_server: Valkey) -> Iterator[Valkey]:
 
 
 @pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server that a test may stop, pause or fill."""
+    with TemporaryDirectory(prefix="relay-test-") as folder:
+        server = Valkey(Path(folder))
+        server.start()
+        yield server
+        server.resume()
+        server.stop()
+
+
+@pytest.fixture
 async def store(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
     async with open_store(valkey.url, tmp_path) as opened:
         yield opened
@@ -59,6 +73,20 @@ async def scripts(request: pytest.FixtureRequest) -> AsyncIterator[Scripts]:
         client = Redis(unix_socket_path=str(request.getfixturevalue("valkey").socket))
     yield Scripts(client)
     await client.aclose()
+
+
+@pytest.fixture
+async def previews(scripts: Scripts) -> Previews:
+    """Two live previews: p-1 and p-2."""
+    previews = Previews(scripts)
+    for name in ("p-1", "p-2"):
+        await previews.save("w", name, name.encode(), origin=ORIGIN)
+    return previews
+
+
+@pytest.fixture
+def runs(scripts: Scripts, previews: Previews) -> Runs:
+    return Runs(scripts)
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic, time
 
 import pytest
@@ -21,14 +20,8 @@ AS_IT_SHOULD_BE = {"store": "ok", "eviction": "ok", "persistence": "ok", "clock"
 
 
 @pytest.fixture
-def server() -> Iterator[Valkey]:
-    """A server of the test's own, to configure, stop and pause."""
-    with TemporaryDirectory(prefix="relay-test-") as folder:
-        server = Valkey(Path(folder))
-        server.start()
-        yield server
-        server.resume()
-        server.stop()
+def server(own_valkey: Valkey) -> Valkey:
+    return own_valkey
 
 
 @pytest.fixture

@@ -12,47 +12,20 @@ from stores.runs import (
     TOMBSTONE_TTL,
     Lost,
     NoRun,
-    Reservation,
     Reserved,
-    Run,
     Runs,
     Settled,
     Taken,
 )
 from stores.scripts import Scripts, StoreUnavailable
 from tests.answers import exactly
+from tests.claims import LEASE, claim, found
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
-LEASE = timedelta(seconds=20)
 NO_LEASE = timedelta(0)
 # A loaded machine between a script and the look at what it left.
 SLACK = timedelta(seconds=10)
-ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
-
-
-@pytest.fixture
-async def previews(scripts: Scripts) -> Previews:
-    """Two live previews: p-1 and p-2."""
-    previews = Previews(scripts)
-    for name in ("p-1", "p-2"):
-        await previews.save("w", name, name.encode(), origin=ORIGIN)
-    return previews
-
-
-@pytest.fixture
-def runs(scripts: Scripts, previews: Previews) -> Runs:
-    return Runs(scripts)
-
-
-def claim(run_id: str = "run-1", *, key: str = "order-1", preview_id: str = "p-1") -> Reservation:
-    return Reservation("w", key, preview_id, run_id)
-
-
-async def found(runs: Runs, run_id: str = "run-1") -> Run:
-    run = await runs.inspect("w", run_id)
-    assert isinstance(run, Run)
-    return run
 
 
 async def told(scripts: Scripts, verb: str) -> list[bytes]:

@@ -11,42 +11,14 @@ from stores.runs import (
     Expired,
     Lost,
     NoRun,
-    Reservation,
     Reserved,
-    Run,
     Runs,
     Settled,
     Taken,
 )
 from stores.scripts import Scripts
 from tests.answers import exactly
-
-LEASE = timedelta(seconds=20)
-ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
-
-
-@pytest.fixture
-async def previews(scripts: Scripts) -> Previews:
-    """Two live previews: p-1 and p-2."""
-    previews = Previews(scripts)
-    for name in ("p-1", "p-2"):
-        await previews.save("w", name, name.encode(), origin=ORIGIN)
-    return previews
-
-
-@pytest.fixture
-def runs(scripts: Scripts, previews: Previews) -> Runs:
-    return Runs(scripts)
-
-
-def claim(run_id: str = "run-1", *, key: str = "order-1", preview_id: str = "p-1") -> Reservation:
-    return Reservation("w", key, preview_id, run_id)
-
-
-async def found(runs: Runs, run_id: str = "run-1") -> Run:
-    run = await runs.inspect("w", run_id)
-    assert isinstance(run, Run)
-    return run
+from tests.claims import LEASE, ORIGIN, claim, found
 
 
 async def test_a_free_key_with_a_live_preview_is_reserved(runs: Runs) -> None:

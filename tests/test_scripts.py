@@ -1,10 +1,9 @@
 """Calls of Lua scripts: coalesced, loaded again when forgotten, given up in time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 import pytest
@@ -17,17 +16,6 @@ from stores.scripts import SOURCES, Scripts, StoreUnavailable
 from tests.valkey import Valkey
 
 LEASE = timedelta(seconds=20)
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """A server that a test may stop, pause or fill."""
-    with TemporaryDirectory(prefix="relay-test-") as folder:
-        server = Valkey(Path(folder))
-        server.start()
-        yield server
-        server.resume()
-        server.stop()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Waiting for a run that another process ends: told by the server, never asked for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 import pytest
@@ -30,16 +29,6 @@ async def elsewhere(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Runs]:
             await Previews(store.scripts).save("w", f"p-{n}", b"doc", origin=b"{}")
             await runs.reserve(claim(n), lease=LEASE)
         yield runs
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    with TemporaryDirectory(prefix="relay-test-") as folder:
-        server = Valkey(Path(folder))
-        server.start()
-        yield server
-        server.resume()
-        server.stop()
 
 
 def claim(n: int) -> Reservation:

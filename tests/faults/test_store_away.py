@@ -1,9 +1,7 @@
 """Redis stopped, and Redis that takes connections and says nothing: nothing is sent on a guess."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
 import httpx2
@@ -15,14 +13,8 @@ from tests.valkey import Valkey
 
 
 @pytest.fixture
-def server() -> Iterator[Valkey]:
-    """A server of the test's own, to stop and to pause."""
-    with TemporaryDirectory(prefix="relay-test-") as folder:
-        server = Valkey(Path(folder))
-        server.start()
-        yield server
-        server.resume()
-        server.stop()
+def server(own_valkey: Valkey) -> Valkey:
+    return own_valkey
 
 
 @pytest.fixture(params=["stop", "pause"])
