@@ -1,10 +1,10 @@
 """Call a Lua script by name; calls that come while others are under way share a pipeline.
 
 A command in a pipeline of 32 costs about 19 microseconds of CPU, one alone 71
-to 180 (redis-py 8.1, hiredis). A call that finds the line free goes at once: to
-wait for company took a third of the time of an execution that had none. Every
-script may be sent twice, so a call whose reply was lost is sent again, once;
-what then fails is `StoreUnavailable`.
+to 180 (redis-py 8.1, hiredis). A call that finds the line free goes at once, and
+not as a pipeline of one, which costs 30 more. Every script may be sent twice, so
+a call whose reply was lost is sent again, once; what then fails is
+`StoreUnavailable`.
 """
 
 import asyncio
