@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,15 +85,19 @@ def create_app(
     starlette.router.redirect_slashes = False  # a path is right or not found
     app: ASGIApp = starlette
     if settings.cors_origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=ALLOWED_HEADERS,
-            expose_headers=EXPOSED_HEADERS,
-            max_age=600,
-        )
+        app = _with_cors(app, settings.cors_origins)
     return RequestContext(app)
+
+
+def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=600,
+    )
 
 
 def from_env() -> ASGIApp:
@@ -104,14 +108,9 @@ def from_env() -> ASGIApp:
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Opened]:
     url = settings.redis_url.reveal().decode() if settings.redis_url else None
-    guard = Guard(
-        hosts=settings.egress_hosts,
-        networks=settings.egress_networks,
-        https_only=settings.production,
-    )
     async with (
         open_store(url, settings.data_dir) as store,
-        open_egress(guard, settings.signing_secrets) as egress,
+        open_egress(_guard(settings), settings.signing_secrets) as egress,
     ):
         runs = Runs(store.scripts)
         executions = Executions(runs=runs, egress=egress, action_timeout=settings.action_timeout)
@@ -134,6 +133,14 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
         finally:
             watching.cancel()
             await executions.drain(settings.action_timeout + LEASE_MARGIN)
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        hosts=settings.egress_hosts,
+        networks=settings.egress_networks,
+        https_only=settings.production,
+    )
 
 
 def _problem(request: Request[Any], problem: Exception) -> Response:
