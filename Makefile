@@ -34,12 +34,13 @@ check: install
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-# Needs uv; hashes for every platform, no index addresses.
+# Needs uv; hashes for every platform, no index addresses. What tests need bounds what runs:
+# OpenTelemetry's instrumentation lags behind its SDK.
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    pyproject.toml -o requirements.lock
+	    --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	    -c requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis
