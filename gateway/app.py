@@ -6,24 +6,28 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from opentelemetry.sdk.trace import TracerProvider
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import endpoints, problems
+from gateway import endpoints, errors
 from gateway.actions.registry import registered
 from gateway.egress import open_egress
 from gateway.endpoints import Opened
 from gateway.engine import Engine
 from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
+from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.telemetry.context import RequestContext, internal_error
+from gateway.telemetry import metrics
+from gateway.telemetry.context import RequestContext
+from gateway.telemetry.links import TraceLinks
+from gateway.telemetry.tracing import Tracing
 from stores.connection import open_store
 from stores.embedded import EmbeddedStoreError
 from stores.previews import Previews
@@ -43,13 +47,14 @@ ROUTES = [
     Route("/openapi.json", endpoints.openapi, methods=["GET"]),
 ]
 
-ALLOWED_HEADERS = ["Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID"]
+ALLOWED_HEADERS = ["Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
 EXPOSED_HEADERS = [
     "Idempotency-Expires",
     "Idempotent-Replayed",
     "Location",
     "Retry-After",
     "X-Request-ID",
+    "X-Trace-Link",
 ]
 
 
@@ -60,11 +65,12 @@ def create_app(
     failed: Callable[[Exception], None] = lambda error: None,
 ) -> ASGIApp:
     """The gateway. `opened` gets its readiness when it has started, `failed` why it could not."""
+    tracing = _tracing(settings) if settings.tracing else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         try:
-            async with _open(settings) as state:
+            async with _exported(settings, tracing), _open(settings) as state:
                 opened(state["readiness"])
                 yield {**state}
         except (EmbeddedStoreError, ValueError) as error:  # ValueError: what REDIS_URL holds
@@ -75,18 +81,18 @@ def create_app(
         routes=ROUTES,
         lifespan=lifespan,
         exception_handlers={
-            problems.Problem: _problem,
-            StoreUnavailable: _store_unavailable,
-            HTTPException: _http_exception,
-            ClientDisconnect: _client_gone,
-            Exception: _internal_error,
+            Problem: errors.refused,
+            StoreUnavailable: errors.store_unavailable,
+            HTTPException: errors.http_exception,
+            ClientDisconnect: errors.client_gone,
+            Exception: errors.unforeseen,
         },
     )
     starlette.router.redirect_slashes = False  # a path is right or not found
     app: ASGIApp = starlette
     if settings.cors_origins:
         app = _with_cors(app, settings.cors_origins)
-    return RequestContext(app)
+    return RequestContext(app, tracing=tracing, counted=settings.telemetry_enabled)
 
 
 def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
@@ -108,8 +114,9 @@ def from_env() -> ASGIApp:
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Opened]:
     url = settings.redis_url.reveal().decode() if settings.redis_url else None
+    observer = metrics.round_trip if settings.counting else None
     async with (
-        open_store(url, settings.data_dir) as store,
+        open_store(url, settings.data_dir, observer=observer) as store,
         open_egress(_guard(settings), settings.signing_secrets) as egress,
     ):
         runs = Runs(store.scripts)
@@ -122,17 +129,38 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
             settled=store.settled,
             executions=executions,
         )
-        readiness = Readiness(store, strict=settings.production)
+        readiness = Readiness(store, strict=settings.production, observer=metrics.checked)
         watching = asyncio.create_task(readiness.watch())
         try:
             yield Opened(
                 engine=engine,
                 readiness=readiness,
                 actions_enabled=settings.actions_enabled,
+                counting=settings.counting,
             )
         finally:
             watching.cancel()
             await executions.drain(settings.action_timeout + LEASE_MARGIN)
+
+
+def _tracing(settings: Settings) -> Tracing:
+    # The SDK's provider reads OTEL_TRACES_SAMPLER; nothing else of it is used.
+    sampler = TracerProvider(shutdown_on_exit=False).sampler
+    return Tracing(
+        sampler, links=TraceLinks(settings.trace_link), trusted=settings.trust_traceparent
+    )
+
+
+@asynccontextmanager
+async def _exported(settings: Settings, tracing: Tracing | None) -> AsyncIterator[None]:
+    """Export spans while the block lasts, where it is said whereto."""
+    if tracing is None or settings.traces_endpoint is None:
+        yield
+        return
+    from gateway.telemetry.export import exporting  # the encoder takes 5 MB
+
+    async with exporting(settings.traces_endpoint, settings.env) as tracing.record:
+        yield
 
 
 def _guard(settings: Settings) -> Guard:
@@ -141,38 +169,3 @@ def _guard(settings: Settings) -> Guard:
         networks=settings.egress_networks,
         https_only=settings.production,
     )
-
-
-def _problem(request: Request[Any], problem: Exception) -> Response:
-    assert isinstance(problem, problems.Problem)
-    return problems.render(problem, request.state["request_id"])
-
-
-def _store_unavailable(request: Request[Any], error: Exception) -> Response:
-    problem = problems.StoreUnavailable(
-        "Redis is away; this request sent nothing. Ask again with the same Idempotency-Key.",
-        safe_to_retry=True,
-        headers={"Retry-After": "1"},
-    )
-    return _problem(request, problem)
-
-
-def _http_exception(request: Request[Any], error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    match error.status_code:
-        case 404:
-            return _problem(request, problems.NotFound("See /openapi.json for what there is."))
-        case 405:
-            allowed = error.headers or {}
-            detail = f"This path takes {allowed.get('Allow', 'other methods')}."
-            return _problem(request, problems.MethodNotAllowed(detail, headers=allowed))
-        case _:
-            return _problem(request, problems.InvalidRequest(f"{error.detail}."))
-
-
-def _client_gone(request: Request[Any], error: Exception) -> Response:
-    return _problem(request, problems.InvalidRequest("The client went away."))
-
-
-def _internal_error(request: Request[Any], error: Exception) -> Response:
-    return internal_error(request.state["request_id"])

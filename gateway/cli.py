@@ -11,7 +11,8 @@ import sys
 
 import click
 
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings
+from gateway.variables import SettingsError
 from gateway.version import VERSION
 
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from gateway.actions.action import Action
 from gateway.effects import Effect
 from gateway.outcomes import Answered, NoResponse
-from stores.runs import Run
+from stores.runs import Reservation, Run
 
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
@@ -89,6 +89,7 @@ class _Stored(Origin):
 
 _stored = msgspec.json.Decoder(_Stored)
 _origin = msgspec.json.Decoder(Origin)
+origin = _origin.decode
 
 INTERRUPTED = RunError(
     code="interrupted",
@@ -146,22 +147,22 @@ def stored_effect(document: bytes) -> tuple[Effect, Origin]:
 
 def outcome_document(
     outcome: Answered | NoResponse,
-    *,
-    run_id: str,
-    preview_id: str,
+    claim: Reservation,
     origin: Origin,
+    *,
     started_at_ms: int,
     duration_ms: int,
 ) -> RunDocument:
     """The run with what became of it."""
     run = RunDocument(
-        run_id=run_id,
-        preview_id=preview_id,
+        run_id=claim.run_id,
+        preview_id=claim.preview_id,
         action=origin.action,
         provider=origin.provider,
         status="unknown",
         duration_ms=duration_ms,
         started_at=timestamp(started_at_ms),
+        trace_link=claim.trace_link or None,
     )
     match outcome:
         case NoResponse(detail):
@@ -190,5 +191,6 @@ def run_answer(run: Run) -> bytes:
         status="unknown" if run.interrupted else "running",
         error=INTERRUPTED if run.interrupted else None,
         started_at=timestamp(run.started_at_ms),
+        trace_link=run.trace_link or None,
     )
     return msgspec.json.encode(document)

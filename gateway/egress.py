@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
+from opentelemetry.trace import SpanKind
 from yarl import URL
 
 from gateway.dial import Attempt, GuardedConnector, GuardedResolver
@@ -18,8 +19,11 @@ from gateway.effects import Effect
 from gateway.guard import Guard, literal
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
 from gateway.refused import Refused
-from gateway.settings import Secret
 from gateway.signatures import sign
+from gateway.telemetry.client import answered, describe
+from gateway.telemetry.metrics import refusals
+from gateway.telemetry.spans import Span, current, propagated, span
+from gateway.variables import Secret
 
 # Enough to read a usual answer to its end and keep the connection.
 RESPONSE_READ_MAX = 64 * 1024
@@ -43,11 +47,12 @@ class Egress:
 
     async def inspect(self, effect: Effect) -> Forbidden | tuple[str, ...]:
         """The guard's verdict, or what is worrying. No packet goes to the target."""
-        try:
-            url = self._guard.check_url(effect.url)
-            warnings = await self._resolved(url)
-        except Refused as refusal:
-            return Forbidden(str(refusal))
+        with span("guard") as guard:
+            try:
+                url = self._guard.check_url(effect.url)
+                warnings = await self._resolved(url)
+            except Refused as refusal:
+                return _forbidden(refusal, guard)
         if url.scheme == "http":
             warnings.append("The request is not encrypted: the URL is http.")
         if not self._secrets:
@@ -73,19 +78,30 @@ class Egress:
         `deadline`: on the monotonic clock, for everything from the name to the
         last byte of the answer.
         """
+        with span("guard") as guard:
+            try:
+                url = self._guard.check_url(effect.url)
+            except Refused as refusal:
+                return _forbidden(refusal, guard)
+        with span(effect.method, kind=SpanKind.CLIENT) as client:
+            describe(client, effect.method, url, run_id)
+            return await self._exchange(effect, url, run_id=run_id, deadline=deadline)
+
+    async def _exchange(self, effect: Effect, url: URL, *, run_id: str, deadline: float) -> Outcome:
         attempt = Attempt.begin(deadline)
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            url = self._guard.check_url(effect.url)
             async with asyncio.timeout(deadline - time.monotonic()):
                 response = await self._request(effect, url, run_id)
                 await _read(response, body)
         except (aiohttp.ClientError, OSError) as error:
+            current().fail(type(error).__name__)
             if response is None:
                 return _failure(error, written=attempt.written)
             # The head is the outcome; the body is what came of it.
             response.close()
+        answered(current(), response.status)
         return Answered(
             status_code=response.status,
             response=bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace"),
@@ -102,7 +118,7 @@ class Egress:
         return await self._session.request(
             effect.method,
             url,
-            headers={**effect.headers, **signature},
+            headers={**effect.headers, **signature, **propagated()},
             data=effect.body,
             allow_redirects=False,
         )
@@ -140,7 +156,7 @@ def _failure(error: Exception, *, written: bool) -> Outcome:
         return NoResponse(_after_writing(error))
     cause = getattr(error, "os_error", error)
     if isinstance(cause, Refused):
-        return Forbidden(str(cause))
+        return _forbidden(cause, current())
     match error:
         case aiohttp.ClientConnectorDNSError():
             return NotSent("The name of the target does not resolve.")
@@ -150,6 +166,13 @@ def _failure(error: Exception, *, written: bool) -> Outcome:
             return NotSent("The target did not accept a connection in time.")
         case _:
             return NotSent("The target refused the connection.")
+
+
+def _forbidden(refusal: Refused, where: Span) -> Forbidden:
+    where.fail(refusal.reason)
+    if where.trace.counted:
+        refusals.labels(refusal.reason).inc()
+    return Forbidden(str(refusal))
 
 
 def _after_writing(error: Exception) -> str:

@@ -30,6 +30,7 @@ class Opened(TypedDict):
     engine: Engine
     readiness: Readiness
     actions_enabled: bool
+    counting: bool
 
 
 class State(Opened):
@@ -103,6 +104,8 @@ async def version(request: Request[State]) -> Response:
 
 
 async def read_metrics(request: Request[State]) -> Response:
+    if not request.state["counting"]:
+        raise problems.NotFound("TELEMETRY_ENABLED or TELEMETRY_BACKEND keeps no metrics here.")
     exposition, media_type = metrics.exposition(request.headers.get("accept", ""))
     return Response(exposition, headers={"Content-Type": media_type})
 

@@ -11,11 +11,13 @@ from msgspec import Raw
 
 from gateway import problems
 from gateway.actions.action import Action, Actions, BadParams
-from gateway.documents import preview_document, run_answer
+from gateway.documents import origin, preview_document, run_answer
 from gateway.effects import Effect
 from gateway.egress import Egress
 from gateway.execution import Answer, Execution, Executions
 from gateway.outcomes import Forbidden
+from gateway.telemetry import runs as telemetry
+from gateway.telemetry.spans import current, note
 from stores.previews import Live, NoPreview, Previews, Spent
 from stores.runs import Expired, NoRun, Reservation, Run, Runs, Taken
 from stores.settled import SettledRuns
@@ -59,6 +61,7 @@ class Engine:
         preview_id = str(uuid4())
         document, origin = preview_document(preview_id, action, params, effect, verdict)
         expires_at_ms = await self._previews.save(workspace, preview_id, document, origin=origin)
+        note(preview_id=preview_id, action=name)
         return Previewed(document, expires_at_ms)
 
     def _action(self, name: str) -> Action[Any]:
@@ -74,6 +77,7 @@ class Engine:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, and StoreUnavailable."""
         match await self._previews.find(workspace, preview_id):
             case Live(document, expires_at_ms):
+                note(preview_id=preview_id)
                 return Previewed(document, expires_at_ms)
             case Spent(run_id):
                 raise _already_executed(run_id)
@@ -84,6 +88,7 @@ class Engine:
         """The document of the run as it is now. Raises RunNotFound, and StoreUnavailable."""
         match await self._runs.inspect(workspace, run_id):
             case Run() as run:
+                note(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
             case NoRun():
                 raise problems.RunNotFound("There is no run of this id, or it is forgotten.")
@@ -100,7 +105,7 @@ class Engine:
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
-            claim = Reservation(workspace, key or preview_id, preview_id, str(uuid4()))
+            claim = _claim(workspace, key or preview_id, preview_id)
             answer = await self._executions.start(claim)
             if not (isinstance(answer, Taken) and answer.in_flight):
                 return _execution(answer)
@@ -126,6 +131,12 @@ class Engine:
         return lease_left < left
 
 
+def _claim(workspace: str, key: str, preview_id: str) -> Reservation:
+    asking = current()
+    link = asking.trace.link or ""
+    return Reservation(workspace, key, preview_id, str(uuid4()), asking.traceparent, link)
+
+
 def _effect(action: Action[Any], params: Raw) -> Effect:
     try:
         return action.effect(params)
@@ -141,6 +152,7 @@ def _execution(answer: Answer) -> Execution:
         case Taken(run, reused=True):
             raise _reused(run)
         case Taken(run):
+            telemetry.replayed(run, origin(run.origin))
             return Execution(run_answer(run), run.id, True, run.expires_at_ms)
         case NoPreview():
             raise _no_preview()

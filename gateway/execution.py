@@ -24,7 +24,9 @@ from gateway.documents import (
 )
 from gateway.effects import Effect
 from gateway.egress import Egress
-from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
+from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome, verdict
+from gateway.telemetry import runs as telemetry
+from gateway.telemetry.spans import span
 from stores.previews import NoPreview, Spent
 from stores.runs import Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
 from stores.scripts import StoreUnavailable
@@ -87,20 +89,32 @@ class Executions:
 
     async def _execute(self, claim: Reservation) -> Answer:
         deadline = time.monotonic() + self._timeout.total_seconds()
-        try:
-            answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
-        except StoreUnavailable:
-            # The reply was lost, the reservation perhaps not: nothing is sent on it.
-            self._later(lambda: self._runs.release(claim), deadline)
-            raise
-        if isinstance(answer, Reserved):
+        answer = await self._reserve(claim, deadline)
+        if not isinstance(answer, Reserved):
+            return answer
+        with telemetry.in_flight():
             return await self._perform(claim, answer, deadline)
-        return answer
+
+    async def _reserve(
+        self, claim: Reservation, deadline: float
+    ) -> Reserved | Taken | Expired | Spent | NoPreview:
+        with span("reserve"):
+            try:
+                answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
+            except StoreUnavailable:
+                # The reply was lost, the reservation perhaps not: nothing is sent on it.
+                self._later(lambda: self._runs.release(claim), deadline)
+                telemetry.reserved(None)
+                raise
+            telemetry.reserved(answer)
+            return answer
 
     async def _perform(self, claim: Reservation, reserved: Reserved, deadline: float) -> Execution:
         effect, origin = stored_effect(reserved.preview)
         started = time.monotonic()
         outcome = await self._send(effect, claim.run_id, deadline)
+        seconds = time.monotonic() - started
+        telemetry.ended(claim, origin, verdict(outcome), seconds)
         match outcome:
             case NotSent(detail):
                 await self._release(claim, deadline)
@@ -110,11 +124,10 @@ class Executions:
                 raise problems.TargetForbidden(detail, safe_to_retry=True)
         run = outcome_document(
             outcome,
-            run_id=claim.run_id,
-            preview_id=claim.preview_id,
-            origin=origin,
+            claim,
+            origin,
             started_at_ms=reserved.started_at_ms,
-            duration_ms=round((time.monotonic() - started) * 1000),
+            duration_ms=round(seconds * 1000),
         )
         return await self._settle(claim, run, deadline)
 
@@ -132,7 +145,9 @@ class Executions:
         async def settle() -> Settled | Lost:
             return await self._runs.settle(claim, state=run.status, doc=document)
 
-        match await self._insist(settle, deadline + LEASE_MARGIN.total_seconds()):
+        with span("settle"):
+            settled = await self._insist(settle, deadline + LEASE_MARGIN.total_seconds())
+        match settled:
             case Settled(expires_at_ms):
                 return Execution(document, claim.run_id, False, expires_at_ms)
             case Lost():
@@ -143,7 +158,8 @@ class Executions:
         return Execution(document, claim.run_id, False, None)
 
     async def _release(self, claim: Reservation, deadline: float) -> None:
-        await self._insist(lambda: self._runs.release(claim), deadline)
+        with span("release"):
+            await self._insist(lambda: self._runs.release(claim), deadline)
 
     async def _insist(self, call: Callable[[], Awaitable[T]], until: float) -> T | None:
         """Call the store; when it is away go on in the background until `until`, and say None."""

@@ -1,5 +1,7 @@
 """What became of a send, told from the point of failure."""
 
+from typing import Literal, NamedTuple
+
 from msgspec import Struct
 
 
@@ -34,3 +36,24 @@ class Forbidden(Struct, frozen=True):
 
 
 Outcome = Answered | NoResponse | NotSent | Forbidden
+
+
+class Verdict(NamedTuple):
+    """An outcome in two words. `status`: of the run, or `not_sent`; `reason`: of no success."""
+
+    status: Literal["success", "failed", "unknown", "not_sent"]
+    reason: Literal["target_status", "no_response", "target_unreachable", "target_forbidden"] | None
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    match outcome:
+        case Answered(success=True):
+            return Verdict("success", None)
+        case Answered():
+            return Verdict("failed", "target_status")
+        case NoResponse():
+            return Verdict("unknown", "no_response")
+        case NotSent():
+            return Verdict("not_sent", "target_unreachable")
+        case Forbidden():
+            return Verdict("not_sent", "target_forbidden")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from stores.connection import Check, Store
 
@@ -20,9 +21,13 @@ log = logging.getLogger("relay.readiness")
 class Readiness:
     """`strict`: what correctness rests on must hold; otherwise it only warns."""
 
-    def __init__(self, store: Store, *, strict: bool) -> None:
+    def __init__(
+        self, store: Store, *, strict: bool, observer: Callable[[Check], None] = lambda check: None
+    ) -> None:
+        """`observer`: told of each check whenever it was looked at."""
         self._store = store
         self._strict = strict
+        self._observer = observer
         self._looked_at = float("-inf")
         self._checks: list[Check] = []
         self._looking = asyncio.Lock()
@@ -32,7 +37,10 @@ class Readiness:
         async with self._looking:
             if time.monotonic() - self._looked_at > FRESH_SECONDS:
                 await self._look()
-        return [STOPPING if self.stopping else SERVING, *self._checks]
+        return [self._process(), *self._checks]
+
+    def _process(self) -> Check:
+        return STOPPING if self.stopping else SERVING
 
     async def watch(self) -> None:
         """Look every 10 s, and log each verdict that has changed."""
@@ -44,6 +52,8 @@ class Readiness:
         before = set(self._checks)
         self._checks = await self._store.check(strict=self._strict)
         self._looked_at = time.monotonic()
+        for check in (self._process(), *self._checks):
+            self._observer(check)
         for check in set(self._checks) - before:
             if before or check.verdict != "ok":
                 level = logging.INFO if check.verdict == "ok" else logging.WARNING

@@ -20,6 +20,7 @@ from gateway.execution import LEASE_MARGIN
 from gateway.protocol import ProblemProtocol
 from gateway.readiness import Readiness
 from gateway.settings import Settings
+from gateway.telemetry import logs
 
 # Longer than load balancers keep an idle connection (HAProxy, nginx and AWS:
 # 60 s), so that it is not we who close one that is being written to.
@@ -130,6 +131,7 @@ async def running(server: ListeningServer) -> AsyncIterator[str]:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve until a signal says stop. Raises StartError."""
+    logs.configure(lines=settings.telemetry_enabled)
     server = GatewayServer(settings, host=host, port=port)
 
     def listening() -> None:

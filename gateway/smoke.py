@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from gateway.receiver import Delivery, receiver
 from gateway.serve import GatewayServer, ListeningServer, running
-from gateway.settings import Secret, Settings
+from gateway.settings import Settings
 from gateway.signatures import verify
+from gateway.variables import Secret
 
 # Longer than any gateway lets one request take.
 PATIENCE = 60.0

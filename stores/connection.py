@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from stores.embedded import embedded_server
-from stores.scripts import Scripts
+from stores.scripts import Observer, Scripts
 from stores.settled import SettledRuns
 
 # Two tries of 0.8 s stay under the promised 2 s.
@@ -63,27 +63,29 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(url: str | None, data_dir: Path) -> AsyncIterator[Store]:
+async def open_store(
+    url: str | None, data_dir: Path, *, observer: Observer | None = None
+) -> AsyncIterator[Store]:
     """Open the store while the block lasts.
 
     `url`: redis://, rediss:// or unix://, user and password included; without
-    it the embedded server runs on `data_dir`. A Redis that is away is no error
-    here: calls raise StoreUnavailable until it is back. Raises
-    EmbeddedStoreError, and ValueError for a URL of another kind.
+    it the embedded server runs on `data_dir`. `observer`: told of round trips.
+    A Redis that is away is no error here: calls raise StoreUnavailable until it
+    is back. Raises EmbeddedStoreError, and ValueError for a URL of another kind.
     """
     if url is None:
         async with (
             embedded_server(data_dir) as socket,
-            _connected(f"unix://{quote(str(socket))}") as it,
+            _connected(f"unix://{quote(str(socket))}", observer) as it,
         ):
             yield it
     else:
-        async with _connected(url) as it:
+        async with _connected(url, observer) as it:
             yield it
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Store]:
+async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store]:
     options: dict[str, Any] = {
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
@@ -96,7 +98,7 @@ async def _connected(url: str) -> AsyncIterator[Store]:
     client = Redis.from_pool(BlockingConnectionPool(**options))
     settled = SettledRuns(client)
     try:
-        yield Store(client, Scripts(client), settled)
+        yield Store(client, Scripts(client, observer=observer), settled)
     finally:
         await settled.close()
         await client.aclose()

@@ -28,6 +28,9 @@ class Run(NamedTuple):
     lease_left: timedelta
     expires_at_ms: int
     doc: bytes | None
+    state: str
+    traceparent: str = ""
+    trace_link: str = ""
 
     @property
     def in_flight(self) -> bool:
@@ -40,12 +43,17 @@ class Run(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A claim on an idempotency key, for one run of one preview."""
+    """A claim on an idempotency key, for one run of one preview.
+
+    `traceparent`, `trace_link`: of the request that claims; kept with the run.
+    """
 
     workspace: str
     key: str
     preview_id: str
     run_id: str
+    traceparent: str = ""
+    trace_link: str = ""
 
     def redis_keys(self) -> tuple[str, str, str]:
         """Run, preview, reservation: what ends a run touches."""
@@ -115,6 +123,8 @@ class Runs:
             keys.run_prefix(claim.workspace),
             lease,
             self._ttl,
+            claim.traceparent,
+            claim.trace_link,
         )
         match answer:
             case [b"reserved", started_at_ms, doc]:
@@ -179,4 +189,7 @@ def _run(run_id: str, now_ms: int, fields: list[Any]) -> Run:
         lease_left=timedelta(milliseconds=int(record[b"lease_until"]) - now_ms),
         expires_at_ms=int(record[b"expires_at"]),
         doc=record.get(b"doc"),
+        state=record[b"state"].decode(),
+        traceparent=record.get(b"traceparent", b"").decode(),
+        trace_link=record.get(b"trace_link", b"").decode(),
     )

@@ -8,7 +8,8 @@ a call whose reply was lost is sent again, once; what then fails is
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from importlib.resources import files
@@ -46,11 +47,18 @@ class _Call(NamedTuple):
 _Turn = list[tuple[_Call, asyncio.Future[Any]]]
 
 
+# Told of every round trip: how many seconds it took, how many calls shared it.
+Observer = Callable[[float, int], None]
+
+
 class Scripts:
-    def __init__(self, client: "Redis", *, patience: float = 1.7) -> None:
+    def __init__(
+        self, client: "Redis", *, patience: float = 1.7, observer: Observer | None = None
+    ) -> None:
         """`patience`: seconds for all tries of one call; callers are promised a 503 in under 2."""
         self._client = client
         self._patience = patience
+        self._observer = observer
         self._digests: dict[str, str] = {}
         self._loading = asyncio.Lock()
         self._under_way = 0
@@ -127,6 +135,14 @@ class Scripts:
             self._under_way -= 1
 
     async def _pipeline(self, calls: list[_Call]) -> list[Any]:
+        started = time.perf_counter()
+        try:
+            return await self._round_trip(calls)
+        finally:
+            if self._observer:
+                self._observer(time.perf_counter() - started, len(calls))
+
+    async def _round_trip(self, calls: list[_Call]) -> list[Any]:
         commands = [call.command(self._digests[call.name]) for call in calls]
         if len(commands) == 1:  # a pipeline of one costs 30 microseconds more
             try:

@@ -13,7 +13,8 @@ from typing import Any
 import httpx2
 
 from gateway.serve import GatewayServer, running
-from gateway.settings import Secret, Settings
+from gateway.settings import Settings
+from gateway.variables import Secret
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SIGNING_KEY = b"test-signing-key"

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.app import _open, create_app
 from gateway.engine import Engine
 from gateway.serve import ListeningServer, running
-from gateway.settings import Secret, Settings
+from gateway.settings import Settings
+from gateway.variables import Secret
 from gateway.telemetry.context import RequestContext
 from stores import keys
 from tests.engines import NO_WAIT, params
@@ -115,7 +116,9 @@ async def test_a_fault_within_an_answer_begins_no_other() -> None:
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    await RequestContext(explode_late)({"type": "http", "headers": []}, receive, send)
+    await RequestContext(explode_late)(
+        {"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send
+    )
 
     assert sent == ["http.response.start", "http.response.body"]
 

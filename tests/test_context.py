@@ -155,9 +155,11 @@ async def preflight(relay: Relay, origin: str) -> httpx2.Response:
 
 async def test_what_a_page_may_send_and_see() -> None:
     """The headers of the documentation, each named."""
-    assert {"Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID"} == set(ALLOWED_HEADERS)
-    documented = """Idempotent-Replayed Idempotency-Expires Location Retry-After X-Request-ID"""
-    assert set(documented.split()) <= set(EXPOSED_HEADERS)
+    sent = "Content-Type Idempotency-Key Prefer X-Request-ID traceparent"
+    assert set(sent.split()) == set(ALLOWED_HEADERS)
+    seen = """Idempotent-Replayed Idempotency-Expires Location Retry-After X-Request-ID
+    X-Trace-Link"""
+    assert set(seen.split()) == set(EXPOSED_HEADERS)
 
 
 def failing(*, after: str | None) -> RequestContext:
@@ -171,6 +173,14 @@ def failing(*, after: str | None) -> RequestContext:
     return RequestContext(app)
 
 
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "path": "/",
+    "headers": [(b"x-request-id", b"asked-1")],
+}
+
+
 async def messages_of(app: RequestContext) -> list[Message]:
     sent: list[Message] = []
 
@@ -180,7 +190,7 @@ async def messages_of(app: RequestContext) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app({"type": "http", "headers": [(b"x-request-id", b"asked-1")]}, receive, send)
+    await app({**SCOPE}, receive, send)
     return sent
 
 

@@ -20,11 +20,12 @@ from gateway.documents import (
     with_moment,
 )
 from gateway.outcomes import Answered, NoResponse
-from stores.runs import Run
+from stores.runs import Reservation, Run
 
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
 ACTION = webhook_save(default_url=None)
 ANY: Action[Any] = ACTION
+LINK = "https://traces.example/t-1"
 
 
 @pytest.mark.parametrize(
@@ -65,12 +66,11 @@ def test_an_effect_comes_back_as_it_was(body: str | None) -> None:
     assert bytes(params) in document
 
 
-def document_of(outcome: Answered | NoResponse) -> dict[str, Any]:
+def document_of(outcome: Answered | NoResponse, *, link: str = "") -> dict[str, Any]:
     run = outcome_document(
         outcome,
-        run_id="r-1",
-        preview_id="p-1",
-        origin=Origin(action="webhook.save", provider="independent"),
+        Reservation("w", "k", "p-1", "r-1", trace_link=link),
+        Origin(action="webhook.save", provider="independent"),
         started_at_ms=1000,
         duration_ms=549,
     )
@@ -109,9 +109,17 @@ def test_no_response_is_unknown() -> None:
     assert document["error"] == error
 
 
+def test_the_link_is_that_of_the_request_that_ran_it() -> None:
+    """Where nothing was sampled there is none, and the member says so."""
+    answered = Answered(status_code=200, response="OK", truncated=False)
+    assert document_of(answered, link=LINK)["trace_link"] == LINK
+    assert document_of(answered)["trace_link"] is None
+
+
 def run(lease_left: int, doc: bytes | None = None) -> Run:
     lease = timedelta(milliseconds=lease_left)
-    return Run("r-1", "p-1", ORIGIN, 1000, lease, 2000, doc)
+    state = "running" if doc is None else "success"
+    return Run("r-1", "p-1", ORIGIN, 1000, lease, 2000, doc, state, trace_link=LINK)
 
 
 def test_a_settled_run_is_answered_as_it_was_stored() -> None:
@@ -131,4 +139,5 @@ def test_a_run_without_an_answer(lease_left: int, status: str, code: str | None)
     assert (document["action"], document["provider"]) == ("webhook.save", "independent")
     assert (document["status"], document["result"]) == (status, None)
     assert (document["error"] or {}).get("code") == code
+    assert document["trace_link"] == LINK
     assert (document["error"] or {"safe_to_retry": False})["safe_to_retry"] is False

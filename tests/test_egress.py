@@ -13,7 +13,7 @@ from gateway.effects import Effect
 from gateway.egress import Egress, open_egress
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
-from gateway.settings import Secret
+from gateway.variables import Secret
 from gateway.signatures import verify
 from tests.gateways import LOOPBACK
 from tests.target import Answer, Target, hang, listening, reset, status

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import pytest
 
-from gateway.settings import VARIABLES
+from gateway.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```(\w+ ?\w*)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

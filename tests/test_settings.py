@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import VARIABLES, Secret, Settings, SettingsError
+from gateway.settings import Settings
+from gateway.variables import VARIABLES, Secret, SettingsError
 
 REDIS = "redis://user:hunter2@localhost:6379/0"
 

@@ -19,7 +19,8 @@ from starlette.routing import Route
 from gateway.cli import relay
 from gateway.receiver import Delivery, receiver
 from gateway.serve import ListeningServer, running
-from gateway.settings import Secret, Settings
+from gateway.settings import Settings
+from gateway.variables import Secret
 from gateway.signatures import sign
 from gateway.smoke import Step, smoke
 from tests.gateways import SIGNING_KEY, gateway_process

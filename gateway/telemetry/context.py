@@ -1,13 +1,34 @@
-"""The outermost layer: every response carries the request's id, also those nobody wrote."""
+"""The outermost layer: every request has an id, a server span, a line and a count.
 
+Pure ASGI, around everything else, so that Starlette's own errors, CORS
+preflights and cancelled requests pass through here too.
+"""
+
+import asyncio
 import logging
 import re
+import time
+from collections.abc import Mapping
 from uuid import uuid4
 
+from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.problems import InternalError, render
+from gateway.telemetry import metrics
+from gateway.telemetry.spans import Span, Trace
+from gateway.telemetry.tracing import Tracing
+
+# Asked every second by whoever balances and scrapes: counted, but neither traced nor,
+# while all is well, put into the log.
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+# Anything else is _OTHER, as the semantic conventions ask: a method is a label.
+METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY".split())
+# What nginx writes for a client that is gone; nobody receives it.
+CLIENT_GONE = 499
+# What a client may put into a span: thousands of spans wait for the collector.
+TEXT_MAX = 256
 
 log = logging.getLogger("relay.request")
 
@@ -15,34 +36,87 @@ log = logging.getLogger("relay.request")
 class RequestContext:
     """Takes the client's X-Request-ID when there is one and it is harmless, else makes a UUID4.
 
-    Pure ASGI, around everything else: Starlette's own error page and CORS
-    preflights pass through here too.
+    `tracing`: None for no spans. `counted`: whether to keep metrics and canonical lines.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, *, tracing: Tracing | None = None, counted: bool = False
+    ) -> None:
         self._app = app
+        self._tracing = tracing
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or str(uuid4())
+        started = time.perf_counter()
+        given = _headers(scope)
+        request_id = _harmless(given.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
-        answered = False
+        server = self._server_span(scope, request_id, given)
+        answer = Answer(send, request_id, server.trace.link)
+        with server:
+            try:
+                await self._app(scope, receive, answer.send)
+            except asyncio.CancelledError:
+                answer.status = CLIENT_GONE
+                raise
+            except Exception as error:
+                log.exception("request failed")
+                server.fail(type(error).__name__)
+                if not answer.status:
+                    await internal_error(request_id)(scope, receive, answer.send)
+            finally:
+                self._ended(scope, server, answer.status, time.perf_counter() - started)
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal answered
-            if message["type"] == "http.response.start":
-                answered = True
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
+    def _server_span(self, scope: Scope, request_id: str, given: Mapping[str, str]) -> Span:
+        if self._tracing is None or scope["path"] in PROBES:
+            server = Span(Trace(request_id), "", kind=SpanKind.SERVER)
+        else:
+            carrier = {name: given[name] for name in ("traceparent", "tracestate") if name in given}
+            server = self._tracing.begin(request_id, _method(scope), carrier)
+            if server.trace.record:
+                _describe(server, scope, given)
+        server.trace.counted = self._counted
+        return server
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            if not answered:
-                await internal_error(request_id)(scope, receive, send_with_id)
+    def _ended(self, scope: Scope, server: Span, status: int, seconds: float) -> None:
+        method, endpoint = _method(scope), _endpoint(scope)
+        trace = server.trace
+        if trace.record:
+            _conclude(server, method, endpoint, status)
+        if not trace.counted:
+            return
+        exemplar = trace.exemplar
+        metrics.http_requests.labels(endpoint, method, str(status)).inc(exemplar=exemplar)
+        metrics.http_duration.labels(endpoint, method).observe(seconds, exemplar)
+        if endpoint in PROBES and status < 400:
+            return
+        line = {
+            "method": method,
+            "endpoint": endpoint,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 1),
+        }
+        log.info("http.request", extra={**line, **trace.facts})
+
+
+class Answer:
+    """Puts the ids on what is sent, and keeps its status; 0 until there is one."""
+
+    def __init__(self, send: Send, request_id: str, link: str | None) -> None:
+        self._send = send
+        self._headers = [(b"x-request-id", request_id.encode())]
+        if link:
+            self._headers.append((b"x-trace-link", link.encode()))
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._headers]
+        await self._send(message)
 
 
 def internal_error(request_id: str) -> Response:
@@ -50,8 +124,60 @@ def internal_error(request_id: str) -> Response:
     return render(problem, request_id)
 
 
-def _given(scope: Scope) -> str | None:
-    values = [value for name, value in scope["headers"] if name == b"x-request-id"]
-    if len(values) == 1 and re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", values[0]):
-        return str(values[0], "ascii")
-    return None
+def _headers(scope: Scope) -> dict[str, str]:
+    """Those that are looked at here; what is there twice is as if it were not."""
+    found: dict[str, str] = {}
+    twice = set()
+    for name, value in scope["headers"]:
+        if name in _LOOKED_AT:
+            key = name.decode()
+            if key in found:
+                twice.add(key)
+            found[key] = value.decode("latin-1")
+    return {name: value for name, value in found.items() if name not in twice} if twice else found
+
+
+_LOOKED_AT = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-agent"})
+
+
+def _harmless(given: str | None) -> str | None:
+    return given if given and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else None
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in METHODS else "_OTHER"
+
+
+def _endpoint(scope: Scope) -> str:
+    """The route's template: a label must have few values."""
+    route = scope.get("route")
+    return route.path if route else "unmatched"
+
+
+def _describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
+    """What is known at the start (semantic conventions for HTTP 1.44, server)."""
+    said = server.attributes
+    said["http.request.method"] = _method(scope)
+    said["url.path"] = scope["path"][:TEXT_MAX]
+    said["url.scheme"] = scope["scheme"]
+    said["network.protocol.version"] = scope["http_version"]
+    if scope.get("server"):
+        said["server.address"], said["server.port"] = scope["server"]
+    if scope.get("client"):
+        said["client.address"], said["client.port"] = scope["client"]
+    if "user-agent" in given:
+        said["user_agent.original"] = given["user-agent"][:TEXT_MAX]
+
+
+def _conclude(server: Span, method: str, endpoint: str, status: int) -> None:
+    said = server.attributes
+    if endpoint != "unmatched":
+        server.name = f"{method} {endpoint}"
+        said["http.route"] = endpoint
+    if status:
+        said["http.response.status_code"] = status
+    if status >= 500 and not server.error:
+        server.fail(str(status))
+    for name, fact in server.trace.facts.items():
+        said[f"relay.{name}"] = fact

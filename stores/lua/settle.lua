@@ -21,6 +21,7 @@ if now >= tonumber(lease_until) then return {'lost'} end
 
 local expires_at = now + ttl_ms
 redis.call('HSET', run, 'state', state, 'doc', doc, 'expires_at', expires_at)
+redis.call('HDEL', run, 'trace_link') -- the doc has it
 redis.call('PEXPIREAT', run, expires_at)
 if redis.call('GET', reservation) == run_id then
   redis.call('PEXPIREAT', reservation, expires_at)

@@ -1,0 +1,160 @@
+"""Spans on their way out: a bounded queue, batches over OTLP, and an end within 3 s.
+
+Nothing here waits for a collector but the SDK's own thread. What it cannot take
+is dropped and counted: the newest first, so that the count is exact.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Status, StatusCode
+
+from gateway.telemetry import metrics
+from gateway.telemetry.spans import Recorder, Span
+from gateway.version import VERSION
+
+# Seconds for one batch, unless OTEL_EXPORTER_OTLP_TIMEOUT says: OpenTelemetry's 10 would outlast
+# the end of the process.
+TIMEOUT = 2.0
+# Seconds after which a stopping gateway leaves what is not out.
+FLUSH_PATIENCE = 2.5
+# Milliseconds until a batch goes, unless OTEL_BSP_SCHEDULE_DELAY says: a link that is
+# followed at once should lead somewhere. OpenTelemetry waits 5 s.
+DELAY_MS = 1000
+# Spans that wait, unless OTEL_BSP_MAX_QUEUE_SIZE says (OpenTelemetry's own default).
+QUEUE_MAX = 2048
+# Spans of a batch, unless OTEL_BSP_MAX_EXPORT_BATCH_SIZE says: encoding one costs about 20
+# microseconds, and the event loop waits for that thread.
+BATCH_MAX = 128
+
+SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
+SCOPE = InstrumentationScope("relay", VERSION, SCHEMA)
+
+_OK, _ERROR = Status(), Status(StatusCode.ERROR)
+
+
+class _Resource(Resource):
+    """Hashed by identity: the encoder hashes it for every span, 4 of its 20 microseconds."""
+
+    __hash__ = object.__hash__
+
+
+class Outbox(SpanExporter):
+    """Counts what is queued and what is lost. `until`: when a stopping process gives up."""
+
+    def __init__(self, exporter: SpanExporter, *, room: int) -> None:
+        self._exporter = exporter
+        self._room = room
+        self._queued = self._taken = 0
+        self.until = float("inf")
+
+    def admit(self) -> bool:
+        """Whether there is room for one more. From the event loop only."""
+        if self._queued - self._taken >= self._room:
+            metrics.spans_dropped.labels("queue_full").inc()
+            return False
+        self._queued += 1
+        return True
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """On the processor's thread, the only one that comes here."""
+        self._taken += len(spans)
+        done = SpanExportResult.FAILURE
+        if time.monotonic() < self.until:
+            done = self._exporter.export(spans)
+        if done is not SpanExportResult.SUCCESS:
+            metrics.spans_dropped.labels("export_failed").inc(len(spans))
+        return done
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+@asynccontextmanager
+async def exporting(endpoint: str, environment: str) -> AsyncIterator[Recorder]:
+    """Export what is recorded while the block lasts; then wait up to 2.5 s for what is queued.
+
+    `endpoint`: where OTLP over HTTP is taken, the path included.
+    """
+    room = _number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_MAX)
+    batch = min(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX), room)
+    outbox = Outbox(OTLPSpanExporter(endpoint=endpoint, timeout=_timeout()), room=room)
+    processor = BatchSpanProcessor(
+        outbox,
+        max_queue_size=2 * room,  # never full: what is too much stops at `admit`
+        schedule_delay_millis=_number("OTEL_BSP_SCHEDULE_DELAY", DELAY_MS),
+        max_export_batch_size=batch,
+    )
+    resource = _resource(environment)
+
+    def record(span: Span) -> None:
+        if outbox.admit():
+            processor.on_end(_readable(span, resource))
+
+    try:
+        yield record
+    finally:
+        outbox.until = time.monotonic() + FLUSH_PATIENCE
+        await _shut_down(processor)
+
+
+async def _shut_down(processor: BatchSpanProcessor) -> None:
+    """In a thread that may be left behind: the processor's own end may take 30 s."""
+    loop, flushed = asyncio.get_running_loop(), asyncio.Event()
+
+    def shut_down() -> None:
+        processor.shutdown()  # type: ignore[no-untyped-call]
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            loop.call_soon_threadsafe(flushed.set)
+
+    threading.Thread(target=shut_down, name="telemetry-flush", daemon=True).start()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(flushed.wait(), FLUSH_PATIENCE)
+
+
+def _readable(span: Span, resource: Resource) -> ReadableSpan:
+    span.attributes["relay.request_id"] = span.trace.request_id
+    if span.error:
+        span.attributes["error.type"] = span.error
+    return ReadableSpan(
+        span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=resource,
+        attributes=span.attributes,
+        links=span.links,
+        kind=span.kind,
+        status=_ERROR if span.error else _OK,
+        start_time=span.started_ns,
+        end_time=span.ended_ns,
+        instrumentation_scope=SCOPE,
+    )
+
+
+def _resource(environment: str) -> Resource:
+    """`OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` go before what we say."""
+    own = {"service.version": VERSION, "deployment.environment.name": environment}
+    told = Resource.create()
+    named = not str(told.attributes[SERVICE_NAME]).startswith("unknown_service")
+    name = {} if named else {SERVICE_NAME: "relay"}
+    return _Resource({**own, **told.attributes, **name})
+
+
+def _number(variable: str, default: int) -> int:
+    """OpenTelemetry's own variables; a value it would not take is not taken either."""
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() and int(text) > 0 else default
+
+
+def _timeout() -> float | None:
+    told = {"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"} & os.environ.keys()
+    return None if told else TIMEOUT

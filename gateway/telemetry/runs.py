@@ -1,0 +1,74 @@
+"""What is counted and said of reservations, runs and replays."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.documents import Origin
+from gateway.outcomes import Verdict
+from gateway.telemetry import metrics
+from gateway.telemetry.spans import current, note
+from stores.previews import NoPreview, Spent
+from stores.runs import Expired, Reservation, Reserved, Run, Taken
+
+ANSWERS = {
+    Reserved: "reserved",
+    Taken: "taken",
+    Expired: "expired",
+    Spent: "spent",
+    NoPreview: "no_preview",
+    type(None): "unavailable",
+}
+
+log = logging.getLogger("relay.run")
+
+
+@contextmanager
+def in_flight() -> Iterator[None]:
+    """Count an execution while the block lasts."""
+    with metrics.runs_in_flight.track_inprogress():
+        yield
+
+
+def reserved(answer: object) -> None:
+    """`answer`: the store's; None when it gave none."""
+    if current().trace.counted:
+        metrics.reservations.labels(ANSWERS[type(answer)]).inc()
+
+
+def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) -> None:
+    """One line and one count an execution. `seconds`: from the start of the send to its outcome."""
+    trace = current().trace
+    if not trace.counted:
+        return
+    provider, action = origin.provider, origin.action
+    metrics.executions.labels(provider, action, verdict.status).inc(exemplar=trace.exemplar)
+    metrics.execution_duration.labels(provider, action).observe(seconds, trace.exemplar)
+    if verdict.reason:
+        metrics.execution_errors.labels(provider, action, verdict.reason).inc()
+    facts = {
+        "run_id": claim.run_id,
+        "preview_id": claim.preview_id,
+        "action": action,
+        "outcome": verdict.status,
+    }
+    note(**facts)
+    why = {"reason": verdict.reason} if verdict.reason else {}
+    log.info("run.ended", extra={**facts, **why, "duration_ms": round(seconds * 1000, 1)})
+
+
+def replayed(run: Run, origin: Origin) -> None:
+    """Point from this request at the trace of the run whose answer it gets."""
+    span = current()
+    status = "unknown" if run.interrupted else run.state
+    if span.trace.record and run.traceparent:
+        span.link(run.traceparent)
+    note(
+        replayed=True,
+        run_id=run.id,
+        preview_id=run.preview_id,
+        action=origin.action,
+        outcome=status,
+    )
+    if span.trace.counted:
+        metrics.replays.labels(origin.provider, origin.action, status).inc()

@@ -1,0 +1,41 @@
+"""Begin the trace of a request: go on with its caller's, or start one; keep it, or not."""
+
+from collections.abc import Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
+
+from gateway.telemetry.links import TraceLinks
+from gateway.telemetry.spans import NO_STATE, Recorder, Span, Trace, random_id, remote
+
+
+class Tracing:
+    """`trusted`: go on with the trace that a caller names."""
+
+    def __init__(self, sampler: Sampler, *, links: TraceLinks, trusted: bool) -> None:
+        self._sampler = sampler
+        self._links = links
+        self._trusted = trusted
+        self.record: Recorder | None = None
+
+    def begin(self, request_id: str, name: str, carrier: Mapping[str, str]) -> Span:
+        """The server span. `carrier`: the caller's traceparent and tracestate, if any."""
+        caller = remote(carrier) if carrier else None
+        parent = caller if self._trusted else None
+        trace_id = parent.trace_id if parent else random_id(128)
+        around = set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
+        decision = self._sampler.should_sample(around, trace_id, name, SpanKind.SERVER).decision
+        trace = Trace(
+            request_id,
+            trace_id=trace_id,
+            sampled=decision is Decision.RECORD_AND_SAMPLE,
+            state=parent.trace_state if parent else NO_STATE,
+            record=self.record,
+        )
+        server = Span(trace, name, parent=parent, kind=SpanKind.SERVER)
+        if caller and not parent:
+            server.links = (Link(caller),)
+        if trace.exemplar:
+            trace.link = self._links.to(trace.exemplar["trace_id"], server.id, request_id)
+        return server
