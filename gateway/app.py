@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from opentelemetry.sdk.trace import TracerProvider
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -27,7 +26,7 @@ from gateway.settings import Settings
 from gateway.telemetry import metrics
 from gateway.telemetry.context import RequestContext
 from gateway.telemetry.links import TraceLinks
-from gateway.telemetry.tracing import Tracing
+from gateway.telemetry.tracing import Tracing, sampler
 from stores.connection import open_store
 from stores.embedded import EmbeddedStoreError
 from stores.previews import Previews
@@ -144,11 +143,8 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def _tracing(settings: Settings) -> Tracing:
-    # The SDK's provider reads OTEL_TRACES_SAMPLER; nothing else of it is used.
-    sampler = TracerProvider(shutdown_on_exit=False).sampler
-    return Tracing(
-        sampler, links=TraceLinks(settings.trace_link), trusted=settings.trust_traceparent
-    )
+    links = TraceLinks(settings.trace_link)
+    return Tracing(sampler(), links=links, trusted=settings.trust_traceparent)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The command line: `relay serve`, `relay smoke`, `relay receive`.
+"""The command line: `relay serve | smoke | receive | gate | trace`.
 
 What only one command needs is imported there: `serve` keeps in memory
 whatever it has loaded.
@@ -90,6 +90,42 @@ def receive(port: int) -> None:
         raise click.ClickException(str(error)) from error
     click.echo(f"Receiving on {server.url}", err=True)
     server.run()
+
+
+@relay.command()
+@click.option(
+    "--prometheus",
+    "url",
+    required=True,
+    envvar="PROMETHEUS_URL",
+    show_envvar=True,
+    help="The Prometheus to ask, with user:password@ if it wants them.",
+)
+@click.option("--window", default="15m", show_default=True, help="Time to judge, up to now.")
+@click.option(
+    "--baseline-window",
+    "baseline",
+    help="The time before it whose CPU is compared; as long as the window by default.",
+)
+@click.option("--job", default="relay", show_default=True, help="The job of the replicas.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def gate(url: str, window: str, baseline: str | None, job: str, as_json: bool) -> None:
+    """Judge what Prometheus saw of the replicas.
+
+    Exit status 1 when a criterion fails, 2 when one cannot be judged.
+    """
+    from gateway.gate import judgement, table
+    from gateway.gate.promql import Unanswered, Unusable
+
+    try:
+        judged = asyncio.run(judgement.gate(url, job, window=window, baseline=baseline))
+    except Unusable as error:
+        raise click.UsageError(str(error)) from error
+    except Unanswered as error:
+        table.show_unanswered(error, as_json=as_json)
+        sys.exit(2)
+    table.show(judged, as_json=as_json)
+    sys.exit(judged.exit_status)
 
 
 def _settings() -> Settings:

@@ -136,7 +136,7 @@ class Executions:
             return await self._egress.send(effect, run_id=run_id, deadline=deadline)
         except Exception:
             # Whatever it was, bytes may be out: the run must not look unspent.
-            log.exception("egress failed in an unforeseen way", extra={"run_id": run_id})
+            log.exception("egress.failed", extra={"facts": {"run_id": run_id}})
             return NoResponse("Relay failed while it was sending.")
 
     async def _settle(self, claim: Reservation, run: RunDocument, deadline: float) -> Execution:

@@ -20,4 +20,6 @@ def located(error: msgspec.ValidationError) -> tuple[str, str]:
     names = [name or index for name, index in steps]
     if missing_or_unknown := re.search(r"(?:unknown|required) field `(.*)`", detail):
         names.append(missing_or_unknown[1])
+    # The value itself is not repeated: it may be a secret in the wrong place.
+    detail = re.sub(r"^(Invalid enum value) .*", r"\1", detail, flags=re.DOTALL)
     return pointer(*names), f"{detail}."

@@ -57,4 +57,5 @@ class Readiness:
         for check in set(self._checks) - before:
             if before or check.verdict != "ok":
                 level = logging.INFO if check.verdict == "ok" else logging.WARNING
-                log.log(level, "check %s: %s, %s", check.name, check.verdict, check.detail)
+                facts = {"check": check.name, "verdict": check.verdict, "detail": check.detail}
+                log.log(level, "ready.check", extra={"facts": facts})

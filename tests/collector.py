@@ -45,6 +45,10 @@ class Collector:
         return self._target.connections
 
     @property
+    def paths(self) -> list[str]:
+        return [delivery.line.split()[1] for delivery in self._target.deliveries]
+
+    @property
     def spans(self) -> list[Exported]:
         return [span for delivery in self._target.deliveries for span in _spans(delivery)]
 

@@ -10,7 +10,7 @@ PART_MAX = 12
 
 def describe(client: Span, method: str, url: URL, run_id: str) -> None:
     if client.trace.record:
-        client.attributes.update(
+        client.attrs.update(
             {
                 "http.request.method": method,
                 "server.address": url.raw_host or "",
@@ -22,8 +22,8 @@ def describe(client: Span, method: str, url: URL, run_id: str) -> None:
 
 
 def answered(client: Span, status_code: int) -> None:
-    client.attributes["http.response.status_code"] = status_code
-    if status_code >= 400 and not client.error:
+    client.attrs["http.response.status_code"] = status_code
+    if status_code >= 400 and not client.failed:
         client.fail(str(status_code))
 
 

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.problems import InternalError, render
 from gateway.telemetry import metrics
-from gateway.telemetry.spans import Span, Trace
+from gateway.telemetry.logs import say
+from gateway.telemetry.spans import Fact, Span, Trace
 from gateway.telemetry.tracing import Tracing
 
 # Asked every second by whoever balances and scrapes: counted, but neither traced nor,
@@ -63,7 +64,7 @@ class RequestContext:
                 answer.status = CLIENT_GONE
                 raise
             except Exception as error:
-                log.exception("request failed")
+                log.exception("http.failed")
                 server.fail(type(error).__name__)
                 if not answer.status:
                     await internal_error(request_id)(scope, receive, answer.send)
@@ -93,13 +94,13 @@ class RequestContext:
         metrics.http_duration.labels(endpoint, method).observe(seconds, exemplar)
         if endpoint in PROBES and status < 400:
             return
-        line = {
+        line: dict[str, Fact] = {
             "method": method,
             "endpoint": endpoint,
             "status": status,
             "duration_ms": round(seconds * 1000, 1),
         }
-        log.info("http.request", extra={**line, **trace.facts})
+        say(log, "http.request", line | trace.facts)
 
 
 class Answer:
@@ -157,7 +158,7 @@ def _endpoint(scope: Scope) -> str:
 
 def _describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
     """What is known at the start (semantic conventions for HTTP 1.44, server)."""
-    said = server.attributes
+    said = server.attrs
     said["http.request.method"] = _method(scope)
     said["url.path"] = scope["path"][:TEXT_MAX]
     said["url.scheme"] = scope["scheme"]
@@ -171,13 +172,13 @@ def _describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
 
 
 def _conclude(server: Span, method: str, endpoint: str, status: int) -> None:
-    said = server.attributes
+    said = server.attrs
     if endpoint != "unmatched":
-        server.name = f"{method} {endpoint}"
+        server.rename(f"{method} {endpoint}")
         said["http.route"] = endpoint
     if status:
         said["http.response.status_code"] = status
-    if status >= 500 and not server.error:
+    if status >= 500 and not server.failed:
         server.fail(str(status))
     for name, fact in server.trace.facts.items():
         said[f"relay.{name}"] = fact

@@ -42,7 +42,7 @@ def grafana(url: str, *, datasource: str, query: str = "{trace_id}") -> str:
         "refId": "A",
         "datasource": source,
         "queryType": "traceql",
-        "query": "QUERY",
+        "query": query,
         "limit": 20,
         "tableType": "traces",
     }
@@ -54,5 +54,5 @@ def grafana(url: str, *, datasource: str, query: str = "{trace_id}") -> str:
         }
     }
     encoded = quote(json.dumps(panes, separators=(",", ":")), safe="")
-    marked = encoded.replace("%22QUERY%22", f"%22{quote(query, safe='{}')}%22")
+    marked = encoded.replace("%7Btrace_id%7D", "{trace_id}")
     return f"{url.rstrip('/')}/explore?schemaVersion=1&panes={marked}&orgId=1"

@@ -6,49 +6,71 @@ No line quotes what an exception said: it may hold a URL with a secret in it.
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
 import click
-from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
-from gateway.telemetry.spans import current
+from gateway.telemetry.spans import Fact, current
 
-FIELDS = ("timestamp", "levelname", "message", "name")
 COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def say(log: logging.Logger, event: str, facts: Mapping[str, Fact]) -> None:
+    """One line: an event with dots in its name, and what is to be known of it."""
+    log.info(event, extra={"facts": facts})
 
 
 def configure(*, lines: bool, stream: TextIO = sys.stderr) -> None:
     """Log to `stream`. `lines`: also the canonical lines, not only what went wrong."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(ForPeople() if stream.isatty() else ForPrograms())
-    handler.addFilter(_with_ids)
+    handler.addFilter(_without_exceptions)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
+    # Nobody asks which thread or process it was: a line costs half without (logging's HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
-def _with_ids(record: logging.LogRecord) -> bool:
-    span = current()
-    if span.trace.request_id:
-        record.request_id = span.trace.request_id
-    if span.trace.id:
-        record.trace_id, record.span_id = f"{span.trace.id:032x}", f"{span.id:016x}"
-    if record.name == "asyncio":  # its further lines show the exceptions of tasks
+def _without_exceptions(record: logging.LogRecord) -> bool:
+    """Asyncio shows the exceptions of tasks in what follows its first line."""
+    if record.name == "asyncio":
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
     return True
 
 
+def _ids() -> dict[str, str]:
+    span = current()
+    if span.trace.id:
+        return {
+            "request_id": span.trace.request_id,
+            "trace_id": f"{span.trace.id:032x}",
+            "span_id": f"{span.id:016x}",
+        }
+    return {"request_id": span.trace.request_id} if span.trace.request_id else {}
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Fact]:
+    facts: dict[str, Fact] = getattr(record, "facts", {})
+    return facts
+
+
 class ForPrograms(MsgspecFormatter):
-    def __init__(self) -> None:
-        super().__init__(
-            FIELDS[1:],
-            timestamp=True,
-            rename_fields={"levelname": "level", "name": "logger", "message": "event"},
-        )
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC)
+        log_data["level"] = record.levelname
+        log_data["event"] = record.getMessage()
+        log_data["logger"] = record.name
+        log_data.update(_ids())
+        log_data.update(_facts(record))
+        log_data.update(message_dict)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         return where(ei)
@@ -61,8 +83,7 @@ class ForPeople(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC).astimezone()
         fields = [
             f"{click.style(name, dim=True)}={_plain(str(value))}"
-            for name, value in vars(record).items()
-            if name not in RESERVED_ATTRS
+            for name, value in {**_facts(record), **_ids()}.items()
         ]
         event = click.style(_plain(record.getMessage()), fg=COLOURS.get(record.levelname, "green"))
         said = [click.style(f"{moment:%H:%M:%S.%f}"[:-3], dim=True), event, *fields]

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from gateway.documents import Origin
 from gateway.outcomes import Verdict
 from gateway.telemetry import metrics
-from gateway.telemetry.spans import current, note
+from gateway.telemetry.logs import say
+from gateway.telemetry.spans import Fact, current, note, remote
 from stores.previews import NoPreview, Spent
 from stores.runs import Expired, Reservation, Reserved, Run, Taken
 
@@ -46,15 +47,15 @@ def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) 
     metrics.execution_duration.labels(provider, action).observe(seconds, trace.exemplar)
     if verdict.reason:
         metrics.execution_errors.labels(provider, action, verdict.reason).inc()
-    facts = {
+    facts: dict[str, Fact] = {
         "run_id": claim.run_id,
         "preview_id": claim.preview_id,
         "action": action,
         "outcome": verdict.status,
     }
     note(**facts)
-    why = {"reason": verdict.reason} if verdict.reason else {}
-    log.info("run.ended", extra={**facts, **why, "duration_ms": round(seconds * 1000, 1)})
+    why: dict[str, Fact] = {"reason": verdict.reason} if verdict.reason else {}
+    say(log, "run.ended", facts | why | {"duration_ms": round(seconds * 1000, 1)})
 
 
 def replayed(run: Run, origin: Origin) -> None:
@@ -62,7 +63,7 @@ def replayed(run: Run, origin: Origin) -> None:
     span = current()
     status = "unknown" if run.interrupted else run.state
     if span.trace.record and run.traceparent:
-        span.link(run.traceparent)
+        span.link(remote({"traceparent": run.traceparent}))
     note(
         replayed=True,
         run_id=run.id,

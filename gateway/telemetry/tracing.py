@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
-from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
 
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.spans import NO_STATE, Recorder, Span, Trace, random_id, remote
+
+
+def sampler() -> Sampler:
+    """What OTEL_TRACES_SAMPLER says, for the SDK's provider reads it; else every request."""
+    return TracerProvider(shutdown_on_exit=False).sampler
 
 
 class Tracing:
@@ -34,8 +40,8 @@ class Tracing:
             record=self.record,
         )
         server = Span(trace, name, parent=parent, kind=SpanKind.SERVER)
-        if caller and not parent:
-            server.links = (Link(caller),)
+        if not parent:
+            server.link(caller)
         if trace.exemplar:
             trace.link = self._links.to(trace.exemplar["trace_id"], server.id, request_id)
         return server

@@ -1,0 +1,1 @@
+"""The metrics gate: does what Prometheus saw keep the objectives?"""
