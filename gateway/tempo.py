@@ -121,7 +121,7 @@ class Tempo:
         except TimeoutError as error:
             raise TempoError(f"{self.shown} did not answer in {self._patience:g} s.") from error
         except httpx2.HTTPError as error:
-            why = said(str(error)) or type(error).__name__
+            why = said(str(error)).rstrip(".") or type(error).__name__
             raise TempoError(f"{self.shown} cannot be reached: {why}.") from error
 
     def _check(self, response: httpx2.Response) -> None:
@@ -133,7 +133,8 @@ class Tempo:
                 f"{self.shown} answered {status}; TEMPO_URL may be http://user:password@host."
             )
         if status != 200:
-            raise TempoError(f"{self.shown} answered {status}: {said(response.text)}.")
+            why = said(response.text).rstrip(".")
+            raise TempoError(f"{self.shown} answered {status}: {why}.")
 
 
 def http_url(text: str) -> httpx2.URL | None:

@@ -166,7 +166,7 @@ def _describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
     if scope.get("server"):
         said["server.address"], said["server.port"] = scope["server"]
     if scope.get("client"):
-        said["client.address"], said["client.port"] = scope["client"]
+        said["client.address"] = scope["client"][0]
     if "user-agent" in given:
         said["user_agent.original"] = given["user-agent"][:TEXT_MAX]
 

@@ -33,7 +33,8 @@ def configure(*, lines: bool, stream: TextIO = sys.stderr) -> None:
     handler.addFilter(_without_exceptions)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
-    # Nobody asks which thread or process it was: a line costs half without (logging's HOWTO).
+    logging.raiseExceptions = False  # a line that cannot be written stops nothing
+    # Of one thread and one process nobody asks which (logging's HOWTO, optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 

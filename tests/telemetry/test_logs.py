@@ -1,0 +1,168 @@
+"""Lines that programs can read, lines that people can, and neither says a secret."""
+
+import asyncio
+import gc
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway.telemetry import logs
+from gateway.telemetry.spans import Span, Trace
+from tests.gateways import Relay
+from tests.target import Target
+from tests.telemetry.conftest import Lines
+
+log = logging.getLogger("relay.test")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def configured() -> Iterator[Callable[[io.StringIO, bool], io.StringIO]]:
+    """Configures logging onto a stream, for the length of a test."""
+    root, relay = logging.getLogger(), logging.getLogger("relay")
+    before = root.handlers[:], root.level, relay.level
+
+    def configure(stream: io.StringIO, lines: bool) -> io.StringIO:
+        logs.configure(lines=lines, stream=stream)
+        return stream
+
+    yield configure
+    root.handlers[:], level, relay_level = before
+    root.setLevel(level)
+    relay.setLevel(relay_level)
+
+
+async def test_one_line_a_request_and_one_a_run(relay: Relay, target: Target, lines: Lines) -> None:
+    """The facts of each, exactly; a replay has no run of its own."""
+    made = await relay.preview(target.url)
+    ran = await relay.execute(made.json()["preview_id"], "k-1")
+    again = await relay.execute("gone", "k-1")
+    ids = {"run_id": ran.json()["run_id"], "preview_id": made.json()["preview_id"]}
+
+    common = {"timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id"}
+    requests = [
+        {name: value for name, value in line.items() if name not in common}
+        for line in lines.of("http.request")
+    ]
+    for line in requests:
+        assert 0 < line.pop("duration_ms") < 10_000
+    action = {"action": "webhook.save"}
+    executed = {"method": "POST", "endpoint": "/actions/execute", "status": 200, **ids, **action}
+    assert requests == [
+        {
+            "method": "POST",
+            "endpoint": "/actions/preview",
+            "status": 200,
+            "preview_id": ids["preview_id"],
+            **action,
+        },
+        {**executed, "outcome": "success"},
+        {**executed, "outcome": "success", "replayed": True},
+    ]
+    [run] = lines.of("run.ended")
+    assert set(run) == {*common, *ids, "action", "outcome", "duration_ms"}
+    assert run["request_id"] == ran.headers["X-Request-ID"] != again.headers["X-Request-ID"]
+
+
+def test_programs_get_json(configured: Any) -> None:
+    """One object a line, whatever is in it; the ids are those of the span."""
+    stream = configured(io.StringIO(), True)
+    with Span(Trace("r-1", trace_id=5), "x") as span:
+        logs.say(log, "a.b", {"text": 'x"}\n{"event": "forged\u2028\x1b[2J', "n": 1})
+    line, nothing = stream.getvalue().split("\n")
+    assert nothing == ""
+    said = json.loads(line)
+    assert said.pop("timestamp").endswith("Z")
+    assert said == {
+        "level": "INFO",
+        "event": "a.b",
+        "logger": "relay.test",
+        "request_id": "r-1",
+        "trace_id": f"{5:032x}",
+        "span_id": f"{span.id:016x}",
+        "text": 'x"}\n{"event": "forged\u2028\x1b[2J',
+        "n": 1,
+    }
+    assert not {"\x1b", "\n"} & set(line)
+
+
+def test_people_get_colours_and_nothing_that_moves_the_cursor(configured: Any) -> None:
+    """Event and facts on one line; control characters are escaped."""
+    stream = configured(Terminal(), True)
+    logs.say(log, "a.b", {"text": "x\ny\x1b[2J\u202e", "n": 1})
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert "\x1b[32ma.b\x1b[0m" in text
+    assert "=1" in text
+    assert "\x1b[2J" not in text
+    assert "\u202e" not in text
+    assert r"x\ny" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_an_exception_says_is_not_repeated(configured: Any, stream: Any) -> None:
+    """Its kind and place are, and those of what led to it."""
+    written = configured(stream(), True)
+    try:
+        try:
+            raise KeyError("hunter2")
+        except KeyError as error:
+            raise RuntimeError("hunter2") from error
+    except RuntimeError:
+        log.exception("it.failed")
+    text = written.getvalue()
+    assert "hunter2" not in text
+    assert "RuntimeError < " in text
+    assert "KeyError < " in text
+    assert "test_logs.py:" in text
+
+
+async def test_a_task_that_nobody_awaited_tells_no_secret(configured: Any) -> None:
+    """asyncio would print its exception."""
+    stream = configured(io.StringIO(), True)
+
+    async def fails() -> None:
+        raise RuntimeError("hunter2")
+
+    task = asyncio.create_task(fails())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    [line] = [line for line in said if line["logger"] == "asyncio"]
+    assert line["event"] == "Task exception was never retrieved"
+    assert "RuntimeError" in line["exc_info"]
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("lines", "events"), [(True, ["a.b", "c.d"]), (False, ["c.d"])])
+def test_without_telemetry_only_what_went_wrong_is_said(
+    configured: Any, lines: bool, events: list[str]
+) -> None:
+    """Warnings stay; canonical lines go."""
+    stream = configured(io.StringIO(), lines)
+    logs.say(log, "a.b", {})
+    log.warning("c.d")
+    logging.getLogger("somebody.else").info("chatter")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == events
+
+
+def test_a_log_that_nobody_takes_stops_nothing() -> None:
+    """A closed stderr loses lines, and that is all."""
+    script = (
+        "import sys, logging; from gateway.telemetry import logs; "
+        "logs.configure(lines=True); sys.stderr.close(); "
+        "logs.say(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=-1, text=True, check=True)
+    assert done.stdout == "went on\n"

@@ -1,0 +1,208 @@
+"""What is counted, under which labels, and how it is read."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client import parser as plain_parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+from tests.collector import Collector
+from tests.gateways import Relay, gateway
+from tests.held import held
+from tests.target import Target, reset, status
+from tests.telemetry.conftest import Lines, Traced
+from tests.telemetry.test_traces import linked
+from tests.valkey import Valkey
+
+OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
+WEBHOOK = {"provider": "independent", "action": "webhook.save"}
+openmetrics: Any = openmetrics_parser.text_string_to_metric_families
+plain: Any = plain_parser.text_string_to_metric_families
+
+
+class Count:
+    """What has been counted since this was made: instruments belong to the process."""
+
+    def __init__(self, relay: Relay, before: dict[Any, float]) -> None:
+        self._relay, self._before = relay, before
+
+    @classmethod
+    async def begin(cls, relay: Relay) -> "Count":
+        return cls(relay, await samples(relay))
+
+    async def of(self, name: str, **labels: str) -> float:
+        now = await samples(self._relay)
+        key = (name, frozenset(labels.items()))
+        return now.get(key, 0.0) - self._before.get(key, 0.0)
+
+
+async def samples(relay: Relay) -> dict[Any, float]:
+    text = (await relay.get("/metrics", headers=OPENMETRICS)).text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in openmetrics(text)
+        for sample in family.samples
+    }
+
+
+async def test_an_execution_is_counted_once(relay: Relay, target: Target) -> None:
+    """One execution, one send, one reservation; the replay counts as a replay."""
+    count = await Count.begin(relay)
+    preview_id = await relay.preview_id(target.url)
+    for _ in range(3):
+        await relay.execute(preview_id, "k-1")
+
+    assert await count.of("action_exec_total", **WEBHOOK, status="success") == 1
+    assert await count.of("action_latency_seconds_count", **WEBHOOK) == 1
+    assert await count.of("action_replay_total", **WEBHOOK, status="success") == 2
+    assert await count.of("run_reservations_total", answer="reserved") == 1
+    assert await count.of("run_reservations_total", answer="taken") == 2
+    executed = {"endpoint": "/actions/execute", "method": "POST"}
+    assert await count.of("http_requests_total", **executed, status_code="200") == 3
+    assert await count.of("http_request_duration_seconds_count", **executed) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [
+        (status(500), "failed", "target_status"),
+        (reset, "unknown", "no_response"),
+        (None, "not_sent", "target_unreachable"),
+    ],
+)
+async def test_what_went_wrong_is_counted_by_why(
+    relay: Relay, target: Target, lines: Lines, answer: Any, outcome: str, reason: str
+) -> None:
+    """In the count of executions, the count of errors, and the line of the run."""
+    count = await Count.begin(relay)
+    target.answer = answer
+    url = target.url if answer else "http://127.0.0.1:1/hook"
+    await relay.execute(await relay.preview_id(url))
+
+    assert await count.of("action_exec_total", **WEBHOOK, status=outcome) == 1
+    assert await count.of("action_error_total", **WEBHOOK, reason=reason) == 1
+    assert await count.of("action_exec_total", **WEBHOOK, status="success") == 0
+    [line] = lines.of("run.ended")
+    assert (line["outcome"], line["reason"]) == (outcome, reason)
+
+
+async def test_refusals_are_counted_by_reason(relay: Relay) -> None:
+    """The guard's word, which is one of few."""
+    count = await Count.begin(relay)
+    for url in ("https://10.0.0.1/", "https://192.168.0.1/", "https://localhost/"):
+        assert (await relay.preview(url)).status_code == 422
+    assert await count.of("guard_refusals_total", reason="ip_not_public") == 2
+    assert await count.of("guard_refusals_total", reason="host_single_label") == 1
+
+
+async def test_runs_in_flight_are_those_that_have_not_ended(relay: Relay, target: Target) -> None:
+    """One while the target holds it; none once it has its answer."""
+    count = await Count.begin(relay)
+    running = await held(relay, target, "k-1")
+    assert await count.of("runs_in_flight") == 1
+    await running.end()
+    assert await count.of("runs_in_flight") == 0
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/wp-admin/x.php", "/runs/1/2", "//", "/actions/"])
+async def test_unknown_paths_share_a_label(relay: Relay, path: str) -> None:
+    """Who scans us adds no series."""
+    count = await Count.begin(relay)
+    await relay.get(path)
+    unmatched = {"endpoint": "unmatched", "method": "GET", "status_code": "404"}
+    assert await count.of("http_requests_total", **unmatched) == 1
+    assert path not in {dict(labels).get("endpoint") for _, labels in await samples(relay)}
+
+
+async def test_ids_are_no_labels(relay: Relay, target: Target) -> None:
+    """A run that is looked at counts under its route."""
+    count = await Count.begin(relay)
+    run = (await relay.execute(await relay.preview_id(target.url))).json()
+    await relay.get(f"/runs/{run['run_id']}")
+    looked = {"endpoint": "/runs/{run_id}", "method": "GET", "status_code": "200"}
+    assert await count.of("http_requests_total", **looked) == 1
+
+
+async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Target) -> None:
+    """Preview, reserve, settle: three, of one call each."""
+    count = await Count.begin(relay)
+    await relay.execute(await relay.preview_id(target.url))
+    assert await count.of("redis_call_seconds_count") == 3
+    assert await count.of("redis_pipeline_calls_sum") == 3
+
+
+async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
+    """1 as it should be; 0 when it is not, also where that only warns."""
+    async with gateway(own_valkey.url) as relay:
+        await relay.get("/ready")
+        names = ("process", "store", "eviction", "persistence", "clock")
+        checks = {name: ("ready_check", frozenset({("check", name)})) for name in names}
+        before = await samples(relay)
+        assert [before[checks[name]] for name in names] == [1, 1, 1, 1, 1]
+        own_valkey.stop()
+    async with gateway(own_valkey.url) as relay:
+        await relay.get("/ready")
+        assert (await samples(relay))[checks["store"]] == 0
+    own_valkey.start()
+
+
+async def test_exemplars_lead_to_traces(
+    traced: Traced, collector: Collector, target: Target
+) -> None:
+    """On counts and durations, in OpenMetrics only; the id is the request's trace."""
+    async with traced() as relay:
+        answer = await relay.execute(await relay.preview_id(target.url))
+        scraped = await relay.get("/metrics", headers=OPENMETRICS)
+        text = (await relay.get("/metrics")).text
+    trace_id = linked(answer.headers["X-Trace-Link"])
+    carrying = {
+        family.name
+        for family in openmetrics(scraped.text)
+        for sample in family.samples
+        if sample.exemplar and sample.exemplar.labels == {"trace_id": trace_id}
+    }
+    assert carrying == {
+        "http_requests",
+        "http_request_duration_seconds",
+        "action_exec",
+        "action_latency_seconds",
+    }
+    assert "openmetrics" in scraped.headers["Content-Type"]
+    assert trace_id not in text
+    assert "http_requests" in {family.name for family in plain(text)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, True),
+        ({"telemetry_backend": "prom"}, True),
+        ({"telemetry_backend": "otel"}, False),
+        ({"telemetry_backend": "none"}, False),
+        ({"telemetry_enabled": False}, False),
+    ],
+)
+async def test_metrics_are_kept_where_they_are_wanted(
+    traced: Traced, collector: Collector, settings: dict[str, Any], kept: bool
+) -> None:
+    """Elsewhere /metrics is 404, and says which setting it was."""
+    async with traced(**settings) as relay:
+        answer: httpx2.Response = await relay.get("/metrics")
+        await relay.get("/version")
+    assert answer.status_code == (200 if kept else 404)
+    assert kept or "TELEMETRY_" in answer.json()["detail"]
+    spans = settings.get("telemetry_backend", "all") in ("otel", "all")
+    wanted = spans and settings.get("telemetry_enabled", True)
+    assert ("GET /version" in {span.name for span in collector.spans}) is wanted
+
+
+async def test_edges_of_the_objectives_are_buckets(relay: Relay, target: Target) -> None:
+    """0.05 and 1.2 s: an objective is a ratio of buckets, not an estimate."""
+    await relay.execute(await relay.preview_id(target.url))
+    edges = {
+        dict(labels)["le"]
+        for name, labels in await samples(relay)
+        if name in ("http_request_duration_seconds_bucket", "action_latency_seconds_bucket")
+    }
+    assert {"0.05", "1.2"} <= edges
