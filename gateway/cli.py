@@ -128,6 +128,27 @@ def gate(url: str, window: str, baseline: str | None, job: str, as_json: bool) -
     sys.exit(judged.exit_status)
 
 
+@relay.command()
+@click.argument("asked", metavar="REQUEST_ID|RUN_ID")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8000",
+    envvar="RELAY_URL",
+    show_default=True,
+    show_envvar=True,
+    help="A gateway, which knows its runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def trace(asked: str, url: str, as_json: bool) -> None:
+    """Print the link to a trace and, where TEMPO_URL is set, its spans as a tree."""
+    from gateway.traces import look_up
+    from gateway.tree import show
+
+    found = asyncio.run(look_up(asked, gateway=url, settings=_settings()))
+    show(found, as_json=as_json)
+    sys.exit(1 if found.problem else 0)
+
+
 def _settings() -> Settings:
     try:
         return Settings.from_env(os.environ)

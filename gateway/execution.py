@@ -11,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 import msgspec
 
@@ -24,7 +25,7 @@ from gateway.documents import (
 )
 from gateway.effects import Effect
 from gateway.egress import Egress
-from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome, verdict
+from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome, verdict
 from gateway.telemetry import runs as telemetry
 from gateway.telemetry.spans import span
 from stores.previews import NoPreview, Spent
@@ -114,7 +115,25 @@ class Executions:
         started = time.monotonic()
         outcome = await self._send(effect, claim.run_id, deadline)
         seconds = time.monotonic() - started
-        telemetry.ended(claim, origin, verdict(outcome), seconds)
+        try:
+            document = partial(
+                outcome_document,
+                claim=claim,
+                origin=origin,
+                started_at_ms=reserved.started_at_ms,
+                duration_ms=round(seconds * 1000),
+            )
+            return await self._conclude(claim, outcome, deadline, document)
+        finally:  # behind the record: nothing that is only told may stand before it
+            telemetry.ended(claim, origin, verdict(outcome), seconds)
+
+    async def _conclude(
+        self,
+        claim: Reservation,
+        outcome: Outcome,
+        deadline: float,
+        document: Callable[[Answered | NoResponse], RunDocument],
+    ) -> Execution:
         match outcome:
             case NotSent(detail):
                 await self._release(claim, deadline)
@@ -122,14 +141,9 @@ class Executions:
             case Forbidden(detail):
                 await self._release(claim, deadline)
                 raise problems.TargetForbidden(detail, safe_to_retry=True)
-        run = outcome_document(
-            outcome,
-            claim,
-            origin,
-            started_at_ms=reserved.started_at_ms,
-            duration_ms=round(seconds * 1000),
-        )
-        return await self._settle(claim, run, deadline)
+            case Answered() | NoResponse():
+                return await self._settle(claim, document(outcome), deadline)
+        assert_never(outcome)
 
     async def _send(self, effect: Effect, run_id: str, deadline: float) -> Outcome:
         try:

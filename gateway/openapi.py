@@ -26,7 +26,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 DESCRIPTION = (
     "Preview, execute at most once, replay. Every refusal is application/problem+json (RFC 9457) "
     "with a `code`; beside those of an operation there are not_found and method_not_allowed. "
-    "Every response carries X-Request-ID."
+    "Every response carries X-Request-ID and, where its trace is kept and links are set up, "
+    "X-Trace-Link."
 )
 
 _BODY = (

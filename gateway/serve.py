@@ -163,10 +163,22 @@ def announce(settings: Settings, url: str) -> None:
     click.echo(
         f"Relay listens on {url} ({settings.env})\n"
         f"Store: {'the server of REDIS_URL' if settings.redis_url else embedded}\n"
+        f"Seen:  {_seen(settings)}\n"
         f"Try:   curl {url}/actions/preview -H 'Content-Type: application/json' \\\n"
         """         -d '{"action": "webhook.save", "params": """
         """{"url": "https://example.com/hook", "body": {"test": "hello"}}}'"""
     )
+
+
+def _seen(settings: Settings) -> str:
+    """What is kept of requests, and what is only half set up."""
+    metrics = "metrics at /metrics" if settings.counting else "no metrics"
+    if not settings.tracing:
+        return f"{metrics}, no traces"
+    if settings.traces_endpoint:
+        return f"{metrics}, traces exported over OTLP"
+    links = ": links will lead to nothing" if settings.trace_link else ""
+    return f"{metrics}, traces not exported (OTEL_EXPORTER_OTLP_ENDPOINT is not set{links})"
 
 
 def serve_reloading(settings: Settings, *, host: str, port: int) -> None:

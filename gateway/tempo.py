@@ -16,6 +16,8 @@ from msgspec import Struct, field
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
+from gateway.urls import http_url
+
 # A search reads every block of a week; who waits at a terminal for longer gives up.
 PATIENCE = timedelta(seconds=30)
 # Tempo refuses to search longer (query_frontend.search.max_duration).
@@ -135,16 +137,6 @@ class Tempo:
         if status != 200:
             why = said(response.text).rstrip(".")
             raise TempoError(f"{self.shown} answered {status}: {why}.")
-
-
-def http_url(text: str) -> httpx2.URL | None:
-    """None for what no request can go to: the client would fail late, in ways of its own."""
-    try:
-        url = httpx2.URL(text)
-    except httpx2.InvalidURL:
-        return None
-    usable = url.scheme in ("http", "https") and url.host and 0 <= (url.port or 0) <= 65535
-    return url if usable else None
 
 
 def said(text: str) -> str:

@@ -66,9 +66,7 @@ class Collector:
 
         def found() -> list[Exported]:
             return [
-                span
-                for span in self.spans
-                if span.attributes.get("relay.request_id") == request_id
+                span for span in self.spans if span.attributes.get("relay.request_id") == request_id
             ]
 
         async def complete() -> bool:

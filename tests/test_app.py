@@ -18,8 +18,8 @@ from gateway.app import _open, create_app
 from gateway.engine import Engine
 from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
-from gateway.variables import Secret
 from gateway.telemetry.context import RequestContext
+from gateway.variables import Secret
 from stores import keys
 from tests.engines import NO_WAIT, params
 from tests.gateways import LOOPBACK, client, gateway

@@ -1,6 +1,5 @@
 """The command line: what it prints, what it refuses, and how it says so."""
 
-import asyncio
 import json
 import os
 import re
@@ -20,9 +19,7 @@ from gateway.cli import relay
 from gateway.signatures import sign
 from gateway.version import VERSION
 from tests.embedded import data_dir
-from tests.gateways import GatewayProcess, gateway_process
-from tests.target import Target
-from tests.valkey import Valkey
+from tests.gateways import gateway_process
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # What a user's own process has: coverage would be a tenth of it.
@@ -68,20 +65,16 @@ def printing(*arguments: str, env: Mapping[str, str]) -> Iterator["subprocess.Po
         process.communicate(timeout=30)
 
 
-def banner(gateway: GatewayProcess) -> str:
-    """What follows the line that says where it listens."""
-    assert gateway.process.stdout
-    return "".join(gateway.process.stdout.readline() for _ in range(3))
-
-
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["serve", "smoke", "receive"]),
-        (["-h"], ["serve", "smoke", "receive"]),
+        (["--help"], ["serve", "smoke", "receive", "gate", "trace"]),
+        (["-h"], ["serve", "smoke", "receive", "gate", "trace"]),
         (["serve", "--help"], ["--host", "127.0.0.1", "--port", "8000", "--reload"]),
         (["smoke", "--help"], ["--url", "--target", "--json"]),
         (["receive", "--help"], ["--port", "9000"]),
+        (["gate", "--help"], ["--prometheus", "--window", "--baseline-window", "--json"]),
+        (["trace", "--help"], ["REQUEST_ID", "--url", "--json"]),
         (["--version"], [f"relay, version {VERSION}"]),
     ],
 )
@@ -146,33 +139,6 @@ def test_a_data_directory_has_one_gateway(folder: Path) -> None:
     assert second.stderr.startswith(said)
     assert second.stderr.count("\n") == 1
     assert ready.status_code == 200
-
-
-def test_the_banner_names_the_store(folder: Path, valkey: Valkey) -> None:
-    """Its folder, or that it is the one of REDIS_URL, whose password is nobody's business."""
-    with gateway_process({"RELAY_DATA_DIR": str(folder)}) as embedded:
-        assert f"Store: embedded Valkey, data in {folder}\n" in banner(embedded)
-    with gateway_process({"REDIS_URL": valkey.url}) as shared:
-        said = banner(shared)
-    assert "Store: the server of REDIS_URL\n" in said
-    assert str(valkey.socket) not in said
-
-
-async def test_the_curl_of_the_banner_works_when_pasted(valkey: Valkey, target: Target) -> None:
-    """As printed, but for the target: a preview comes back and nothing is sent."""
-    with gateway_process({"REDIS_URL": valkey.url}) as gateway:
-        said = banner(gateway).partition("Try:")[2]
-        assert "https://example.com/hook" in said
-        pasted = said.replace("https://example.com/hook", target.url)
-        curl = await asyncio.create_subprocess_shell(
-            f"{pasted.rstrip()} -s --noproxy '*'", stdout=asyncio.subprocess.PIPE
-        )
-        answer, _ = await curl.communicate()
-
-    preview = json.loads(answer)
-    assert preview["effect"]["body"] == '{"test": "hello"}'
-    assert preview["effect"]["url"] == target.url
-    assert target.connections == 0
 
 
 @pytest.mark.parametrize(

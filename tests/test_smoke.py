@@ -20,9 +20,9 @@ from gateway.cli import relay
 from gateway.receiver import Delivery, receiver
 from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
-from gateway.variables import Secret
 from gateway.signatures import sign
 from gateway.smoke import Step, smoke
+from gateway.variables import Secret
 from tests.gateways import SIGNING_KEY, gateway_process
 from tests.valkey import Valkey
 

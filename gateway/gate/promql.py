@@ -13,6 +13,8 @@ from typing import NamedTuple
 import httpx2
 import msgspec
 
+from gateway.urls import http_url
+
 # Prometheus gives a query up after two minutes; a gate that waits for so long is not used.
 PATIENCE = timedelta(seconds=30)
 # Six hours of three replicas scraped every 15 s are about 15 MB of JSON.
@@ -91,11 +93,8 @@ class Prometheus:
     """`patience`: for one answer, to its last byte. Raises Unusable when the URL cannot be one."""
 
     def __init__(self, url: str, *, patience: timedelta = PATIENCE) -> None:
-        try:
-            parsed = httpx2.URL(url)
-        except httpx2.InvalidURL:
-            parsed = httpx2.URL("")
-        if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query:
+        parsed = http_url(url)
+        if parsed is None or parsed.query:
             raise Unusable("the URL of Prometheus is like http://prometheus:9090")
         self.shown = str(parsed.copy_with(userinfo=b"", fragment=None))
         # The environment counts (proxies, SSL_CERT_FILE): a Prometheus may be far away.

@@ -1,4 +1,9 @@
-"""`make bench`: requests a second, latency, CPU a request and memory, beside the floor."""
+"""`make bench`: requests a second, latency, CPU a request and memory, beside the floor.
+
+`relay` traces, counts and logs every request, and exports each span; `quiet` is
+the same with TELEMETRY_ENABLED=false. `--compare collectors` has three gateways
+whose collectors refuse, hang and work.
+"""
 
 import json
 import os
@@ -18,21 +23,13 @@ from rich.table import Table
 
 from stores.embedded import embedded_server
 from tests.bench.load import Load, Script, each, load, preview_id, request
-from tests.bench.processes import Process, free_port, started
+from tests.bench.processes import free_port, started
+from tests.bench.subjects import Subject, subjects_of
 
 # The table's own width: its spreads must not be cut where there is no terminal.
 WIDTH = 132
 ROWS = ("preview", "execute", "pair", "replay")
 _numbers = count()
-
-
-class Subject(NamedTuple):
-    """What is measured. `replay_path`: where it answers for a key that it knows."""
-
-    name: str
-    port: int
-    process: Process
-    replay_path: str
 
 
 class Sample(NamedTuple):
@@ -121,11 +118,20 @@ Samples = dict[tuple[str, str, int], list[Sample]]
 @click.command()
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--requests", default=4000, show_default=True, help="A row and round.")
+@click.option(
+    "--compare",
+    type=click.Choice(["floor", "collectors"]),
+    default="floor",
+    show_default=True,
+)
 @click.option("--json", "path", type=Path, help="Also write every sample there.")
-def bench(rounds: int, requests: int, path: Path | None) -> None:
-    """Measure Relay beside its floor: rounds interleaved, medians, lowest and highest."""
+def bench(rounds: int, requests: int, compare: str, path: Path | None) -> None:
+    """Measure Relay beside its floor, or with collectors that fail.
+
+    Rounds are interleaved; medians, lowest and highest.
+    """
     console = Console(width=max(WIDTH, Console().width))
-    samples, memory = uvloop.run(_bench(console, rounds, requests))
+    samples, memory = uvloop.run(_bench(console, compare, rounds, requests))
     console.print(_table(samples))
     for name, figures in memory.items():
         console.print(f"{name}: {figures[0]:.1f} MB resident idle, {figures[1]:.1f} after the load")
@@ -139,7 +145,7 @@ def bench(rounds: int, requests: int, path: Path | None) -> None:
 
 
 async def _bench(
-    console: Console, rounds: int, requests: int
+    console: Console, compare: str, rounds: int, requests: int
 ) -> tuple[Samples, dict[str, tuple[float, float]]]:
     samples: Samples = {}
     cores = sorted(os.sched_getaffinity(0))
@@ -151,7 +157,7 @@ async def _bench(
             stack.enter_context(
                 started(["tests.bench.sink", str(sink)], sink, core=cores[-1], env={})
             )
-            subjects = _subjects(stack, f"unix://{store}", cores[0])
+            subjects = subjects_of(stack, compare, f"unix://{store}", cores[0], sink)
             idle = {subject.name: subject.process.resident_mb() for subject in subjects}
             with Progress(console=console, transient=True) as progress:
                 steps = [
@@ -169,35 +175,15 @@ async def _bench(
             return samples, memory
 
 
-def _subjects(stack: ExitStack, store: str, core: int) -> list[Subject]:
-    relay, floor = free_port(), free_port()
-    env = {
-        "REDIS_URL": store,
-        "EGRESS_ALLOW": "127.0.0.1",
-        "ACTIONS_SIGNING_SECRET": "bench",
-        "STOP_DELAY": "0",
-    }
-    gateway = started(["gateway", "serve", "--port", str(relay)], relay, core=core, env=env)
-    bare = ["uvicorn", "tests.bench.floor:app", "--port", str(floor), "--no-access-log"]
-    bare += ["--log-level", "warning"]
-    return [
-        Subject("relay", relay, stack.enter_context(gateway), "/actions/execute"),
-        Subject(
-            "floor",
-            floor,
-            stack.enter_context(started(bare, floor, core=core, env=env)),
-            "/actions/replay",
-        ),
-    ]
-
-
 def _table(samples: Samples) -> Table:
+    """The last subject is what the others are held against."""
+    reference = list(samples)[-1][0]
     table = Table(
         *("row", "connections", "subject", "a second", "p50 ms", "p99 ms"),
-        *("CPU us", "client's core", "of floor"),
+        *("CPU us", "client's core", f"of {reference}"),
     )
     for (name, row, connections), taken in sorted(samples.items(), key=lambda item: item[0][1:]):
-        floor = median(sample.rate for sample in samples["floor", row, connections])
+        floor = median(sample.rate for sample in samples[reference, row, connections])
         rate = median(sample.rate for sample in taken)
         table.add_row(
             row,

@@ -41,6 +41,7 @@ def started(
         [sys.executable, "-m", *arguments],
         env={**os.environ, **env},
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     os.sched_setaffinity(process.pid, {core})
     try:

@@ -74,6 +74,27 @@ async def test_one_line_a_request_and_one_a_run(relay: Relay, target: Target, li
     assert run["request_id"] == ran.headers["X-Request-ID"] != again.headers["X-Request-ID"]
 
 
+class Failing(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("the disk is full")
+
+
+async def test_a_log_that_fails_loses_no_run(relay: Relay, target: Target) -> None:
+    """The run is stored before anything is said of it: a retry gets its answer."""
+    preview_id = await relay.preview_id(target.url)
+    log, failing = logging.getLogger("relay.run"), Failing()
+    log.setLevel(logging.INFO)
+    log.addHandler(failing)
+    answer = await relay.execute(preview_id, "k-1")
+    log.removeHandler(failing)
+    log.setLevel(logging.NOTSET)
+
+    assert answer.status_code == 500
+    again = await relay.execute(preview_id, "k-1")
+    assert (again.json()["status"], len(target.deliveries)) == ("success", 1)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
 def test_programs_get_json(configured: Any) -> None:
     """One object a line, whatever is in it; the ids are those of the span."""
     stream = configured(io.StringIO(), True)
