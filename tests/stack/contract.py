@@ -1,0 +1,44 @@
+"""What a gateway emits at /metrics, by name with its labels: alerts and dashboard build on it."""
+
+METRICS = {
+    "http_requests_total": {"endpoint", "method", "status_code"},
+    "http_request_duration_seconds": {"endpoint", "method"},
+    "action_exec_total": {"provider", "action", "status"},
+    "action_error_total": {"provider", "action", "reason"},
+    "action_latency_seconds": {"provider", "action"},
+    "action_replay_total": {"provider", "action", "status"},
+    "run_reservations_total": {"answer"},
+    "runs_in_flight": set(),
+    "guard_refusals_total": {"reason"},
+    "redis_call_seconds": set(),
+    "redis_pipeline_calls": set(),
+    "ready_check": {"check"},
+    "spans_dropped_total": {"reason"},
+    "relay_build_info": {"version"},
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds_total": set(),
+    "process_start_time_seconds": set(),
+}
+HISTOGRAMS = {
+    "http_request_duration_seconds",
+    "action_latency_seconds",
+    "redis_call_seconds",
+    "redis_pipeline_calls",
+}
+# Prometheus puts these on whatever it scrapes.
+SCRAPED = {"job", "instance"}
+# What it makes itself, and what HAProxy emits.
+FOREIGN = {
+    "up": set(),
+    "ALERTS": {"alertstate"},
+    "haproxy_backend_active_servers": {"proxy"},
+}
+
+
+def labels() -> dict[str, set[str]]:
+    """By the names that a query may use: a histogram is three series."""
+    found = {name: names | SCRAPED for name, names in (METRICS | FOREIGN).items()}
+    for name in HISTOGRAMS:
+        own = found.pop(name)
+        found |= {f"{name}_bucket": own | {"le"}, f"{name}_count": own, f"{name}_sum": own}
+    return found

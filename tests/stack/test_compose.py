@@ -1,0 +1,179 @@
+"""docker-compose.yml and the files it mounts, as far as they can be judged without an engine."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from gateway.execution import LEASE_MARGIN
+from gateway.settings import Settings
+from gateway.variables import VARIABLES
+from gateway.wire import WAIT_MAX
+from stores.connection import open_store
+from stores.embedded import server_binary
+from tests.gateways import until
+from tests.stack.files import COMPOSE, DEPLOY, ROOT, services, yaml
+
+COMPOSED = yaml(COMPOSE)
+FLUSH = timedelta(seconds=3)
+
+
+def seconds(text: str) -> timedelta:
+    number, unit = re.fullmatch(r"(\d+)(ms|s)", text).groups()  # type: ignore[union-attr]
+    return timedelta(milliseconds=int(number)) if unit == "ms" else timedelta(seconds=int(number))
+
+
+def test_the_compose_file_is_one() -> None:
+    """By the schema of compose-spec."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, COMPOSE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def mounts() -> list[tuple[str, str]]:
+    pairs = [
+        (name, mount.split(":")[0])
+        for name, service in services().items()
+        for mount in service.get("volumes", [])
+    ]
+    assert len(pairs) == 11
+    return pairs
+
+
+@pytest.mark.parametrize(("service", "source"), mounts())
+def test_what_a_service_mounts_exists(service: str, source: str) -> None:
+    """A file of the repository, read-only; or a volume that is declared."""
+    if source.startswith("./"):
+        assert (ROOT / source).exists()
+        assert any(m.startswith(f"{source}:") and m.endswith(":ro") for m in mounted(service))
+    else:
+        assert source in COMPOSED["volumes"]
+
+
+def mounted(service: str) -> list[str]:
+    found: list[str] = services()[service]["volumes"]
+    return found
+
+
+@pytest.mark.parametrize("name", services())
+def test_a_service_is_pinned_and_held(name: str) -> None:
+    """An image of one version; no right, no writing to its root; it comes back by itself."""
+    service = services()[name]
+    assert "build" in service or re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+(-\w+)?", service["image"])
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert set(service.get("depends_on", ())) <= services().keys()
+
+
+def test_only_loopback_is_published() -> None:
+    """The store, the gateways and Tempo are not published at all."""
+    published = {name: each["ports"] for name, each in services().items() if "ports" in each}
+    assert published == {
+        "haproxy": ["127.0.0.1:8000:8000"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+def gateway_environment() -> dict[str, str]:
+    """As it is when the caller sets nothing."""
+    given: dict[str, str] = services()["gateway"]["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in given.items()}
+
+
+def test_the_gateway_takes_its_environment() -> None:
+    """Its settings are valid, and it knows each variable; TEMPO_URL is for `relay trace`."""
+    environment = gateway_environment()
+    assert environment.keys() - VARIABLES.keys() <= {"TEMPO_URL"}
+    settings = Settings.from_env(environment)
+    assert settings.redis_url
+    assert settings.traces_endpoint
+    assert settings.trace_link
+
+
+def test_a_replica_that_stops_has_the_time_it_needs() -> None:
+    """HAProxy notices before it stops listening; it is killed after the last run and trace."""
+    settings = Settings.from_env(gateway_environment())
+    server = next(line for line in haproxy() if line.startswith("default-server "))
+    match = re.fullmatch(r".* inter (\w+) fastinter \w+ fall (\d+) .*", server)
+    assert match
+    assert settings.stop_delay > seconds(match[1]) * int(match[2])
+    needed = settings.stop_delay + settings.action_timeout + LEASE_MARGIN + FLUSH
+    assert seconds(services()["gateway"]["stop_grace_period"]) > needed
+
+
+def haproxy() -> list[str]:
+    return [line.strip() for line in (DEPLOY / "haproxy.cfg").read_text().splitlines()]
+
+
+def haproxy_value(name: str) -> timedelta:
+    return seconds(next(line for line in haproxy() if line.startswith(name)).split()[-1])
+
+
+def test_haproxy_waits_longer_than_relay() -> None:
+    """For a send and for the run of another request; and is given the time to."""
+    settings = Settings.from_env(gateway_environment())
+    longest = max(WAIT_MAX, settings.action_timeout + LEASE_MARGIN)
+    assert haproxy_value("timeout server") > longest
+    assert haproxy_value("hard-stop-after") >= haproxy_value("timeout server")
+    grace = seconds(services()["haproxy"]["stop_grace_period"])
+    assert grace > haproxy_value("hard-stop-after")
+
+
+@contextmanager
+def configured_server() -> Iterator[str]:
+    """A Valkey with deploy/redis.conf, on a socket instead of its port; its URL."""
+    with TemporaryDirectory(prefix="relay-test-") as folder:
+        options = ("--port", "0", "--unixsocket", "v.sock", "--logfile", "valkey.log")
+        command = [server_binary(), str(DEPLOY / "redis.conf"), *options]
+        process = subprocess.Popen(command, cwd=folder)
+        try:
+            yield f"unix://{folder}/v.sock"
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def test_the_store_passes_the_checks_of_production(tmp_path: Path) -> None:
+    """A server takes redis.conf, and what a gateway then says of it is ok."""
+    with configured_server() as url:
+        async with open_store(url, tmp_path) as store:
+
+            async def passes() -> bool:
+                return {check.verdict for check in await store.check(strict=True)} == {"ok"}
+
+            await until(passes)
+
+
+def dockerfile() -> str:
+    return (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_image_is_pinned_and_runs_without_rights() -> None:
+    """Versions of both stages, hashes of all packages, a numeric user, a health check."""
+    assert re.findall(r"^FROM (\S+)", dockerfile(), re.MULTILINE) == 2 * ["python:3.13.14-slim"]
+    installs = re.findall(r"pip install (\S+)", dockerfile())
+    assert installs == ["--require-hashes", "--require-hashes", "--no-deps"]
+    assert "\nUSER 10001:10001\n" in dockerfile()
+    assert "\nHEALTHCHECK " in dockerfile()
+    assert '\nCMD ["relay", "serve", "--host", "0.0.0.0"]\n' in dockerfile()
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    """Each file that it copies exists, and its ignore file lets it in."""
+    allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.*)$", dockerfile(), re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    assert {f"!{source}" for source in copied} == {line for line in allowed if line[0] == "!"}
+    assert all((ROOT / source).exists() for source in copied)

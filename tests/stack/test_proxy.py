@@ -1,0 +1,150 @@
+"""What HAProxy itself does with requests, by deploy/haproxy.cfg."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import msgspec
+import pytest
+
+from gateway.problems import MEDIA_TYPE, ProblemBody
+from tests.gateways import Relay, client, until
+from tests.stack.files import DEPLOY, run
+from tests.stack.replicas import PORT, Network, Proxy, network, proxy
+from tests.stack.upstream import Behaviour, Upstream, hangs_up, says, upstream
+
+OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+BUSY = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+# How a replica behaves, what the caller then hears, and after how many attempts.
+SENT: list[tuple[Behaviour, int, int]] = [
+    (hangs_up, 502, 4),
+    (says("nonsense\r\n\r\n"), 502, 1),
+    (says(BUSY), 503, 1),
+    (says(OK), 200, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Network]:
+    with network() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def haproxy(net: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with proxy(net, tmp_path_factory.mktemp("haproxy")) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def relay(haproxy: Proxy) -> AsyncIterator[Relay]:
+    async with client(haproxy.url) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def found(net: Network, relay: Relay) -> AsyncIterator[Upstream]:
+    """One replica, of an address of its own, which HAProxy has found and sends requests to."""
+    address = next(net.unused)
+    async with upstream(address, PORT, says(OK)) as opened:
+        net.names["gateway"] = [address]
+
+        async def served() -> bool:
+            return (await relay.get("/")).status_code == 200
+
+        try:
+            await until(served)
+            opened.requests.clear()
+            yield opened
+        finally:
+            net.names["gateway"] = []
+
+
+def test_haproxy_takes_its_configuration() -> None:
+    """haproxy -c, without a warning."""
+    said = run("haproxy", "-c", "-f", DEPLOY / "haproxy.cfg").strip()
+    assert said in {"", "Configuration file is valid"}  # newer ones say nothing
+
+
+async def test_without_a_replica_the_answer_has_relays_form(relay: Relay) -> None:
+    """503 as a problem, with the caller's request id in header and body, and when to come again."""
+    answer = await relay.post("/actions/execute", headers={"X-Request-ID": "mine-1"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, MEDIA_TYPE)
+    assert answer.headers["Retry-After"] == "1"
+    problem = msgspec.json.decode(answer.content, type=ProblemBody)
+    assert (problem.code, problem.type, problem.status) == (
+        "no_replica",
+        "/problems/no_replica",
+        503,
+    )
+    assert problem.request_id == answer.headers["X-Request-ID"] == "mine-1"
+
+
+@pytest.mark.parametrize("given", ["", "a b", 'a"b', "a" * 65, "ä"])
+async def test_a_request_id_that_may_do_harm_is_replaced(relay: Relay, given: str) -> None:
+    """By the rule of the gateway, so that both speak of one id."""
+    answer = await relay.get("/", headers=[(b"X-Request-ID", given.encode())])
+    made = answer.headers["X-Request-ID"]
+    assert made == answer.json()["request_id"] != given
+    assert len(made) == 36
+
+
+async def test_two_request_ids_are_none(relay: Relay) -> None:
+    """Which one is meant?"""
+    answer = await relay.get("/", headers=[("X-Request-ID", "one"), ("X-Request-ID", "two")])
+    assert len(answer.headers["X-Request-ID"]) == 36
+
+
+async def test_the_replica_gets_the_request_id_and_the_trace(net: Network, relay: Relay) -> None:
+    """Given by the caller, or made when there is none."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with found(net, relay) as replica:
+        await relay.get("/x", headers={"X-Request-ID": "mine-2", "traceparent": trace})
+        await relay.get("/y")
+    given, made = (request.lower() for request in replica.requests)
+    assert "x-request-id: mine-2\r\n" in given
+    assert f"traceparent: {trace}\r\n" in given
+    assert made.count("x-request-id: ") == 1
+
+
+async def test_every_request_has_a_line(haproxy: Proxy, relay: Relay) -> None:
+    """JSON with its id and status, also when its path is hostile; the query is left out."""
+    await relay.get('/"}\\?secret=1', headers={"X-Request-ID": "line-1"})
+
+    async def logged() -> bool:
+        return haproxy.line("line-1") is not None
+
+    await until(logged)
+    line = haproxy.line("line-1")
+    assert line
+    assert (line["path"], line["status"], line["method"]) == ("/%22%7D\\", 503, "GET")
+    assert "secret" not in str(line)
+
+
+async def asked_once(relay: Relay) -> httpx2.Response:
+    """On a connection of its own: on a kept one HAProxy closes it where it would say 502."""
+    async with client(str(relay.base_url)) as fresh:
+        return await fresh.post("/actions/execute", json={"preview_id": "p"})
+
+
+async def test_only_an_answer_that_did_not_come_is_asked_for_again(
+    net: Network, relay: Relay
+) -> None:
+    """Of a POST too, for Relay sends once per key; but not after a 503, nor after nonsense."""
+    async with found(net, relay) as replica:
+        for behave, status, attempts in SENT:
+            replica.behave = behave
+            replica.requests.clear()
+            answer = await asked_once(relay)
+            assert (answer.status_code, len(replica.requests)) == (status, attempts)
+            if status == 502:
+                assert answer.json()["code"] == "replica_lost"
+                assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+async def test_haproxy_can_be_scraped(haproxy: Proxy, relay: Relay) -> None:
+    """By Prometheus, on a port of its own; the alert's metric is there."""
+    async with client(haproxy.stats) as stats:
+        metrics = (await stats.get("/metrics")).text
+        assert (await stats.get("/")).status_code == 404
+    assert 'haproxy_backend_active_servers{proxy="gateway"} ' in metrics

@@ -1,0 +1,124 @@
+"""Alerts and dashboard ask for what there is, and for nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from gateway.app import ROUTES
+from tests.stack.contract import HISTOGRAMS, labels
+from tests.stack.files import DEPLOY, dashboard_queries, panels, rules, run, yaml
+from tests.stack.promql import Named, named
+
+RECORDED = {rule["record"] for rule in rules() if "record" in rule}
+CASES = ("alerts_test.yml", "alerts_slow_test.yml")
+QUERIES = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("up", Named({"up": set()}, set())),
+        ('sum by (job) (up{job="relay"}) or vector(0)', Named({"up": {"job"}}, {"job"})),
+        ('a{b=~"/x/{y}|c",d!="e"} / on (f) g:h', Named({"a": {"b", "d"}, "g:h": set()}, {"f"})),
+        ("sum(rate(a_b[5m:1m])) > 14.4 * 0.001", Named({"a_b": set()}, set())),
+        ('a{b="c"} unless a offset 15m', Named({"a": {"b"}}, set())),
+        ("time() - a < 1e3", Named({"a": set()}, set())),
+    ],
+)
+def test_names_are_found_in_an_expression(expression: str, expected: Named) -> None:
+    """Also with braces in strings, without braces, and beside functions and durations."""
+    assert named(expression) == expected
+
+
+@pytest.mark.parametrize("expression", QUERIES)
+def test_every_metric_and_label_of_a_query_exists(expression: str) -> None:
+    """It is recorded by a rule, or emitted with these labels."""
+    emitted, found = labels(), named(expression)
+    assert found.metrics
+    for metric, matched in found.metrics.items():
+        assert metric in RECORDED | emitted.keys()
+        assert matched <= emitted.get(metric, {"job"})
+    known = set[str]().union(*(emitted.get(metric, {"job"}) for metric in found.metrics))
+    assert found.grouped <= known
+
+
+def endpoints_named() -> Iterator[str]:
+    for expression in QUERIES:
+        for part in expression.split('endpoint=~"')[1:]:
+            yield from part.split('"')[0].split("|")
+        for part in expression.split('endpoint!~"')[1:]:
+            yield from part.split('"')[0].split("|")
+
+
+def test_every_endpoint_of_a_query_is_a_route() -> None:
+    """As its template: that is what the label holds."""
+    paths = {route.path for route in ROUTES}
+    assert {*endpoints_named()} <= paths
+    assert len({*endpoints_named()}) == 8
+
+
+def test_every_metric_is_looked_at() -> None:
+    """What a gateway counts is in the dashboard or in an alert."""
+    looked_at = {metric for query in QUERIES for metric in named(query).metrics}
+    counted = {name for name in labels() if not name.endswith(("_bucket", "_count", "_sum"))}
+    counted |= {f"{name}_count" for name in HISTOGRAMS if name == "redis_pipeline_calls"}
+    counted |= {f"{name}_bucket" for name in HISTOGRAMS if name != "redis_pipeline_calls"}
+    assert counted <= looked_at
+
+
+def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    """As the expression of a rule, which promtool parses."""
+    queries = [*dashboard_queries()]
+    asked = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    YAML().dump({"groups": [{"name": "dashboard", "rules": asked}]}, file)
+    assert f"SUCCESS: {len(queries)} rules found" in run("promtool", "check", "rules", file)
+
+
+def test_prometheus_takes_its_configuration_and_the_rules() -> None:
+    """promtool check config, with the rules that it names."""
+    assert f"SUCCESS: {len(rules())} rules found" in run(
+        "promtool", "check", "config", DEPLOY / "prometheus.yml"
+    )
+
+
+@pytest.mark.parametrize("file", CASES)
+def test_alerts_fire_when_they_should_and_not_beside_it(file: str) -> None:
+    """promtool test rules: the cases of this file."""
+    assert "SUCCESS" in run("promtool", "test", "rules", file)
+
+
+def alerts() -> list[str]:
+    return [rule["alert"] for rule in rules() if "alert" in rule]
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: str) -> None:
+    """Counted in the files of cases."""
+    cases = [
+        check["exp_alerts"]
+        for file in CASES
+        for test in yaml(DEPLOY / file)["tests"]
+        for check in test["alert_rule_test"]
+        if check["alertname"] == alert
+    ]
+    assert [] in cases
+    assert any(cases)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in rules() if "alert" in rule])
+def test_every_alert_says_what_to_do(rule: dict[str, dict[str, str]]) -> None:
+    """A summary, a description and a runbook; it wakes somebody or waits."""
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def test_latency_panels_show_exemplars() -> None:
+    """A dot in them leads to its trace."""
+    asked = [t for panel in panels() for t in panel.get("targets", []) if "expr" in t]
+    latencies = [t for t in asked if "seconds_bucket" in t["expr"] and "[20s]" not in t["expr"]]
+    graphs = [t for t in latencies if "$__rate_interval" in t["expr"] and "redis" not in t["expr"]]
+    assert len(graphs) == 5
+    assert all(target["exemplar"] for target in graphs)

@@ -1,0 +1,145 @@
+"""Three replicas over one store behind HAProxy are one Relay, also while one of them dies.
+
+HAProxy runs with deploy/haproxy.cfg itself and finds the replicas by DNS. Only addresses differ
+from docker-compose.yml: they are given in the environment, as that file allows.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import httpx2
+
+from tests.gateways import client, until
+from tests.held import Gate
+from tests.stack.conftest import Stack
+from tests.stack.replicas import PORT, Replica
+from tests.target import Target
+
+
+def deliveries(target: Target) -> Counter[str]:
+    """How often each run came to the target."""
+    return Counter(delivery.header("webhook-id") for delivery in target.deliveries)
+
+
+async def executed(stack: Stack, url: str, key: str) -> httpx2.Response:
+    return await stack.relay.execute(await stack.relay.preview_id(url), key, wait=0)
+
+
+async def test_every_replica_runs_and_every_replica_replays(stack: Stack, target: Target) -> None:
+    """Executes spread over all three. Whichever ran one, the others give its answer again."""
+    answers = [await executed(stack, target.url, f"order-{number}") for number in range(12)]
+    assert {answer.json()["status"] for answer in answers} == {"success"}
+    addresses = {replica.address for replica in stack.replicas}
+    assert {await served_by(stack, answer) for answer in answers} == addresses
+
+    first, ran = answers[0].json(), await served_by(stack, answers[0])
+    replays = [await stack.relay.execute(first["preview_id"], "order-0") for _ in range(6)]
+    assert {replay.headers.get("Idempotent-Replayed") for replay in replays} == {"true"}
+    assert {replay.json()["run_id"] for replay in replays} == {first["run_id"]}
+    assert {await served_by(stack, replay) for replay in replays} >= addresses - {ran}
+    assert set(deliveries(target).values()) == {1}
+
+
+async def served_by(stack: Stack, answer: httpx2.Response) -> str:
+    return await stack.who_served(answer.headers["X-Request-ID"])
+
+
+class Load:
+    """`answers` of all requests; `broken`: how many of them broke off half-way."""
+
+    def __init__(self) -> None:
+        self.answers: list[httpx2.Response] = []
+        self.broken = 0
+        self.ended = asyncio.Event()
+
+    async def call(self, stack: Stack, url: str, caller: int) -> None:
+        number = 0
+        while not self.ended.is_set():
+            number += 1
+            try:
+                self.answers.append(await executed(stack, url, f"order-{caller}-{number}"))
+            except httpx2.RemoteProtocolError:
+                self.broken += 1
+
+    async def more(self, count: int = 200) -> None:
+        wanted = len(self.answers) + count
+
+        async def come() -> bool:
+            return len(self.answers) >= wanted
+
+        await until(come)
+
+
+async def under_load(stack: Stack, target: Target, end: Callable[[], None]) -> Load:
+    """Eight callers, from before a replica's end until it is gone and HAProxy knows."""
+
+    async def two_left() -> bool:
+        return await stack.servers() == 2
+
+    load = Load()
+    async with asyncio.TaskGroup() as callers:
+        for caller in range(8):
+            callers.create_task(load.call(stack, target.url, caller))
+        await load.more()
+        end()
+        await until(two_left)
+        await asyncio.to_thread(stack.replicas[0].process.wait, 20)
+        await load.more()
+        load.ended.set()
+    return load
+
+
+async def test_a_replica_that_is_killed_under_load_fails_nobody(
+    stack: Stack, target: Target
+) -> None:
+    """Its requests go to another replica, but for those of which half an answer had come. 409
+    says of a run that the dead one had begun that it is in progress; none is sent twice."""
+    load = await under_load(stack, target, stack.replicas[0].kill)
+    assert {answer.status_code for answer in load.answers} <= {200, 409}
+    begun = [answer for answer in load.answers if answer.status_code == 409]
+    assert {answer.json()["code"] for answer in begun} <= {"run_in_progress"}
+    ended = Counter(line["ended"] for line in stack.haproxy.lines())
+    assert (ended.keys() - {"--"}, ended["SD"]) == ({"SD"} if load.broken else set(), load.broken)
+    assert len(begun) + load.broken <= 8  # one a caller: what was in flight at that moment
+
+    delivered = deliveries(target)
+    sent = [answer.json()["run_id"] for answer in load.answers if answer.status_code == 200]
+    assert {delivered[run_id] for run_id in sent} == {1}
+    assert set(delivered.values()) == {1}
+
+
+async def test_a_replica_that_is_stopped_under_load_fails_nobody(
+    stack: Stack, target: Target
+) -> None:
+    """SIGTERM: HAProxy sees /ready and goes elsewhere before the replica stops listening."""
+    load = await under_load(stack, target, stack.replicas[0].process.terminate)
+    assert load.broken == 0
+    assert {answer.status_code for answer in load.answers} == {200}
+    assert {answer.json()["status"] for answer in load.answers} == {"success"}
+    assert set(deliveries(target).values()) == {1}
+    assert {line["retries"] for line in stack.haproxy.lines()} == {"0"}
+
+
+async def runs_in_flight(replica: Replica) -> float:
+    """As the replica itself counts them."""
+    async with client(f"http://{replica.address}:{PORT}") as relay:
+        lines = (await relay.get("/metrics")).text.splitlines()
+    return float(next(line for line in lines if line.startswith("runs_in_flight ")).split()[1])
+
+
+async def test_a_run_whose_replica_dies_is_in_progress_for_the_others(
+    stack: Stack, target: Target
+) -> None:
+    """Its request goes to another replica, which knows of the run and does not send it again."""
+    preview_id = await stack.relay.preview_id(target.url)
+    gate = Gate(target)
+    asked = asyncio.create_task(stack.relay.execute(preview_id, "order-1", wait=0))
+    await asyncio.wait_for(target.arrived.wait(), 10)
+    (ran,) = [replica for replica in stack.replicas if await runs_in_flight(replica)]
+    ran.kill()
+    answer = await asked
+    gate.open.set()
+    assert (answer.status_code, answer.json()["code"]) == (409, "run_in_progress")
+    assert await served_by(stack, answer) != ran.address
+    assert len(target.deliveries) == 1

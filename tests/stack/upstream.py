@@ -1,0 +1,44 @@
+"""A replica that is ready and then behaves as no gateway does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def says(text: str) -> Behaviour:
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(text.encode())
+        await writer.drain()
+
+    return behave
+
+
+async def hangs_up(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+class Upstream:
+    """`requests`: the head of each but those of health checks."""
+
+    def __init__(self, behave: Behaviour) -> None:
+        self.behave = behave
+        self.requests: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            if head.startswith("GET /ready "):
+                await says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(writer)
+            else:
+                self.requests.append(head)
+                await self.behave(writer)
+        writer.close()
+
+
+@asynccontextmanager
+async def upstream(host: str, port: int, behave: Behaviour) -> AsyncIterator[Upstream]:
+    opened = Upstream(behave)
+    async with await asyncio.start_server(opened.serve, host, port):
+        yield opened
