@@ -3,8 +3,10 @@
 uvicorn sets no limit to headers and trailers; one connection took 2 GB.
 """
 
+import asyncio
 import sys
 from http import HTTPStatus
+from typing import Any, cast
 from uuid import uuid4
 
 import httptools
@@ -18,9 +20,41 @@ HEAD_MAX = 64 * 1024
 FRAMING_MAX = 8
 
 
+class JoinedWrites:
+    """A transport that sends what one turn of the loop wrote as one piece.
+
+    uvicorn writes head and body apart: a system call more an answer, and half
+    an answer for whoever is killed in between, which no proxy can send again.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+
 class ProblemProtocol(HttpToolsProtocol):
     _around = 0
     _allowed = HEAD_MAX
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
 
     def data_received(self, data: bytes) -> None:
         self._around += len(data)
