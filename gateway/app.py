@@ -23,7 +23,7 @@ from gateway.guard import Guard
 from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.telemetry import metrics
+from gateway.telemetry import logs, metrics
 from gateway.telemetry.context import RequestContext
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.tracing import Tracing, sampler
@@ -107,7 +107,9 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 def from_env() -> ASGIApp:
     """For `uvicorn --factory gateway.app:from_env`, and for reloading."""
-    return create_app(Settings.from_env(os.environ))
+    settings = Settings.from_env(os.environ)
+    logs.configure(lines=settings.telemetry_enabled)
+    return create_app(settings)
 
 
 @asynccontextmanager
@@ -155,8 +157,10 @@ async def _exported(settings: Settings, tracing: Tracing | None) -> AsyncIterato
         return
     from gateway.telemetry.export import exporting  # the encoder takes 5 MB
 
-    async with exporting(settings.traces_endpoint, settings.env) as tracing.record:
+    async with exporting(settings.traces_endpoint, settings.env) as record:
+        tracing.record = record
         yield
+        tracing.record = None
 
 
 def _guard(settings: Settings) -> Guard:

@@ -23,7 +23,7 @@ from gateway.signatures import sign
 from gateway.telemetry.client import answered, describe
 from gateway.telemetry.metrics import refusals
 from gateway.telemetry.spans import Span, current, propagated, span
-from gateway.variables import Secret
+from gateway.values import Secret
 
 # Enough to read a usual answer to its end and keep the connection.
 RESPONSE_READ_MAX = 64 * 1024

@@ -165,6 +165,7 @@ class Executions:
             case Settled(expires_at_ms):
                 return Execution(document, claim.run_id, False, expires_at_ms)
             case Lost():
+                log.warning("run.lost", extra={"facts": {"run_id": claim.run_id}})
                 with suppress(StoreUnavailable):
                     recorded = await self._runs.inspect(claim.workspace, claim.run_id)
                     document = run_answer(recorded) if isinstance(recorded, Run) else document

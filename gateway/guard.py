@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from yarl import URL
 
 from gateway.refused import URL_MAX, Refused
-from gateway.variables import Network
+from gateway.values import Network
 
 IPAddress = IPv4Address | IPv6Address
 

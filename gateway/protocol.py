@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import problems
+from gateway.telemetry.context import RequestContext
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024
@@ -75,6 +76,8 @@ class ProblemProtocol(HttpToolsProtocol):
         """What cannot be parsed never reaches the app; `msg` is uvicorn's plain text for it."""
         request_id = str(uuid4())
         response = problems.render(_problem(sys.exc_info()[1], msg), request_id)
+        if isinstance(self.app, RequestContext):
+            self.app.unparsed(request_id, response.status_code)
         head = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n"
         headers = [*response.raw_headers, (b"x-request-id", request_id.encode())]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]

@@ -132,7 +132,10 @@ async def running(server: ListeningServer) -> AsyncIterator[str]:
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve until a signal says stop. Raises StartError."""
     logs.configure(lines=settings.telemetry_enabled)
-    server = GatewayServer(settings, host=host, port=port)
+    try:
+        server = GatewayServer(settings, host=host, port=port)
+    except ValueError as error:  # the SDK reads variables of its own
+        raise StartError(f"OpenTelemetry does not take a variable: {error}") from error
 
     def listening() -> None:
         announce(settings, server.url)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from gateway.telemetry.links import grafana
-from gateway.variables import VARIABLES, Network, Secret, SettingsError, read
+from gateway.values import Network, Secret
+from gateway.variables import VARIABLES, SettingsError, read
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     trust_traceparent: bool = False
     otlp_endpoint: str | None = None
     otlp_traces_endpoint: str | None = None
+    otlp_exporter: Literal["otlp", "none"] = "otlp"
     otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     otel_disabled: bool = False
     tempo_url: str | None = None
@@ -56,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def traces_endpoint(self) -> str | None:
         """Where spans go, the path included; None for nowhere."""
+        if self.otlp_exporter == "none":
+            return None
         base = self.otlp_endpoint and f"{self.otlp_endpoint.rstrip('/')}/v1/traces"
         return self.otlp_traces_endpoint or base
 

@@ -18,7 +18,7 @@ from gateway.receiver import Delivery, receiver
 from gateway.serve import GatewayServer, ListeningServer, running
 from gateway.settings import Settings
 from gateway.signatures import verify
-from gateway.variables import Secret
+from gateway.values import Secret
 
 # Longer than any gateway lets one request take.
 PATIENCE = 60.0

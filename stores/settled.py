@@ -7,6 +7,7 @@ pattern, there is no subscription to lose between two that come and go.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any
 
 from redis.asyncio import Redis
@@ -53,7 +54,10 @@ class SettledRuns:
     def _listener(self) -> "_Listener":
         if self._current is None or self._current.lost:
             self._current = listener = _Listener()
-            listener.task = asyncio.create_task(listener.hear(self._client))
+            listener.task = asyncio.create_task(
+                listener.hear(self._client),
+                context=Context(),  # it outlives the request that began it
+            )
             self._tasks.add(listener.task)
             listener.task.add_done_callback(self._tasks.discard)
         return self._current

@@ -14,7 +14,7 @@ import httpx2
 
 from gateway.serve import GatewayServer, running
 from gateway.settings import Settings
-from gateway.variables import Secret
+from gateway.values import Secret
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SIGNING_KEY = b"test-signing-key"

@@ -19,7 +19,7 @@ from gateway.engine import Engine
 from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
 from gateway.telemetry.context import RequestContext
-from gateway.variables import Secret
+from gateway.values import Secret
 from stores import keys
 from tests.engines import NO_WAIT, params
 from tests.gateways import LOOPBACK, client, gateway

@@ -14,7 +14,7 @@ from gateway.egress import Egress, open_egress
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
 from gateway.signatures import verify
-from gateway.variables import Secret
+from gateway.values import Secret
 from tests.gateways import LOOPBACK
 from tests.target import Answer, Target, hang, listening, reset, status
 

@@ -11,7 +11,7 @@ import trustme
 from gateway.egress import open_egress
 from gateway.guard import Guard
 from gateway.outcomes import Answered, NotSent
-from gateway.variables import Secret
+from gateway.values import Secret
 from tests.gateways import LOOPBACK
 from tests.target import Target, listening
 from tests.test_egress import SHORT, effect, egress_to, send

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.settings import Settings
-from gateway.variables import VARIABLES, Secret, SettingsError
+from gateway.values import Secret
+from gateway.variables import VARIABLES, SettingsError
 
 REDIS = "redis://user:hunter2@localhost:6379/0"
 
@@ -111,8 +112,6 @@ def test_hosts_and_networks_share_a_variable() -> None:
         ("RELAY_ENV", "Production", "development or production"),
         ("ACTIONS_ENABLED", "yes", "true or false"),
         ("ACTIONS_ENABLED", " ", "true or false"),
-        ("WEBHOOK_URL", "example.org", "https://"),
-        ("WEBHOOK_URL", "ftp://example.org", "https://"),
         ("ACTION_TIMEOUT", "0.09", "0.1 to 300"),
         ("ACTION_TIMEOUT", "300.1", "0.1 to 300"),
         ("ACTION_TIMEOUT", "15s", "0.1 to 300"),
@@ -146,6 +145,14 @@ def test_a_value_that_cannot_be_meant_stops_the_start(
     [
         ("REDIS_URL", "http://user:hunter2@localhost"),
         ("REDIS_URL", "hunter2"),
+        ("WEBHOOK_URL", "hooks.example.org/hunter2"),
+        ("WEBHOOK_URL", "ftp://example.org/?key=hunter2"),
+        ("TEMPO_URL", "user:hunter2@tempo:3200"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318/?api-key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318/?api-key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "hunter2"),
+        ("GRAFANA_URL", "https://user:hunter2@g.example"),
+        ("TRACE_LINK_TEMPLATE", "https://user:hunter2@t.example/{trace_id}"),
         ("REDIS_URL", "redis://user:hunter2@localhost:port"),
         ("REDIS_URL", "redis://user:hunter2/x@localhost:6379"),
         ("ACTIONS_SIGNING_SECRET", "hunter2,,b"),

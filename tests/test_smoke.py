@@ -22,7 +22,7 @@ from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
 from gateway.signatures import sign
 from gateway.smoke import Step, smoke
-from gateway.variables import Secret
+from gateway.values import Secret
 from tests.gateways import SIGNING_KEY, gateway_process
 from tests.valkey import Valkey
 

@@ -15,8 +15,9 @@ from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.problems import InternalError, render
+from gateway.problems import InternalError, NotReady, render
 from gateway.telemetry import metrics
+from gateway.telemetry import server as http
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Fact, Span, Trace
 from gateway.telemetry.tracing import Tracing
@@ -24,12 +25,8 @@ from gateway.telemetry.tracing import Tracing
 # Asked every second by whoever balances and scrapes: counted, but neither traced nor,
 # while all is well, put into the log.
 PROBES = frozenset({"/health", "/ready", "/metrics"})
-# Anything else is _OTHER, as the semantic conventions ask: a method is a label.
-METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY".split())
 # What nginx writes for a client that is gone; nobody receives it.
 CLIENT_GONE = 499
-# What a client may put into a span: thousands of spans wait for the collector.
-TEXT_MAX = 256
 
 log = logging.getLogger("relay.request")
 
@@ -60,8 +57,9 @@ class RequestContext:
         with server:
             try:
                 await self._app(scope, receive, answer.send)
-            except asyncio.CancelledError:
-                answer.status = CLIENT_GONE
+            except asyncio.CancelledError:  # uvicorn does so only when it stops
+                if not answer.status:
+                    await stopping(request_id)(scope, receive, answer.send)
                 raise
             except Exception as error:
                 log.exception("http.failed")
@@ -76,31 +74,39 @@ class RequestContext:
             server = Span(Trace(request_id), "", kind=SpanKind.SERVER)
         else:
             carrier = {name: given[name] for name in ("traceparent", "tracestate") if name in given}
-            server = self._tracing.begin(request_id, _method(scope), carrier)
+            server = self._tracing.begin(request_id, http.method(scope), carrier)
             if server.trace.record:
-                _describe(server, scope, given)
+                http.describe(server, scope, given)
         server.trace.counted = self._counted
         return server
 
     def _ended(self, scope: Scope, server: Span, status: int, seconds: float) -> None:
-        method, endpoint = _method(scope), _endpoint(scope)
+        method, endpoint = http.method(scope), http.endpoint(scope)
         trace = server.trace
         if trace.record:
-            _conclude(server, method, endpoint, status)
-        if not trace.counted:
-            return
-        exemplar = trace.exemplar
-        metrics.http_requests.labels(endpoint, method, str(status)).inc(exemplar=exemplar)
-        metrics.http_duration.labels(endpoint, method).observe(seconds, exemplar)
-        if endpoint in PROBES and status < 400:
-            return
-        line: dict[str, Fact] = {
-            "method": method,
-            "endpoint": endpoint,
-            "status": status,
-            "duration_ms": round(seconds * 1000, 1),
-        }
-        say(log, "http.request", line | trace.facts)
+            http.conclude(server, method, endpoint, status)
+        if trace.counted:
+            _tell(trace, method, endpoint, status, seconds)
+
+    def unparsed(self, request_id: str, status: int) -> None:
+        """Count what was no request and got its answer before it came here."""
+        if self._counted:
+            _tell(Trace(request_id), http.OTHER, "unmatched", status, 0.0)
+
+
+def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float) -> None:
+    metrics.http_requests.labels(endpoint, method, str(status)).inc(exemplar=trace.exemplar)
+    metrics.http_duration.labels(endpoint, method).observe(seconds, trace.exemplar)
+    if endpoint in PROBES and status < 400:
+        return
+    line: dict[str, Fact] = {
+        "request_id": trace.request_id,
+        "method": method,
+        "endpoint": endpoint,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 1),
+    }
+    say(log, "http.request", line | trace.facts)
 
 
 class Answer:
@@ -125,17 +131,21 @@ def internal_error(request_id: str) -> Response:
     return render(problem, request_id)
 
 
+def stopping(request_id: str) -> Response:
+    detail = "This gateway is stopping. Ask again with the same Idempotency-Key."
+    return render(NotReady(detail, headers={"Retry-After": "1"}), request_id)
+
+
 def _headers(scope: Scope) -> dict[str, str]:
-    """Those that are looked at here; what is there twice is as if it were not."""
+    """Those that are looked at here. What is there twice is joined (RFC 9110, 5.3), which is
+    right for a tracestate and no well-formed id or traceparent.
+    """
     found: dict[str, str] = {}
-    twice = set()
     for name, value in scope["headers"]:
         if name in _LOOKED_AT:
-            key = name.decode()
-            if key in found:
-                twice.add(key)
-            found[key] = value.decode("latin-1")
-    return {name: value for name, value in found.items() if name not in twice} if twice else found
+            key, text = name.decode(), value.decode("latin-1")
+            found[key] = f"{found[key]},{text}" if key in found else text
+    return found
 
 
 _LOOKED_AT = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-agent"})
@@ -143,42 +153,3 @@ _LOOKED_AT = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-a
 
 def _harmless(given: str | None) -> str | None:
     return given if given and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else None
-
-
-def _method(scope: Scope) -> str:
-    method: str = scope["method"]
-    return method if method in METHODS else "_OTHER"
-
-
-def _endpoint(scope: Scope) -> str:
-    """The route's template: a label must have few values."""
-    route = scope.get("route")
-    return route.path if route else "unmatched"
-
-
-def _describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
-    """What is known at the start (semantic conventions for HTTP 1.44, server)."""
-    said = server.attrs
-    said["http.request.method"] = _method(scope)
-    said["url.path"] = scope["path"][:TEXT_MAX]
-    said["url.scheme"] = scope["scheme"]
-    said["network.protocol.version"] = scope["http_version"]
-    if scope.get("server"):
-        said["server.address"], said["server.port"] = scope["server"]
-    if scope.get("client"):
-        said["client.address"] = scope["client"][0]
-    if "user-agent" in given:
-        said["user_agent.original"] = given["user-agent"][:TEXT_MAX]
-
-
-def _conclude(server: Span, method: str, endpoint: str, status: int) -> None:
-    said = server.attrs
-    if endpoint != "unmatched":
-        server.rename(f"{method} {endpoint}")
-        said["http.route"] = endpoint
-    if status:
-        said["http.response.status_code"] = status
-    if status >= 500 and not server.failed:
-        server.fail(str(status))
-    for name, fact in server.trace.facts.items():
-        said[f"relay.{name}"] = fact

@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -34,6 +36,8 @@ QUEUE_MAX = 2048
 # Spans of a batch, unless OTEL_BSP_MAX_EXPORT_BATCH_SIZE says: the event loop waits while
 # that thread encodes.
 BATCH_MAX = 128
+# Bytes of a collector's answer that are read; it says next to nothing.
+ANSWER_MAX = 4096
 
 
 class Outbox(SpanExporter):
@@ -57,18 +61,31 @@ class Outbox(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """On the processor's thread, the only one that comes here."""
         self._taken += len(spans)
-        if time.monotonic() < self.until and self._sent(spans):
-            return SpanExportResult.SUCCESS
-        metrics.spans_dropped.labels("export_failed").inc(len(spans))
-        return SpanExportResult.FAILURE
+        sent = False
+        try:
+            sent = time.monotonic() < self.until and self._sent(spans)
+        finally:
+            if not sent:
+                metrics.spans_dropped.labels("export_failed").inc(len(spans))
+        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
     def _sent(self, spans: Sequence[ReadableSpan]) -> bool:
-        # What OTLPSpanExporter.export does, but for its encoding.
-        message = encode(spans, self._resource)
-        return self._post._client.export(message).success  # noqa: SLF001
+        # What OTLPSpanExporter.export does, but for its encoding, and that it is content with 3xx.
+        answer = self._post._client.export(encode(spans, self._resource))  # noqa: SLF001
+        return answer.success and answer.status_code is not None and answer.status_code < 300
 
     def shutdown(self) -> None:
         self._post.shutdown()  # type: ignore[no-untyped-call]
+
+
+class Session(requests.Session):
+    """Reads a little of an answer: requests would read all of it, whatever its length."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        response = super().send(request, **{**options, "stream": True})
+        response._content = response.raw.read(ANSWER_MAX)  # noqa: SLF001
+        response.close()
+        return response
 
 
 @asynccontextmanager
@@ -79,7 +96,7 @@ async def exporting(endpoint: str, environment: str) -> AsyncIterator[Recorder]:
     """
     room = _number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_MAX)
     batch = min(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX), room)
-    post = OTLPSpanExporter(endpoint=endpoint, timeout=_timeout())
+    post = OTLPSpanExporter(endpoint=endpoint, timeout=_timeout(), session=Session())
     outbox = Outbox(post, _resource(environment), room=room)
     processor = BatchSpanProcessor(
         outbox,
@@ -128,6 +145,8 @@ def _number(variable: str, default: int) -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else default
 
 
-def _timeout() -> float | None:
-    told = {"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"} & os.environ.keys()
-    return None if told else TIMEOUT
+def _timeout() -> float:
+    for variable in ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"):
+        with suppress(ValueError):
+            return float(os.environ.get(variable, ""))
+    return TIMEOUT

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
+from gateway.telemetry.outlet import Outlet
 from gateway.telemetry.spans import Fact, current
 
 COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -26,22 +27,26 @@ def say(log: logging.Logger, event: str, facts: Mapping[str, Fact]) -> None:
     log.info(event, extra={"facts": facts})
 
 
-def configure(*, lines: bool, stream: TextIO = sys.stderr) -> None:
-    """Log to `stream`. `lines`: also the canonical lines, not only what went wrong."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(ForPeople() if stream.isatty() else ForPrograms())
-    handler.addFilter(_without_exceptions)
+def configure(*, lines: bool, stream: TextIO | None = None) -> None:
+    """Log to `stream`, or stderr. `lines`: also the canonical lines, not only what went wrong."""
+    stream = stream or sys.stderr
+    handler: logging.Handler = logging.NullHandler()
+    if stream:  # None: the process was started without
+        handler = Outlet(stream)
+        handler.setFormatter(ForPeople() if stream.isatty() else ForPrograms())
+        handler.addFilter(_of_others)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
-    logging.raiseExceptions = False  # a line that cannot be written stops nothing
+    logging.raiseExceptions = False  # a line that cannot be made stops nothing
     # Of one thread and one process nobody asks which (logging's HOWTO, optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
-def _without_exceptions(record: logging.LogRecord) -> bool:
-    """Asyncio shows the exceptions of tasks in what follows its first line."""
-    if record.name == "asyncio":
-        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+def _of_others(record: logging.LogRecord) -> bool:
+    """Of what libraries say, only the sentence: they put headers, URLs and exceptions into it."""
+    if not record.name.startswith("relay"):
+        # asyncio shows the exceptions of tasks in what follows its first line.
+        record.msg, record.args = str(record.msg).partition("\n")[0], ()
     return True
 
 

@@ -69,6 +69,7 @@ ready = Gauge(
     "ready_check", "How each check of /ready stands: 1 as it should be, else 0.", ["check"]
 )
 spans_dropped = Counter("spans_dropped", "How many spans were lost on their way out.", ["reason"])
+lines_dropped = Counter("log_lines_dropped", "How many log lines nobody took in time.")
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
 

@@ -27,7 +27,9 @@ class Tracing:
 
     def begin(self, request_id: str, name: str, carrier: Mapping[str, str]) -> Span:
         """The server span. `carrier`: the caller's traceparent and tracestate, if any."""
-        caller = remote(carrier) if carrier else None
+        # A stranger's tracestate goes nowhere, so it is not even parsed.
+        kept = carrier if self._trusted else {"traceparent": carrier.get("traceparent", "")}
+        caller = remote(kept) if carrier else None
         parent = caller if self._trusted else None
         trace_id = parent.trace_id if parent else random_id(128)
         around = set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()

@@ -1,6 +1,7 @@
 """A collector that is away, slow or full costs spans, never a request; and the end is in time."""
 
 import asyncio
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,40 @@ async def test_what_is_queued_goes_out_at_the_end(collector: Collector) -> None:
     assert len(collector.spans) == 300
 
 
-@pytest.mark.parametrize("answer", [status(400), status(503), reset])
+async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A 200 whose body does not end."""
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    for _turn in range(400):  # 400 MB, if they were read
+        writer.write(b"x" * 1_000_000)
+        await writer.drain()
+
+
+async def test_little_of_a_collectors_answer_is_read(collector: Collector) -> None:
+    """However much it says, the memory stays as it is."""
+    collector.answer(endless)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with exporting(collector.endpoint, "development") as record:
+        ended(record, 7)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
+    assert len(collector.spans) == 7
+
+
+async def test_a_span_that_cannot_be_encoded_is_counted(collector: Collector) -> None:
+    """With those of its batch; the next goes out."""
+    before = dropped("export_failed")
+    async with exporting(collector.endpoint, "development") as record:
+        with Span(Trace("r-1", trace_id=1, sampled=True, record=record), "x") as span:
+            span.attrs["wrong"] = None  # type: ignore[assignment]
+
+        async def counted() -> bool:
+            return dropped("export_failed") - before == 1
+
+        await until(counted)
+        ended(record, 3)
+    assert len(collector.spans) == 3
+
+
+@pytest.mark.parametrize("answer", [status(400), status(503), status(307), reset])
 async def test_what_a_collector_refuses_is_counted(collector: Collector, answer: Answer) -> None:
     """Each span of the batch, by why."""
     before = dropped("export_failed")

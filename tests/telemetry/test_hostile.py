@@ -96,6 +96,37 @@ async def test_a_malformed_traceparent_is_as_if_it_were_not(
     assert (server.parent, server.links) == ("", [])
 
 
+@pytest.mark.parametrize("name", ["tracestate", "traceparent", "baggage"])
+async def test_a_strangers_context_reaches_no_line(
+    traced: Traced, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """OpenTelemetry warns of a tracestate that it does not understand, and quotes it."""
+    headers = {"traceparent": SAMPLED, name: "forged; hunter2 =,1"}
+    async with traced() as relay:
+        await relay.get("/version", headers=headers)
+    assert "hunter2" not in caplog.text
+
+
+async def test_two_tracestates_are_one(traced: Traced, target: Target) -> None:
+    """W3C Trace Context, 3.3.1: a list may span headers."""
+    async with traced(trust_traceparent=True) as relay:
+        preview_id = await relay.preview_id(target.url)
+        headers = [("traceparent", SAMPLED), ("tracestate", "a=1"), ("tracestate", "b=2")]
+        asked = {"preview_id": preview_id}
+        await relay.post("/actions/execute", json=asked, headers=headers)
+    assert target.deliveries[0].header("tracestate") == "a=1,b=2"
+
+
+async def test_a_method_of_ones_own_is_one_word(traced: Traced, collector: Collector) -> None:
+    """In the span's name and its metrics; the word itself is an attribute."""
+    async with traced() as relay:
+        answer = await relay.request("PROPFIND", "/actions")
+    [server] = await collector.of_request(answer.headers["X-Request-ID"])
+    assert server.name == "HTTP /actions"
+    assert server.attributes["http.request.method"] == "_OTHER"
+    assert server.attributes["http.request.method_original"] == "PROPFIND"
+
+
 async def test_two_traceparents_are_none(traced: Traced, collector: Collector) -> None:
     """Which of them is meant nobody knows."""
     twice = [("traceparent", SAMPLED), ("traceparent", SAMPLED)]

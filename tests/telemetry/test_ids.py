@@ -125,8 +125,8 @@ async def around(
         yield RequestContext(app, tracing=tracing, counted=True)
 
 
-async def request(context: RequestContext) -> list[Message]:
-    sent: list[Message] = []
+async def request(context: RequestContext, sent: list[Message]) -> None:
+    """Asks; what is sent is added to `sent`."""
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -143,7 +143,6 @@ async def request(context: RequestContext) -> list[Message]:
         "headers": [(b"x-request-id", b"asked-1")],
     }
     await context(scope, receive, send)
-    return sent
 
 
 async def test_one_id_when_relay_fails(collector: Collector, lines: Lines) -> None:
@@ -153,7 +152,9 @@ async def test_one_id_when_relay_fails(collector: Collector, lines: Lines) -> No
         raise LookupError("hunter2")
 
     async with around(fails, collector) as context:
-        start, body = await request(context)
+        sent: list[Message] = []
+        await request(context, sent)
+    start, body = sent
     headers: dict[bytes, Any] = dict(start["headers"])
     assert (start["status"], headers[b"x-request-id"]) == (500, b"asked-1")
     [server] = await collector.of_request("asked-1")
@@ -168,25 +169,50 @@ async def test_one_id_when_relay_fails(collector: Collector, lines: Lines) -> No
 
 
 async def test_one_id_when_the_request_is_cancelled(collector: Collector, lines: Lines) -> None:
-    """499 in line and span, which is no error; the cancellation goes on to who asked for it."""
+    """As when a gateway stops: 503 that may be asked again, and the cancelling goes on."""
     began = asyncio.Event()
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
         began.set()
         await asyncio.Event().wait()
 
+    sent: list[Message] = []
     async with around(waits, collector) as context:
-        asking = asyncio.create_task(request(context))
+        asking = asyncio.create_task(request(context, sent))
         await began.wait()
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         assert asking.cancelled()
+    start, body = sent
+    assert (start["status"], dict(start["headers"])[b"x-request-id"]) == (503, b"asked-1")
+    assert b'"code":"not_ready"' in body["body"]
     [server] = await collector.of_request("asked-1")
     [line] = lines.of("http.request")
     assert (line["request_id"], line["span_id"]) == ("asked-1", server.span_id)
-    assert line["status"] == server.attributes["http.response.status_code"] == 499
-    assert not server.failed
+    assert line["status"] == server.attributes["http.response.status_code"] == 503
+
+
+async def test_an_answer_that_has_begun_keeps_its_status(
+    collector: Collector, lines: Lines
+) -> None:
+    """Cancelled behind its head, nothing more can be said."""
+    began = asyncio.Event()
+
+    async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        began.set()
+        await asyncio.Event().wait()
+
+    sent: list[Message] = []
+    async with around(breaks_off, collector) as context:
+        asking = asyncio.create_task(request(context, sent))
+        await began.wait()
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+    assert [message["type"] for message in sent] == ["http.response.start"]
+    assert [line["status"] for line in lines.of("http.request")] == [200]
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))

@@ -99,6 +99,8 @@ def test_the_template_wins_over_grafana(env: dict[str, str], template: str | Non
         ("TRACE_LINK_TEMPLATE", "https://j.example/{trace_id}\r\nSet-Cookie: a=b"),
         ("GRAFANA_URL", "grafana:3000"),
         ("GRAFANA_URL", "https://g.example/ü"),
+        ("GRAFANA_URL", "https://g.example/?orgId=2"),
+        ("GRAFANA_URL", "https://g.example/#x"),
         ("TEMPO_DATASOURCE_UID", 'te"mpo'),
         ("TELEMETRY_BACKEND", "prometheus"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),

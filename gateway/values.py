@@ -1,0 +1,150 @@
+"""How the text of a variable becomes a value; ValueError for what cannot be meant."""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+
+class Secret:
+    """A value that no repr, log or error shows; `reveal` where it is used."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def reveal(self) -> bytes:
+        return self._value
+
+
+def redis_url(text: str) -> Secret:
+    url = urlsplit(text)
+    if url.scheme not in ("redis", "rediss", "unix") or url.port == 0:  # port: or ValueError
+        raise ValueError("scheme or port")
+    return Secret(text.encode())
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "1", "false", "0"):
+        raise ValueError(text)
+    return text.lower() in ("true", "1")
+
+
+def signing_secrets(text: str) -> tuple[Secret, ...]:
+    return tuple(Secret(signing_key(part)) for part in listed(text))
+
+
+def signing_key(text: str) -> bytes:
+    if not text.startswith("whsec_"):
+        return text.encode()
+    key = base64.b64decode(text.removeprefix("whsec_"), validate=True)  # or a ValueError
+    if not key:
+        raise ValueError("an empty secret")
+    return key
+
+
+def url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(text)
+    return text
+
+
+def seconds(low: float, high: float) -> Callable[[str], timedelta]:
+    def parse(text: str) -> timedelta:
+        seconds = float(text)
+        if not low <= seconds <= high:
+            raise ValueError(text)
+        return timedelta(seconds=seconds)
+
+    return parse
+
+
+def egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
+    hosts, networks = set(), []
+    for part in listed(text):
+        try:
+            networks.append(ip_network(part))
+        except ValueError:
+            # The last part is no number: a mistyped address is not a name.
+            if not re.fullmatch(
+                r"([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\.?", part
+            ):
+                raise
+            hosts.add(part.lower().rstrip("."))
+    return frozenset(hosts), tuple(networks)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    origins = listed(text)
+    # As browsers send them: no path, not even a slash.
+    if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in origins):
+        raise ValueError(text)
+    return origins
+
+
+def listed(text: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise ValueError("empty item")
+    return parts
+
+
+def trace_link_template(text: str) -> str:
+    fields = re.findall(r"\{([^{}]*)\}", text)
+    plain = re.sub(r"\{(trace_id|span_id|request_id)\}", "", text)
+    if not fields or re.search(r"[{}]", plain):
+        raise ValueError(text)
+    return public_link(text)
+
+
+def link(text: str) -> str:
+    """A URL that can stand in a header."""
+    if not re.fullmatch(r"https?://[\x21-\x7e]+", text):
+        raise ValueError(text)
+    return text
+
+
+def public_link(text: str) -> str:
+    """A URL that callers see: without a user or a password."""
+    if "@" in urlsplit(text).netloc:
+        raise ValueError(text)
+    return link(text)
+
+
+def base(text: str) -> str:
+    """A URL that a path is put behind."""
+    if re.search(r"[?#]", text):
+        raise ValueError(text)
+    return link(text)
+
+
+def grafana_url(text: str) -> str:
+    return public_link(base(text))
+
+
+def otel_boolean(text: str) -> bool:
+    """OpenTelemetry: what is not `true` is false."""
+    return text.lower() == "true"
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def uid(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", text):
+        raise ValueError(text)
+    return text

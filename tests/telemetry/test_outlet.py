@@ -1,0 +1,88 @@
+"""Lines reach whoever reads them; who does not read stops nobody."""
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import httpx2
+from prometheus_client import REGISTRY
+
+from gateway.telemetry.outlet import Outlet
+from tests.bench.processes import free_port
+from tests.gateways import client, until
+from tests.valkey import Valkey
+
+
+def test_a_log_that_nobody_takes_stops_nothing() -> None:
+    """A closed stderr loses lines, and that is all."""
+    script = (
+        "import sys, logging; from gateway.telemetry import logs; "
+        "logs.configure(lines=True); sys.stderr.close(); "
+        "logs.say(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=-1, text=True, check=True)
+    assert done.stdout == "went on\n"
+
+
+def test_a_start_without_stderr_is_a_start(valkey: Valkey) -> None:
+    """`2>&-` loses the log, and nothing else."""
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"},
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("Relay listens on ")
+        process.terminate()
+
+
+def test_who_reads_slowly_stops_nobody() -> None:
+    """A pipe that is full: what there is no room for is dropped and counted; the end is in time."""
+    reading, writing = os.pipe()
+    before = REGISTRY.get_sample_value("log_lines_dropped_total") or 0.0
+    with os.fdopen(writing, "w") as stream:
+        outlet = Outlet(stream, room=100)
+        outlet.setFormatter(logging.Formatter("%(message)s"))
+        started = time.monotonic()
+        for _ in range(5_000):
+            outlet.handle(logging.makeLogRecord({"msg": "x" * 1000}))
+        outlet.close()
+        took = time.monotonic() - started
+        assert REGISTRY.get_sample_value("log_lines_dropped_total") - before > 4_000  # type: ignore[operator]
+        assert took < 3
+        os.close(reading)  # the thread gets its error, and ends
+        outlet._thread.join(5)
+        assert not outlet._thread.is_alive()
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+
+
+async def test_a_gateway_of_another_server_logs_the_same(valkey: Valkey) -> None:
+    """`uvicorn --factory gateway.app:from_env`: canonical lines too."""
+    port = free_port()
+    served = "-m uvicorn --factory gateway.app:from_env --port".split()
+    with subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, *served, str(port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REDIS_URL": valkey.url},
+    ) as process:
+        async with client(f"http://127.0.0.1:{port}") as relay:
+
+            async def answers() -> bool:
+                try:
+                    return (await relay.get("/version")).status_code == 200
+                except httpx2.ConnectError:
+                    return False
+
+            await until(answers)
+        process.terminate()
+        assert process.stderr
+        said = [line for line in process.stderr if "http.request" in line]
+    assert json.loads(said[-1])["endpoint"] == "/version"
