@@ -27,6 +27,7 @@ from gateway.effects import Effect
 from gateway.egress import Egress
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome, verdict
 from gateway.telemetry import runs as telemetry
+from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.previews import NoPreview, Spent
 from stores.runs import Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
@@ -93,7 +94,7 @@ class Executions:
         answer = await self._reserve(claim, deadline)
         if not isinstance(answer, Reserved):
             return answer
-        with telemetry.in_flight():
+        with runs_in_flight.track_inprogress():
             return await self._perform(claim, answer, deadline)
 
     async def _reserve(

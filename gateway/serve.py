@@ -40,6 +40,7 @@ class ListeningServer(uvicorn.Server):
             app,
             # What fails is told by us; uvicorn would add a traceback to it.
             log_level="critical",
+            log_config=None,  # uvicorn's own would close what logs.configure opened
             access_log=False,
             server_header=False,
             proxy_headers=False,

@@ -1,8 +1,6 @@
 """What is counted and said of reservations, runs and replays."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from gateway.documents import Origin
 from gateway.outcomes import Verdict
@@ -22,13 +20,6 @@ ANSWERS = {
 }
 
 log = logging.getLogger("relay.run")
-
-
-@contextmanager
-def in_flight() -> Iterator[None]:
-    """Count an execution while the block lasts."""
-    with metrics.runs_in_flight.track_inprogress():
-        yield
 
 
 def reserved(answer: object) -> None:

@@ -1,5 +1,6 @@
 """Lines reach whoever reads them; who does not read stops nobody."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -61,6 +62,26 @@ def test_who_reads_slowly_stops_nobody() -> None:
         assert not outlet._thread.is_alive()
         with contextlib.suppress(BrokenPipeError):
             stream.close()
+
+
+async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
+    """While it serves, not only when it ends; stdout is for people."""
+    env = {**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"}
+    with subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-m", "gateway", "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        async with client(process.stdout.readline().split()[3]) as relay:
+            answer = await relay.get("/version")
+        line = json.loads(await asyncio.to_thread(process.stderr.readline))
+        assert (line["event"], line["endpoint"]) == ("http.request", "/version")
+        assert line["request_id"] == answer.headers["X-Request-ID"]
+        process.terminate()
 
 
 async def test_a_gateway_of_another_server_logs_the_same(valkey: Valkey) -> None:
