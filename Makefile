@@ -23,7 +23,7 @@ smoke: install
 	@$(BIN)/relay smoke $(ARGS)
 
 test: install
-	$(BIN)/pytest -n 6 --cov --cov-report=term
+	$(BIN)/pytest -n 4 --cov --cov-report=term
 
 check: install
 	$(BIN)/ruff check .

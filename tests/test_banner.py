@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from gateway.serve import announce
+from gateway.settings import Settings
 from tests.embedded import data_dir
 from tests.gateways import GatewayProcess, gateway_process
 from tests.target import Target
@@ -44,10 +46,12 @@ def test_the_banner_names_the_store(valkey: Valkey) -> None:
         ({"TELEMETRY_ENABLED": "0"}, "no metrics, no traces"),
     ],
 )
-def test_the_banner_says_what_is_kept(valkey: Valkey, env: dict[str, str], said: str) -> None:
+def test_the_banner_says_what_is_kept(
+    capsys: pytest.CaptureFixture[str], env: dict[str, str], said: str
+) -> None:
     """And what is only half set up; no password."""
-    with gateway_process({"REDIS_URL": valkey.url, **env}) as process:
-        assert f"Seen:  {said}\n" in banner(process)
+    announce(Settings.from_env(env), "http://127.0.0.1:8000")
+    assert f"\nSeen:  {said}\n" in capsys.readouterr().out
 
 
 async def test_the_curl_of_the_banner_works_when_pasted(valkey: Valkey, target: Target) -> None:

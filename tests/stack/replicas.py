@@ -15,7 +15,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from tests.gateways import SIGNING_KEY
+from tests.gateways import SIGNING_KEY, unmeasured
 from tests.stack.files import DEPLOY, installed, services
 from tests.stack.names import name_server
 
@@ -63,7 +63,7 @@ def start(address: str, redis_url: str, env: Mapping[str, str]) -> subprocess.Po
     return subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--host", address, "--port", str(PORT)],
         env={
-            **os.environ,
+            **unmeasured(),
             "REDIS_URL": redis_url,
             "EGRESS_ALLOW": "127.0.0.0/8",
             "ACTIONS_SIGNING_SECRET": SIGNING_KEY.decode(),

@@ -139,7 +139,8 @@ async def test_a_gateway_works_and_stops_whatever_its_collector_does(
     assert {answer.status_code for answer in answers} == {200}
     assert run.json()["status"] == "success"
     assert took < 3
-    assert (len(collector.spans) == 307) is (how == "working")
+    if how == "working":
+        assert len(collector.spans) == 307
 
 
 async def test_no_endpoint_is_no_exporter(traced: Traced, collector: Collector) -> None:
