@@ -95,8 +95,10 @@ class RequestContext:
 
 
 def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float) -> None:
-    metrics.http_requests.labels(endpoint, method, str(status)).inc(exemplar=trace.exemplar)
-    metrics.http_duration.labels(endpoint, method).observe(seconds, trace.exemplar)
+    answered = metrics.counter(metrics.http_requests, endpoint, method, str(status))
+    answered.inc(exemplar=trace.exemplar)
+    lasted = metrics.histogram(metrics.http_duration, endpoint, method)
+    lasted.observe(seconds, trace.exemplar)
     if endpoint in PROBES and status < 400:
         return
     line: dict[str, Fact] = {

@@ -1,5 +1,7 @@
 """Every instrument, and how they are read."""
 
+from functools import cache
+
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
@@ -72,6 +74,11 @@ spans_dropped = Counter("spans_dropped", "How many spans were lost on their way 
 lines_dropped = Counter("log_lines_dropped", "How many log lines nobody took in time.")
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
+
+
+# Labels have few values, and to look a child up takes prometheus_client longer than to count.
+counter = cache(Counter.labels)
+histogram = cache(Histogram.labels)
 
 
 def checked(check: Check) -> None:

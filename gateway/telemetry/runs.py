@@ -25,7 +25,7 @@ log = logging.getLogger("relay.run")
 def reserved(answer: object) -> None:
     """`answer`: the store's; None when it gave none."""
     if current().trace.counted:
-        metrics.reservations.labels(ANSWERS[type(answer)]).inc()
+        metrics.counter(metrics.reservations, ANSWERS[type(answer)]).inc()
 
 
 def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) -> None:
@@ -34,8 +34,10 @@ def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) 
     if not trace.counted:
         return
     provider, action = origin.provider, origin.action
-    metrics.executions.labels(provider, action, verdict.status).inc(exemplar=trace.exemplar)
-    metrics.execution_duration.labels(provider, action).observe(seconds, trace.exemplar)
+    executed = metrics.counter(metrics.executions, provider, action, verdict.status)
+    executed.inc(exemplar=trace.exemplar)
+    lasted = metrics.histogram(metrics.execution_duration, provider, action)
+    lasted.observe(seconds, trace.exemplar)
     if verdict.reason:
         metrics.execution_errors.labels(provider, action, verdict.reason).inc()
     facts: dict[str, Fact] = {
@@ -63,4 +65,4 @@ def replayed(run: Run, origin: Origin) -> None:
         outcome=status,
     )
     if span.trace.counted:
-        metrics.replays.labels(origin.provider, origin.action, status).inc()
+        metrics.counter(metrics.replays, origin.provider, origin.action, status).inc()

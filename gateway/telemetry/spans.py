@@ -87,6 +87,10 @@ class Span(ReadableSpan):
     `id`: 0 where no traces are made.
     """
 
+    _instrumentation_scope, _resource = SCOPE, _EMPTY
+    _status, _events = _OK, ()
+    _links: tuple[Link, ...] = ()
+
     def __init__(
         self,
         trace: Trace,
@@ -101,9 +105,7 @@ class Span(ReadableSpan):
         self._name, self._kind, self._parent = name, kind, parent
         self.id = random_id(64) if trace.id else 0
         self._context = SpanContext(trace.id, self.id, False, trace.flags, trace.state)
-        self._attributes, self._links, self._events = self.attrs, (), ()
-        self._status = _OK
-        self._instrumentation_scope, self._resource = SCOPE, _EMPTY
+        self._attributes = self.attrs
         self._token: Token[Span] | None = None
 
     def __enter__(self) -> "Span":
