@@ -14,6 +14,7 @@ METRICS = {
     "redis_pipeline_calls": set(),
     "ready_check": {"check"},
     "spans_dropped_total": {"reason"},
+    "log_lines_dropped_total": set(),
     "relay_build_info": {"version"},
     "process_resident_memory_bytes": set(),
     "process_cpu_seconds_total": set(),

@@ -1,12 +1,14 @@
 """What a gateway emits under traffic of every kind is what alerts and dashboard are told."""
 
+import re
 from typing import NamedTuple
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.gateways import Relay, client, gateway_process
-from tests.stack.contract import HISTOGRAMS, METRICS
+from tests.stack.contract import HISTOGRAMS, METRICS, labels
+from tests.stack.files import ROOT
 from tests.target import Target, reset, status
 from tests.valkey import Valkey
 
@@ -88,3 +90,12 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
         *("http_request_duration_seconds", "action_latency_seconds"),
         *("http_requests_total", "action_exec_total"),
     }
+
+
+def test_the_gate_asks_for_what_is_emitted() -> None:
+    """Each metric that its files name is among them."""
+    sources = [file.read_text() for file in (ROOT / "gateway" / "gate").glob("*.py")]
+    named = {name for text in sources for name in re.findall(r'"([a-z]+(?:_[a-z]+)+)"', text)}
+    asked = {name for name in named if name.endswith(("_total", "_bucket", "_bytes", "_seconds"))}
+    assert len(asked) >= 6
+    assert asked <= labels().keys()
