@@ -20,6 +20,7 @@ from gateway.endpoints import Opened
 from gateway.engine import Engine
 from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
+from gateway.headers import standing
 from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.settings import Settings
@@ -46,7 +47,16 @@ ROUTES = [
     Route("/openapi.json", endpoints.openapi, methods=["GET"]),
 ]
 
-ALLOWED_HEADERS = ["Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
+ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
+ALLOWED_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Prefer",
+    "X-Request-ID",
+    "X-Signature",
+    "traceparent",
+]
 EXPOSED_HEADERS = [
     "Idempotency-Expires",
     "Idempotent-Replayed",
@@ -89,16 +99,21 @@ def create_app(
     )
     starlette.router.redirect_slashes = False  # a path is right or not found
     app: ASGIApp = starlette
-    if settings.cors_origins:
-        app = _with_cors(app, settings.cors_origins)
-    return RequestContext(app, tracing=tracing, counted=settings.telemetry_enabled)
+    if settings.origins:
+        app = _with_cors(app, settings.origins)
+    return RequestContext(
+        app,
+        tracing=tracing,
+        counted=settings.telemetry_enabled,
+        standing=standing(production=settings.production, shared=bool(settings.origins)),
+    )
 
 
 def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
+        allow_methods=ALLOWED_METHODS,
         allow_headers=ALLOWED_HEADERS,
         expose_headers=EXPOSED_HEADERS,
         max_age=600,

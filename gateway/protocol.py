@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import problems
+from gateway.headers import ALWAYS
 from gateway.telemetry.context import RequestContext
 
 # Bytes around the body: the request line, headers, trailers.
@@ -79,7 +80,7 @@ class ProblemProtocol(HttpToolsProtocol):
         if isinstance(self.app, RequestContext):
             self.app.unparsed(request_id, response.status_code)
         head = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n"
-        headers = [*response.raw_headers, (b"x-request-id", request_id.encode())]
+        headers = [*response.raw_headers, *ALWAYS, (b"x-request-id", request_id.encode())]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         lines += [b"connection: close\r\n\r\n", bytes(response.body)]
         self.transport.write(head.encode() + b"".join(lines))

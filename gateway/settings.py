@@ -11,6 +11,9 @@ from gateway.telemetry.links import grafana
 from gateway.values import Network, Secret
 from gateway.variables import VARIABLES, SettingsError, read
 
+# Where Relay Studio's development server listens (Vite's own port).
+STUDIO = ("http://localhost:5173", "http://127.0.0.1:5173")
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     env: Literal["development", "production"] = "development"
@@ -45,6 +48,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def production(self) -> bool:
         return self.env == "production"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Whose pages may call: those that are named; in development also a Studio beside us."""
+        return self.cors_origins or (() if self.production else STUDIO)
 
     @property
     def counting(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.app import ALLOWED_HEADERS, EXPOSED_HEADERS
+from gateway.settings import STUDIO, Settings
 from gateway.telemetry.context import RequestContext
 from stores import keys
 from tests.gateways import Relay, gateway
@@ -119,7 +120,7 @@ async def test_a_preflight_is_answered(valkey: Valkey) -> None:
     assert response.status_code == 200
     assert is_new(response.headers["x-request-id"])
     assert response.headers["access-control-allow-origin"] == ORIGIN
-    assert response.headers["access-control-allow-methods"] == "GET, POST"
+    assert response.headers["access-control-allow-methods"] == "GET, POST, DELETE, OPTIONS"
     allowed = response.headers["access-control-allow-headers"].lower().split(", ")
     assert {name.lower() for name in ALLOWED_HEADERS} <= set(allowed)
     assert "access-control-allow-credentials" not in response.headers
@@ -137,11 +138,26 @@ async def test_another_origin_is_not_allowed(valkey: Valkey, subtests: pytest.Su
                     assert "x-request-id" in response.headers
 
 
-async def test_without_origins_nothing_is_shared(relay: Relay) -> None:
+async def test_production_shares_nothing_unless_told(valkey: Valkey) -> None:
     """No CORS header on any answer, and a preflight is only an unknown method."""
-    problem(await preflight(relay, ORIGIN), 405, "method_not_allowed")
-    response = await relay.get("/health", headers={"Origin": ORIGIN})
-    assert not [name for name in response.headers if name.startswith("access-control")]
+    async with gateway(valkey.url, env="production") as relay:
+        for origin in (ORIGIN, *STUDIO):
+            problem(await preflight(relay, origin), 405, "method_not_allowed")
+            response = await relay.get("/health", headers={"Origin": origin})
+            names = [*response.headers, *(await relay.get("/health")).headers]
+            assert not [name for name in names if name.startswith("access-control")]
+            assert "vary" not in names
+
+
+@pytest.mark.parametrize("origin", STUDIO)
+async def test_development_shares_with_a_studio_beside_it(relay: Relay, origin: str) -> None:
+    """Only with that; named origins take its place."""
+    assert (await preflight(relay, origin)).status_code == 200
+    answer = await relay.get("/health", headers={"Origin": origin})
+    assert answer.headers["access-control-allow-origin"] == origin
+    other = await relay.get("/health", headers={"Origin": origin.replace("5173", "5174")})
+    assert "access-control-allow-origin" not in other.headers
+    assert Settings(cors_origins=(ORIGIN,)).origins == (ORIGIN,)
 
 
 async def preflight(relay: Relay, origin: str) -> httpx2.Response:
@@ -155,7 +171,8 @@ async def preflight(relay: Relay, origin: str) -> httpx2.Response:
 
 async def test_what_a_page_may_send_and_see() -> None:
     """The headers of the documentation, each named."""
-    sent = "Content-Type Idempotency-Key Prefer X-Request-ID traceparent"
+    sent = """Authorization Content-Type Idempotency-Key Prefer X-Request-ID X-Signature
+    traceparent"""
     assert set(sent.split()) == set(ALLOWED_HEADERS)
     seen = """Idempotent-Replayed Idempotency-Expires Location Retry-After X-Request-ID
     X-Trace-Link"""

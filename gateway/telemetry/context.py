@@ -8,13 +8,14 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.headers import Header
 from gateway.problems import InternalError, NotReady, render
 from gateway.telemetry import metrics
 from gateway.telemetry import server as http
@@ -35,14 +36,21 @@ class RequestContext:
     """Takes the client's X-Request-ID when there is one and it is harmless, else makes a UUID4.
 
     `tracing`: None for no spans. `counted`: whether to keep metrics and canonical lines.
+    `standing`: headers of every answer that does not have them.
     """
 
     def __init__(
-        self, app: ASGIApp, *, tracing: Tracing | None = None, counted: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        tracing: Tracing | None = None,
+        counted: bool = False,
+        standing: Sequence[Header] = (),
     ) -> None:
         self._app = app
         self._tracing = tracing
         self._counted = counted
+        self._standing = standing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,7 +61,7 @@ class RequestContext:
         request_id = _harmless(given.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         server = self._server_span(scope, request_id, given)
-        answer = Answer(send, request_id, server.trace.link)
+        answer = Answer(send, request_id, server.trace.link, self._standing)
         with server:
             try:
                 await self._app(scope, receive, answer.send)
@@ -114,8 +122,11 @@ def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float)
 class Answer:
     """Puts the ids on what is sent, and keeps its status; 0 until there is one."""
 
-    def __init__(self, send: Send, request_id: str, link: str | None) -> None:
+    def __init__(
+        self, send: Send, request_id: str, link: str | None, standing: Sequence[Header]
+    ) -> None:
         self._send = send
+        self._standing = standing
         self._headers = [(b"x-request-id", request_id.encode())]
         if link:
             self._headers.append((b"x-trace-link", link.encode()))
@@ -124,7 +135,10 @@ class Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._headers]
+            given = message["headers"]
+            said = {name for name, _ in given}
+            kept = [header for header in self._standing if header[0] not in said]
+            message["headers"] = [*given, *kept, *self._headers]
         await self._send(message)
 
 

@@ -1,0 +1,62 @@
+"""Headers that stand on every answer."""
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from gateway.telemetry.context import RequestContext
+from tests.gateways import Relay, gateway
+from tests.target import Target
+from tests.telemetry.test_ids import preflight
+from tests.test_context import ANSWERS, ORIGIN, asked_of, messages_of
+from tests.test_protocol import answered
+from tests.valkey import Valkey
+
+HSTS = "max-age=63072000; includeSubDomains"
+
+
+@pytest.mark.parametrize(("env", "hsts"), [("development", None), ("production", HSTS)])
+async def test_they_stand_on_every_kind_of_answer(
+    valkey: Valkey, target: Target, env: str, hsts: str | None
+) -> None:
+    """No store, no sniffing, no referrer; TLS from now on where it is production."""
+    statuses = []
+    async with gateway(valkey.url, env=env, egress_hosts={"127.0.0.1"}) as relay:
+        async for answer in asked_of(relay, valkey, target):
+            statuses.append(answer.status_code)
+            assert answer.headers.get_list("cache-control") == ["no-store"]
+            assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+            assert answer.headers.get_list("referrer-policy") == ["no-referrer"]
+            assert answer.headers.get("strict-transport-security") == hsts
+    assert statuses == ANSWERS
+
+
+async def test_they_stand_on_preflights_and_what_is_no_request(
+    relay: Relay, target: Target
+) -> None:
+    """Whoever wrote the answer."""
+    assert (await preflight(relay, target)).headers["cache-control"] == "no-store"
+    status, headers, _ = await answered(relay, b"GARBAGE\r\n\r\n")
+    assert (status, headers["cache-control"]) == (405, "no-store")
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_answer_may_say_otherwise() -> None:
+    """What a handler has set stays, once."""
+    standing = [(b"cache-control", b"no-store"), (b"x-other", b"1")]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head = [(b"cache-control", b"max-age=60")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+
+    [start] = await messages_of(RequestContext(app, standing=standing))
+    said = dict(start["headers"])
+    assert (said[b"cache-control"], said[b"x-other"]) == (b"max-age=60", b"1")
+
+
+async def test_a_cache_never_takes_one_origin_for_another(valkey: Valkey) -> None:
+    """Vary: Origin, also on answers to none, and on errors; once."""
+    async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
+        for headers in ({}, {"Origin": ORIGIN}, {"Origin": "null"}):
+            for path in ("/health", "/nothing"):
+                answer = await relay.get(path, headers=headers)
+                assert answer.headers.get_list("vary") == ["Origin"]
