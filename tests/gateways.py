@@ -66,9 +66,7 @@ async def gateway(redis_url: str, **settings: Any) -> AsyncIterator[Relay]:
 
 
 def unmeasured() -> dict[str, str]:
-    """The environment of a process under load: coverage triples what a request costs, and what
-    it runs is covered elsewhere.
-    """
+    """Our environment without what makes a process measure its coverage."""
     names = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
     return {name: value for name, value in os.environ.items() if name not in names}
 
@@ -84,13 +82,19 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(
-    env: Mapping[str, str], *, inherited: Mapping[str, str] = os.environ
-) -> Iterator[GatewayProcess]:
-    """`relay serve` as its users start it; entered when it has said where it listens."""
+def gateway_process(env: Mapping[str, str], *, measured: bool = False) -> Iterator[GatewayProcess]:
+    """`relay serve` as its users start it; entered when it has said where it listens.
+
+    `measured`: for coverage, which triples what a request costs; in-process tests cover the same.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
-        env={**inherited, "EGRESS_ALLOW": "127.0.0.0/8", "STOP_DELAY": "0", **env},
+        env={
+            **(os.environ if measured else unmeasured()),
+            "EGRESS_ALLOW": "127.0.0.0/8",
+            "STOP_DELAY": "0",
+            **env,
+        },
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.gate.judgement import LIGHT, Judgement, gate
 from gateway.gate.verdicts import Criterion, Verdict
 from tests.gate.cases import requests
-from tests.gateways import Relay, client, gateway_process, unmeasured, until
+from tests.gateways import Relay, client, gateway_process, until
 from tests.prometheus import History, needs_prometheus, prometheus
 from tests.target import Target
 from tests.valkey import Valkey
@@ -69,7 +69,7 @@ async def test_a_gateway_under_load_is_judged(
     own_valkey: Valkey, target: Target, tmp_path: Path
 ) -> None:
     """All pass; then the store is away and the errors fail; then the replica cannot be seen."""
-    with gateway_process({"REDIS_URL": own_valkey.url}, inherited=unmeasured()) as process:
+    with gateway_process({"REDIS_URL": own_valkey.url}) as process:
         instance = process.url.removeprefix("http://")
         past = idle_before(instance)
         with prometheus(tmp_path, targets={"relay": [instance]}, history=past) as url:
