@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Where it is set, every process compiles every file again: 8 s of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install run test check smoke bench lock clean
 .DEFAULT_GOAL := run
 
@@ -23,7 +26,7 @@ smoke: install
 	@$(BIN)/relay smoke $(ARGS)
 
 test: install
-	$(BIN)/pytest -n 4 --cov --cov-report=term
+	$(BIN)/pytest -n 5 --cov --cov-report=term
 
 check: install
 	$(BIN)/ruff check .
