@@ -38,7 +38,9 @@ def configure(*, lines: bool, stream: TextIO | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
     logging.raiseExceptions = False  # a line that cannot be made stops nothing
-    # Of one thread and one process nobody asks which (logging's HOWTO, optimization).
+    # Of one thread and one process nobody asks which, nor for the line that logs (logging's
+    # HOWTO, optimization).
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
