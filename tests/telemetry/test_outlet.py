@@ -65,7 +65,7 @@ def test_who_reads_slowly_stops_nobody() -> None:
 
 
 async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
-    """While it serves, not only when it ends; stdout is for people."""
+    """While it serves, and the last of them when it is stopped; stdout is for people."""
     env = {**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"}
     with subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
@@ -81,7 +81,11 @@ async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
         line = json.loads(await asyncio.to_thread(process.stderr.readline))
         assert (line["event"], line["endpoint"]) == ("http.request", "/version")
         assert line["request_id"] == answer.headers["X-Request-ID"]
+        async with client(str(answer.url.join("/"))) as relay:
+            last = await relay.get("/nowhere")
         process.terminate()
+        rest = await asyncio.to_thread(process.stderr.read)
+        assert last.headers["X-Request-ID"] in rest
 
 
 async def test_a_gateway_of_another_server_logs_the_same(valkey: Valkey) -> None:
