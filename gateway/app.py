@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -86,6 +86,18 @@ def create_app(
             failed(error)
             raise
 
+    app: ASGIApp = _routed(lifespan)
+    if settings.origins:
+        app = _with_cors(app, settings.origins)
+    return RequestContext(
+        app,
+        tracing=tracing,
+        counted=settings.telemetry_enabled,
+        standing=standing(production=settings.production, shared=bool(settings.origins)),
+    )
+
+
+def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -> Starlette:
     starlette = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
@@ -98,15 +110,7 @@ def create_app(
         },
     )
     starlette.router.redirect_slashes = False  # a path is right or not found
-    app: ASGIApp = starlette
-    if settings.origins:
-        app = _with_cors(app, settings.origins)
-    return RequestContext(
-        app,
-        tracing=tracing,
-        counted=settings.telemetry_enabled,
-        standing=standing(production=settings.production, shared=bool(settings.origins)),
-    )
+    return starlette
 
 
 def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -30,7 +30,7 @@ from gateway.telemetry import runs as telemetry
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.previews import NoPreview, Spent
-from stores.runs import Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
+from stores.runs import Claimed, Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
 from stores.scripts import StoreUnavailable
 
 # The lease is the deadline of the send and this: room to store the answer.
@@ -97,9 +97,7 @@ class Executions:
         with runs_in_flight.track_inprogress():
             return await self._perform(claim, answer, deadline)
 
-    async def _reserve(
-        self, claim: Reservation, deadline: float
-    ) -> Reserved | Taken | Expired | Spent | NoPreview:
+    async def _reserve(self, claim: Reservation, deadline: float) -> Claimed:
         with span("reserve"):
             try:
                 answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)

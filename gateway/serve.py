@@ -38,8 +38,7 @@ class ListeningServer(uvicorn.Server):
         """Takes the port at once; 0 takes a free one, and `url` says which. Raises StartError."""
         config = uvicorn.Config(
             app,
-            # What fails is told by us; uvicorn would add a traceback to it.
-            log_level="critical",
+            log_level="critical",  # what fails is told by us, without a traceback
             log_config=None,  # uvicorn's own would close what logs.configure opened
             access_log=False,
             server_header=False,

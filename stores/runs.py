@@ -86,6 +86,9 @@ class Expired(NamedTuple):
     run_id: str
 
 
+Claimed = Reserved | Taken | Expired | Spent | NoPreview
+
+
 class NoRun(NamedTuple):
     """Forgotten, or never was."""
 
@@ -110,9 +113,7 @@ class Runs:
         self._ttl = ttl
         self._tombstone_ttl = tombstone_ttl
 
-    async def reserve(
-        self, claim: Reservation, *, lease: timedelta
-    ) -> Reserved | Taken | Expired | Spent | NoPreview:
+    async def reserve(self, claim: Reservation, *, lease: timedelta) -> Claimed:
         """Open the run that is claimed, or say who holds the key. Raises StoreUnavailable."""
         run, preview, reservation = claim.redis_keys()
         answer = await self._scripts.call(
@@ -126,22 +127,7 @@ class Runs:
             claim.traceparent,
             claim.trace_link,
         )
-        match answer:
-            case [b"reserved", started_at_ms, doc]:
-                return Reserved(doc, started_at_ms)
-            case [b"taken", holder, now_ms, fields, known]:
-                taken = _run(holder.decode(), now_ms, fields)
-                return Taken(taken, reused=known == 1 and taken.preview_id != claim.preview_id)
-            case [b"expired", holder]:
-                return Expired(holder.decode())
-            case [b"spent", holder]:
-                return Spent(holder.decode())
-            case [b"released"]:
-                raise StoreUnavailable("the run was given back before it was opened")
-            case [b"no_preview"]:
-                return NoPreview()
-            case other:
-                raise UnknownAnswer(other)
+        return _reservation(claim, answer)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         """Raises StoreUnavailable."""
@@ -177,6 +163,25 @@ class Runs:
         """Give key and preview back: nothing was sent. Raises StoreUnavailable."""
         channel = keys.settled(claim.workspace, claim.run_id)
         await self._scripts.call("release", claim.redis_keys(), claim.run_id, channel, RELEASED_TTL)
+
+
+def _reservation(claim: Reservation, answer: list[Any]) -> Claimed:
+    match answer:
+        case [b"reserved", started_at_ms, doc]:
+            return Reserved(doc, started_at_ms)
+        case [b"taken", holder, now_ms, fields, known]:
+            taken = _run(holder.decode(), now_ms, fields)
+            return Taken(taken, reused=known == 1 and taken.preview_id != claim.preview_id)
+        case [b"expired", holder]:
+            return Expired(holder.decode())
+        case [b"spent", holder]:
+            return Spent(holder.decode())
+        case [b"released"]:
+            raise StoreUnavailable("the run was given back before it was opened")
+        case [b"no_preview"]:
+            return NoPreview()
+        case other:
+            raise UnknownAnswer(other)
 
 
 def _run(run_id: str, now_ms: int, fields: list[Any]) -> Run:

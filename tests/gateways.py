@@ -66,7 +66,9 @@ async def gateway(redis_url: str, **settings: Any) -> AsyncIterator[Relay]:
 
 
 def unmeasured() -> dict[str, str]:
-    """Our environment without what makes a process measure its coverage."""
+    """Our environment without what makes a process measure its coverage: that triples what a
+    request costs, and tests in this process cover the same.
+    """
     names = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
     return {name: value for name, value in os.environ.items() if name not in names}
 
@@ -82,15 +84,12 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(env: Mapping[str, str], *, measured: bool = False) -> Iterator[GatewayProcess]:
-    """`relay serve` as its users start it; entered when it has said where it listens.
-
-    `measured`: for coverage, which triples what a request costs; in-process tests cover the same.
-    """
+def gateway_process(env: Mapping[str, str]) -> Iterator[GatewayProcess]:
+    """`relay serve` as its users start it; entered when it has said where it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
         env={
-            **(os.environ if measured else unmeasured()),
+            **unmeasured(),
             "EGRESS_ALLOW": "127.0.0.0/8",
             "STOP_DELAY": "0",
             **env,

@@ -4,8 +4,6 @@ import json
 import re
 from urllib.parse import quote
 
-FIELDS = ("trace_id", "span_id", "request_id")
-
 
 class TraceLinks:
     """`template`: a URL with {trace_id}, {span_id}, {request_id}; None for no links."""

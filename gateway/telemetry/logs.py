@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, TextIO
 
 import click
@@ -18,8 +17,6 @@ from gateway.telemetry.outlet import Outlet
 from gateway.telemetry.spans import Fact, current
 
 COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 def say(log: logging.Logger, event: str, facts: Mapping[str, Fact]) -> None:
