@@ -1,4 +1,4 @@
-"""The command line: `relay serve | smoke | receive | gate | trace`.
+"""The command line: `relay serve | smoke | receive | gate | trace`, and the groups of `commands`.
 
 What only one command needs is imported there: `serve` keeps in memory
 whatever it has loaded.
@@ -11,6 +11,11 @@ import sys
 
 import click
 
+from gateway.commands.audit import audit
+from gateway.commands.keys import keys
+from gateway.commands.migrate import migrate
+from gateway.commands.secrets import secrets
+from gateway.commands.workspaces import workspaces
 from gateway.settings import Settings
 from gateway.variables import SettingsError
 from gateway.version import VERSION
@@ -23,6 +28,10 @@ def relay() -> None:
 
     Settings come from the environment; README.md has the table.
     """
+
+
+for command in (audit, keys, migrate, secrets, workspaces):
+    relay.add_command(command)
 
 
 @relay.command()

@@ -13,12 +13,35 @@ from gateway.variables import VARIABLES, SettingsError, read
 
 # Where Relay Studio's development server listens (Vite's own port).
 STUDIO = ("http://localhost:5173", "http://127.0.0.1:5173")
+# Without these nobody could be told from anybody, or an answer be kept.
+DEMANDED = {
+    "REDIS_URL": "the URL of a Redis server",
+    "DATABASE_URL": "the URL of a database",
+    "RELAY_KEY_PEPPER": "a secret of 32 characters or more",
+    "RELAY_AUDIT_KEY": "a secret of 32 characters or more",
+}
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     env: Literal["development", "production"] = "development"
     redis_url: Secret | None = None
+    database_url: Secret | None = None
     data_dir: Path = Path(".relay")
+    # Newest first, as all secrets here: what older ones made still holds.
+    key_peppers: tuple[Secret, ...] = ()
+    audit_keys: tuple[Secret, ...] = ()
+    encryption_keys: tuple[Secret, ...] = ()
+    # PCI DSS 10.5.1 asks for three months at hand.
+    audit_retention: timedelta = timedelta(days=90)
+    rate_limit_enabled: bool = True
+    # A minute, and as many at once; of a key, and of all keys of a workspace together.
+    preview_limit: int = 200
+    execute_limit: int = 100
+    # A send lasts 15 s at most: a target that hangs takes no more than these places.
+    runs_at_once: int = 100
+    runs_at_once_per_target: int = 50
+    # Whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[Network, ...] = ()
     actions_enabled: bool = True
     signing_secrets: tuple[Secret, ...] = ()
     webhook_url: str | None = None
@@ -88,8 +111,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         }
         hosts, networks = values.pop("egress_allow", (frozenset(), ()))
         settings = cls(**values, egress_hosts=hosts, egress_networks=networks)
-        if settings.production and settings.redis_url is None:
-            raise SettingsError(
-                "REDIS_URL is not set; with RELAY_ENV=production it must name a Redis server"
-            )
+        for variable, may_hold in DEMANDED.items() if settings.production else ():
+            if not getattr(settings, VARIABLES[variable][0]):
+                raise SettingsError(
+                    f"{variable} is not set; with RELAY_ENV=production it must hold {may_hold}"
+                )
         return settings

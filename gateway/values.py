@@ -32,6 +32,14 @@ def redis_url(text: str) -> Secret:
     return Secret(text.encode())
 
 
+def database_url(text: str) -> Secret:
+    url = urlsplit(text)
+    served = url.scheme in ("postgresql", "postgres") and url.hostname and url.port != 0
+    if not served and not re.fullmatch(r"sqlite:///.+", text):
+        raise ValueError("scheme or path")
+    return Secret(text.encode())
+
+
 def boolean(text: str) -> bool:
     if text.lower() not in ("true", "1", "false", "0"):
         raise ValueError(text)
@@ -51,6 +59,21 @@ def signing_key(text: str) -> bytes:
     return key
 
 
+def long_secrets(text: str) -> tuple[Secret, ...]:
+    """Long enough not to be guessed: `openssl rand -base64 32` gives 44 characters."""
+    secrets = listed(text)
+    if any(len(secret) < 32 for secret in secrets):
+        raise ValueError("too short")
+    return tuple(Secret(secret.encode()) for secret in secrets)
+
+
+def encryption_keys(text: str) -> tuple[Secret, ...]:
+    keys = [base64.b64decode(part, validate=True) for part in listed(text)]  # or a ValueError
+    if any(len(key) != 32 for key in keys):
+        raise ValueError("not 32 bytes")
+    return tuple(map(Secret, keys))
+
+
 def url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError(text)
@@ -65,6 +88,24 @@ def seconds(low: float, high: float) -> Callable[[str], timedelta]:
         return timedelta(seconds=seconds)
 
     return parse
+
+
+def days(low: int, high: int) -> Callable[[str], timedelta]:
+    number = whole(low, high)
+    return lambda text: timedelta(days=number(text))
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(text)
+        return int(text)
+
+    return parse
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part) for part in listed(text))
 
 
 def egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:

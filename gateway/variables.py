@@ -16,7 +16,8 @@ class SettingsError(Exception):
 
 # A URL may have a key in its path or query.
 SECRET_VARIABLES = frozenset(
-    """REDIS_URL ACTIONS_SIGNING_SECRET WEBHOOK_URL TEMPO_URL OTEL_EXPORTER_OTLP_ENDPOINT
+    """REDIS_URL DATABASE_URL RELAY_KEY_PEPPER RELAY_AUDIT_KEY RELAY_ENCRYPTION_KEY
+    ACTIONS_SIGNING_SECRET WEBHOOK_URL TEMPO_URL OTEL_EXPORTER_OTLP_ENDPOINT
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT""".split()
 )
 
@@ -31,10 +32,40 @@ def read(variable: str, text: str, parse: Callable[[str], object], may_hold: str
     raise SettingsError(f"{variable} is {held}; it may hold {may_hold}")
 
 
+LONG_SECRETS = "secrets of 32 characters or more with commas between them, newest first"
+A_MINUTE = "a number of requests a minute, 1 to 1000000"
+
 VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
     "RELAY_ENV": ("env", values.choice("development", "production"), "development or production"),
     "REDIS_URL": ("redis_url", values.redis_url, "a redis://, rediss:// or unix:// URL"),
+    "DATABASE_URL": (
+        "database_url",
+        values.database_url,
+        "a postgresql:// URL, or sqlite:/// and a path",
+    ),
     "RELAY_DATA_DIR": ("data_dir", Path, "a folder"),
+    "RELAY_KEY_PEPPER": ("key_peppers", values.long_secrets, LONG_SECRETS),
+    "RELAY_AUDIT_KEY": ("audit_keys", values.long_secrets, LONG_SECRETS),
+    "RELAY_ENCRYPTION_KEY": (
+        "encryption_keys",
+        values.encryption_keys,
+        "keys with commas between them, newest first, each 32 bytes in base64",
+    ),
+    "AUDIT_RETENTION": ("audit_retention", values.days(1, 3650), "a number of days, 1 to 3650"),
+    "RATE_LIMIT_ENABLED": ("rate_limit_enabled", values.boolean, "true or false"),
+    "RATE_LIMIT_PREVIEW": ("preview_limit", values.whole(1, 1_000_000), A_MINUTE),
+    "RATE_LIMIT_EXECUTE": ("execute_limit", values.whole(1, 1_000_000), A_MINUTE),
+    "RUNS_AT_ONCE": ("runs_at_once", values.whole(1, 100_000), "a number, 1 to 100000"),
+    "RUNS_AT_ONCE_PER_TARGET": (
+        "runs_at_once_per_target",
+        values.whole(1, 100_000),
+        "a number, 1 to 100000",
+    ),
+    "TRUSTED_PROXIES": (
+        "trusted_proxies",
+        values.networks,
+        "addresses and CIDR networks with commas between them",
+    ),
     "ACTIONS_ENABLED": ("actions_enabled", values.boolean, "true or false"),
     "ACTIONS_SIGNING_SECRET": (
         "signing_secrets",

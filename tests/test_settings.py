@@ -178,13 +178,47 @@ def test_no_secret_is_in_a_repr() -> None:
     assert settings.redis_url.reveal() == REDIS.encode()
 
 
-def test_production_demands_a_redis_url() -> None:
-    """The embedded store is for one process on one machine."""
-    with pytest.raises(SettingsError, match=r"REDIS_URL is not set; .*RELAY_ENV=production"):
-        Settings.from_env({"RELAY_ENV": "production"})
-    with pytest.raises(SettingsError, match="REDIS_URL"):
-        Settings.from_env({"RELAY_ENV": "production", "REDIS_URL": ""})
-    assert Settings.from_env({"RELAY_ENV": "production", "REDIS_URL": REDIS}).production
+PRODUCTION = {
+    "RELAY_ENV": "production",
+    "REDIS_URL": REDIS,
+    "DATABASE_URL": "postgresql://relay:hunter2@localhost/relay",
+    "RELAY_KEY_PEPPER": "p" * 32,
+    "RELAY_AUDIT_KEY": "a" * 32,
+}
+
+
+@pytest.mark.parametrize("variable", sorted(PRODUCTION.keys() - {"RELAY_ENV"}))
+def test_production_demands_what_it_rests_on(variable: str) -> None:
+    """The embedded stores are for one machine, and nobody goes unauthenticated."""
+    assert Settings.from_env(PRODUCTION).production
+    for environ in ({**PRODUCTION, variable: ""}, {**PRODUCTION, variable: " "}):
+        with pytest.raises(SettingsError, match=rf"{variable} is .*"):
+            Settings.from_env(environ)
+    without = {name: text for name, text in PRODUCTION.items() if name != variable}
+    with pytest.raises(SettingsError, match=rf"{variable} is not set; .*RELAY_ENV=production"):
+        Settings.from_env(without)
+
+
+@pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("DATABASE_URL", "mysql://u:p@h/d"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "postgresql:///relay"),
+        ("RELAY_KEY_PEPPER", "p" * 31),
+        ("RELAY_AUDIT_KEY", f"{'a' * 32},"),
+        ("RELAY_ENCRYPTION_KEY", "AAAA"),
+        ("RATE_LIMIT_EXECUTE", "0"),
+        ("RATE_LIMIT_PREVIEW", "1000001"),
+        ("RATE_LIMIT_PREVIEW", "١"),
+        ("RUNS_AT_ONCE", "-1"),
+        ("AUDIT_RETENTION", "0.5"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_a_limit_or_secret_that_cannot_be_meant_stops_the_start(variable: str, wrong: str) -> None:
+    """The error names the variable."""
+    assert variable in str(refusal(variable, wrong))
 
 
 def test_settings_are_frozen() -> None:

@@ -1,0 +1,84 @@
+"""A change of keys, secrets or workspaces, and its audit entry: both or neither."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+from gateway.declined import WorkspaceUnknown
+from gateway.roles import SCOPES, Scope
+from stores.entries import Entry
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from stores.sql.audit import Chain
+    from stores.sql.database import Database
+    from stores.sql.workspaces import Workspace
+
+
+class By(NamedTuple):
+    """Who asks for a change, and what he may hand out: whoever has the command line, anything."""
+
+    principal: str
+    address: str = ""
+    request_id: str = ""
+    scopes: frozenset[Scope] = SCOPES
+    live: bool = True
+
+
+class Change:
+    def __init__(self, connection: "AsyncConnection", now_ms: int, by: By) -> None:
+        self.connection = connection
+        self.now_ms = now_ms
+        self.entries: list[tuple[str, Entry]] = []
+        self._by = by
+
+    def record(self, event: str, subject: str, detail: str) -> None:
+        """What the audit is to say of it. `subject`: the id of what was changed."""
+        entry = Entry(
+            event=event,
+            at=self.now_ms,
+            principal=self._by.principal,
+            address=self._by.address,
+            request_id=self._by.request_id,
+            subject=subject,
+            detail=detail,
+        )
+        self.entries.append((str(uuid4()), entry))
+
+
+class Changes:
+    def __init__(
+        self, database: "Database", chain: "Chain", *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._chain = chain
+        self._clock = clock
+
+    @asynccontextmanager
+    async def begin(self, workspace: str, by: By) -> AsyncIterator[Change]:
+        """One transaction; an exception in the block undoes it.
+
+        Raises DatabaseUnavailable and BrokenChain. The end of the chain is locked last.
+        """
+        async with self._database.begin() as connection:
+            change = Change(connection, int(self._clock() * 1000), by)
+            yield change
+            await self._chain.append(connection, workspace, change.entries)
+
+    @asynccontextmanager
+    async def reading(self) -> "AsyncIterator[AsyncConnection]":
+        async with self._database.connect() as connection:
+            yield connection
+
+
+async def existing(connection: "AsyncConnection", name: str) -> "Workspace":
+    """Raises WorkspaceUnknown."""
+    from stores.sql import workspaces
+
+    for workspace in await workspaces.listed(connection):
+        if workspace.name == name:
+            return workspace
+    raise WorkspaceUnknown(name)

@@ -1,0 +1,1 @@
+"""Groups of commands, one file each; a command loads what it needs when it runs."""

@@ -1,0 +1,47 @@
+"""What a key may do: the scopes of each role, and who may hand out which.
+
+What is not here is denied.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast, get_args
+
+Scope = Literal[
+    "actions:read",
+    "actions:preview",
+    "actions:execute",
+    "previews:read",
+    "runs:read",
+    "audit:read",
+    "keys:manage",
+    "secrets:manage",
+]
+Role = Literal["viewer", "developer", "operator", "auditor", "admin"]
+
+SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+_READING: frozenset[Scope] = frozenset({"actions:read", "previews:read", "runs:read"})
+_ACTING: frozenset[Scope] = frozenset({"actions:preview", "actions:execute"})
+
+ROLES: Mapping[Role, frozenset[Scope]] = {
+    "viewer": _READING,
+    # Executes with a test key only; see `granted`.
+    "developer": _READING | _ACTING,
+    "operator": _READING | _ACTING,
+    "auditor": frozenset({"audit:read"}),
+    "admin": SCOPES,
+}
+
+
+def granted(role: str, scopes: Sequence[str] | None, *, live: bool) -> frozenset[Scope]:
+    """What a key of this role may do; `scopes` only narrow it. An unknown role may do nothing."""
+    held = ROLES.get(cast("Role", role), frozenset())
+    if role == "developer" and live:
+        held -= {"actions:execute"}
+    return held if scopes is None else held & frozenset(scopes)
+
+
+def may_grant(
+    granter: frozenset[Scope], asked: frozenset[Scope], *, granter_live: bool, asked_live: bool
+) -> bool:
+    """Nobody hands out more than he has; a test key makes test keys only."""
+    return asked <= granter and (granter_live or not asked_live)

@@ -1,0 +1,61 @@
+"""Signing secrets at rest: AES-256-GCM, each bound to where it belongs.
+
+Whoever can write to the database can neither read a secret, change it nor move it to another row.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+NONCE = 12  # NIST SP 800-38D, 5.2.1.1; random, good for 2^32 secrets under one key
+
+
+class UnknownKey(Exception):
+    """None of our keys sealed it, or there is none to seal with."""
+
+
+class Forged(Exception):
+    """It was changed, or it belongs elsewhere."""
+
+
+def key_id(key: bytes) -> str:
+    return hashlib.sha256(b"relay encryption key" + key).hexdigest()[:16]
+
+
+class Sealer:
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """`keys`: 32 bytes each, newest first: it seals, all unseal. Without any all is refused."""
+        self._keys = {key_id(key): key for key in keys}
+        self.newest = next(iter(self._keys), None)
+
+    def __repr__(self) -> str:
+        return f"Sealer({list(self._keys)})"
+
+    def seal(self, plain: bytes, *, bound_to: str) -> tuple[bytes, str]:
+        """What to keep, and the id of the key that sealed it. Raises UnknownKey."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 6.5 MB
+
+        if self.newest is None:
+            raise UnknownKey("there is no key to seal with")
+        nonce = secrets.token_bytes(NONCE)
+        cipher = AESGCM(self._keys[self.newest])
+        return nonce + cipher.encrypt(nonce, plain, bound_to.encode()), self.newest
+
+    def unseal(self, sealed: bytes, sealed_with: str, *, bound_to: str) -> bytes:
+        """Raises UnknownKey and Forged."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        if (key := self._keys.get(sealed_with)) is None:
+            raise UnknownKey(f"it was sealed with the key {sealed_with}, which is not ours")
+        try:
+            return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
+        except (InvalidTag, ValueError):  # ValueError: a nonce that is too short
+            pass
+        # Outside of the handler: what was caught says nothing more.
+        raise Forged("it was changed, or it belongs elsewhere")
+
+
+def place(workspace: str, secret_id: str) -> str:
+    """What a signing secret is bound to. No workspace's name holds a slash."""
+    return f"{workspace}/{secret_id}"

@@ -1,0 +1,37 @@
+"""An audit entry: who did what, when, from where, and what came of it. No bodies, no secrets."""
+
+from msgspec import Struct
+
+# Who acts when nobody asks: the gateway itself.
+RELAY = "relay"
+# The workspace of what belongs to none, such as a key that nobody has. No name of one can be this.
+NOWHERE = "-"
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`event`: `run.intended`, `run.ended`, `request.refused`, `key.created`, `key.revoked`,
+    `key.rotated`, `secret.created`, `workspace.created`, `workspace.changed`, `audit.read`.
+    `at`: epoch milliseconds. `status`: of a run its outcome (or `not_sent`), of a refusal the
+    problem's code. `key_hash`: SHA-256 of the idempotency key, hex. `count`: how many alike
+    were merged into this one. `subject`: the id of the key, secret or workspace that was changed.
+    """
+
+    event: str
+    at: int = 0
+    principal: str
+    address: str = ""
+    request_id: str = ""
+    action: str = ""
+    provider: str = ""
+    preview_id: str = ""
+    run_id: str = ""
+    digest: str = ""
+    key_hash: str = ""
+    trace_link: str = ""
+    subject: str = ""
+    status: str = ""
+    reason: str = ""
+    status_code: int = 0
+    duration_ms: int = 0
+    count: int = 1
+    detail: str = ""

@@ -1,0 +1,1 @@
+"""What outlives Redis: workspaces, API keys, signing secrets, audit, runs. SQLite or PostgreSQL."""

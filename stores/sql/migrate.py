@@ -1,0 +1,58 @@
+"""Bring the schema up to date: `relay migrate`.
+
+All or nothing, in one transaction; a second one that runs at the same time waits
+and then finds nothing to do. The SQLite file and its folder are for us alone.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from stores.sql.database import REVISIONS, open_database, parsed_url, revision, sqlite_file, unknown
+from stores.sql.engines import Patience
+
+# Big tables take long to change, and so long waits whoever came second.
+PATIENCE = Patience(command=3600.0, busy=3600.0)
+# Any number, as long as all take the same.
+LOCK = text("SELECT pg_advisory_xact_lock(7269665)")
+
+
+def migrate(url: str | None, data_dir: Path, *, to: str = "head") -> list[str]:
+    """Which revisions were applied, oldest first. Not for a thread with a running event loop.
+
+    Raises ValueError, SchemaOutdated for a database newer than this program, DatabaseUnavailable.
+    """
+    if file := sqlite_file(parsed_url(url, data_dir)):
+        _make_file(file)
+    return asyncio.run(_upgraded(url, data_dir, to))
+
+
+def _make_file(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+async def _upgraded(url: str | None, data_dir: Path, to: str) -> list[str]:
+    async with (
+        open_database(url, data_dir, patience=PATIENCE) as database,
+        database.begin() as connection,
+    ):
+        # SQLite's transaction is a lock already.
+        if database.dialect == "postgresql":
+            await connection.execute(LOCK)
+        return await connection.run_sync(_upgrade, to)
+
+
+def _upgrade(connection: Connection, to: str) -> list[str]:
+    found = revision(connection)
+    if found is not None and found not in REVISIONS:
+        raise unknown(found)
+    applied: list[str] = []
+    config = Config(attributes={"connection": connection, "applied": applied})
+    config.set_main_option("script_location", "stores.sql:migrations")
+    command.upgrade(config, to)
+    return applied

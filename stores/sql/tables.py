@@ -1,0 +1,135 @@
+"""Every table. Times are epoch milliseconds, UTC; the migrations make what is drawn here."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    # Overrides of the settings; NULL takes what the gateway is set to.
+    Column("preview_limit", Integer),
+    Column("execute_limit", Integer),
+    Column("runs_at_once", Integer),
+    Column("runs_at_once_per_target", Integer),
+)
+
+# One row, one number: it grows with every change that gateways keep in memory.
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    Column("workspace", ForeignKey("workspaces.name"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("role", String(20), nullable=False),
+    # With spaces between them; NULL for all of the role.
+    Column("scopes", Text),
+    # HMAC-SHA256 under the pepper.
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("revoked_by", String(100)),
+    Column("replaced_by", String(8)),
+    Index("api_keys_of_workspace", "workspace", "created_at"),
+)
+
+signing_secrets = Table(
+    "signing_secrets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("workspace", ForeignKey("workspaces.name"), nullable=False),
+    # AES-256-GCM: nonce, then ciphertext and tag; and which key it was.
+    Column("sealed", LargeBinary, nullable=False),
+    Column("sealed_with", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    # Set when a newer one takes over: until then receivers may still check with this one.
+    Column("retires_at", BigInteger),
+    Index("signing_secrets_of_workspace", "workspace", "created_at"),
+)
+
+# Not bound to `workspaces`: what happened stays true whatever becomes of a workspace.
+audit = Table(
+    "audit",
+    metadata,
+    Column("workspace", String(63), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    # Where it came from: the id in the outbox, or one of our own. What came twice is kept once.
+    Column("source", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # For filters; `entry` has them too, and is what the MAC covers.
+    Column("event", String(40), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("status", String(40), nullable=False),
+    Column("principal", String(100), nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("mac", LargeBinary(32), nullable=False),
+    UniqueConstraint("workspace", "source", name="audit_source"),
+    Index("audit_by_time", "workspace", "at"),
+)
+
+# The end of each chain; locked by whoever appends to it.
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("workspace", String(63), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("mac", LargeBinary(32), nullable=False),
+    Column("signature", LargeBinary(32), nullable=False),
+)
+
+# Where the rest of a chain begins after its start was removed.
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("workspace", String(63), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("mac", LargeBinary(32), nullable=False),
+    Column("removed_at", BigInteger, nullable=False),
+    Column("signature", LargeBinary(32), nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("workspace", String(63), primary_key=True),
+    Column("run_id", String(36), primary_key=True),
+    Column("preview_id", String(100), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("provider", String(100), nullable=False),
+    Column("principal", String(100), nullable=False),
+    # running, success, failed, unknown, not_sent
+    Column("status", String(20), nullable=False),
+    Column("reason", String(40)),
+    Column("status_code", Integer),
+    Column("duration_ms", BigInteger),
+    Column("started_at", BigInteger, nullable=False),
+    Column("trace_link", Text),
+    Index("runs_by_time", "workspace", "started_at", "run_id"),
+)
