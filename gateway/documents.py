@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from gateway.actions.action import Action
 from gateway.effects import Effect
 from gateway.outcomes import Answered, NoResponse
-from stores.runs import Reservation, Run
+from stores.claims import Reservation, Run
 
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 

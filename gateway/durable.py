@@ -1,7 +1,13 @@
 """The durable store of these settings; SQLAlchemy is loaded when there is one to open."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import logging
+import os
+import sys
+from asyncio.subprocess import DEVNULL
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from gateway.settings import Settings
@@ -10,6 +16,8 @@ if TYPE_CHECKING:
     from stores.sql.database import Database
 
 FILE = "relay.db"
+
+log = logging.getLogger("relay.durable")
 
 
 def durable(settings: Settings) -> "AbstractAsyncContextManager[Database] | None":
@@ -25,3 +33,26 @@ def located(settings: Settings) -> tuple[str | None, Path]:
     """What `open_database` and `migrate` take."""
     url = settings.database_url
     return (url.reveal().decode() if url else None), settings.data_dir
+
+
+async def founded(settings: Settings) -> None:
+    """Where the embedded database is used and there is none, make one.
+
+    A process of its own makes it, and not in its place: to migrate loads 11 MB, and nobody may
+    find it half made.
+    """
+    place = settings.data_dir / FILE
+    if settings.database_url is not None or place.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryDirectory(dir=place.parent, prefix="making-") as folder:
+        command = [sys.executable, "-m", "gateway", "migrate"]
+        environ = {**os.environ, "RELAY_DATA_DIR": folder, "DATABASE_URL": ""}
+        made = await asyncio.create_subprocess_exec(
+            *command, env=environ, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+        )
+        if await made.wait() != 0:
+            log.error("durable.not_made", extra={"facts": {"place": str(place)}})
+            return
+        with suppress(FileExistsError):  # another process was first
+            os.link(Path(folder) / FILE, place)

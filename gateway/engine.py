@@ -18,8 +18,9 @@ from gateway.execution import Answer, Execution, Executions
 from gateway.outcomes import Forbidden
 from gateway.telemetry import runs as telemetry
 from gateway.telemetry.spans import current, note
+from stores.claims import Expired, NoRun, Reservation, Run, Taken
 from stores.previews import Live, NoPreview, Previews, Spent
-from stores.runs import Expired, NoRun, Reservation, Run, Runs, Taken
+from stores.runs import Runs
 from stores.settled import SettledRuns
 
 # Seconds. A run lasts milliseconds as a rule: who comes back finds it settled.

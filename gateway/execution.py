@@ -29,8 +29,9 @@ from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome, 
 from gateway.telemetry import runs as telemetry
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
+from stores.claims import Claimed, Expired, Lost, Reservation, Reserved, Run, Settled, Taken
 from stores.previews import NoPreview, Spent
-from stores.runs import Claimed, Expired, Lost, Reservation, Reserved, Run, Runs, Settled, Taken
+from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 
 # The lease is the deadline of the send and this: room to store the answer.

@@ -4,6 +4,8 @@ Problem
     MalformedJson 400
     InvalidRequest 400
     InvalidIdempotencyKey 400
+    Unauthenticated 401
+    Forbidden 403
     NotFound 404
         PreviewNotFound 404
         RunNotFound 404
@@ -18,6 +20,7 @@ Problem
     InvalidParams 422
     TargetForbidden 422
     IdempotencyKeyReused 422
+    RateLimited 429
     InternalError 500
     ProviderNotConfigured 501
     TargetUnreachable 502
@@ -79,6 +82,14 @@ class InvalidIdempotencyKey(Problem):
     status, title = 400, "The Idempotency-Key is not 1 to 255 visible ASCII characters"
 
 
+class Unauthenticated(Problem):
+    status, title = 401, "Relay does not know who asks"
+
+
+class Forbidden(Problem):
+    status, title = 403, "This key may not do that"
+
+
 class NotFound(Problem):
     status, title = 404, "There is nothing at this path"
 
@@ -133,6 +144,10 @@ class TargetForbidden(Problem):
 
 class IdempotencyKeyReused(Problem):
     status, title = 422, "The Idempotency-Key belongs to another preview"
+
+
+class RateLimited(Problem):
+    status, title = 429, "Too many requests, or too many runs at once"
 
 
 class InternalError(Problem):

@@ -9,6 +9,8 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
+# Which gateway ships the outboxes.
+LEADER = "relay:shipping"
 # What every channel of `settled` matches.
 ANY_SETTLED = "relay:*:settled:*"
 
@@ -36,6 +38,22 @@ def run(workspace: str, run_id: str) -> str:
 def run_prefix(workspace: str) -> str:
     """What `reserve.lua` puts before the id of the run that holds a key."""
     return f"{_prefix(workspace)}run:"
+
+
+def outbox(workspace: str) -> str:
+    """What the audit has not got yet: the one kind of key that never expires."""
+    return f"{_prefix(workspace)}outbox"
+
+
+def in_flight(workspace: str) -> str:
+    """The runs that hold a place; `:` and a target behind it, those of one target."""
+    return f"{_prefix(workspace)}in_flight"
+
+
+def bucket(workspace: str, verb: str, key_id: str = "") -> str:
+    """The quota of a verb: of one API key, or of the workspace."""
+    whose = f":{quote(key_id, safe='')}" if key_id else ""
+    return f"{_prefix(workspace)}quota:{verb}{whose}"
 
 
 def settled(workspace: str, run_id: str) -> str:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from stores import keys
+from stores.limits import Quota
 from stores.scripts import Scripts, UnknownAnswer
 
 # An hour to look, ask a colleague and approve; stale approvals should not act.
@@ -17,10 +18,13 @@ class Live(NamedTuple):
 
 class Spent(NamedTuple):
     run_id: str
+    quota: Quota | None = None
 
 
 class NoPreview(NamedTuple):
     """Expired, or never was."""
+
+    quota: Quota | None = None
 
 
 class Previews:
@@ -34,15 +38,17 @@ class Previews:
         doc: bytes,
         *,
         origin: bytes,
+        target: str = "",
         ttl: timedelta = PREVIEW_TTL,
     ) -> int:
         """Keep a preview; when it expires, in epoch milliseconds of the server's clock.
 
         `origin` outlives the document: it names the action in the answer of a
-        run whose process died. Raises StoreUnavailable.
+        run whose process died, and to the audit. `target`: host and port, whose runs
+        are counted. Raises StoreUnavailable.
         """
         key = keys.preview(workspace, preview_id)
-        answer = await self._scripts.call("save", [key], doc, origin, ttl)
+        answer = await self._scripts.call("save", [key], doc, origin, target, ttl)
         return int(answer[1])
 
     async def find(self, workspace: str, preview_id: str) -> Live | Spent | NoPreview:

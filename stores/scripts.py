@@ -8,6 +8,7 @@ a call whose reply was lost is sent again, once; what then fails is
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -18,9 +19,21 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+_LUA = files("stores").joinpath("lua")
+
+
+def _source(text: str) -> str:
+    """The script with its parts: a line `-- include name` is replaced by that file."""
+
+    def part(line: re.Match[str]) -> str:
+        return _LUA.joinpath("include", f"{line[1]}.lua").read_text()
+
+    return re.sub(r"^-- include (\w+)\n", part, text, flags=re.MULTILINE)
+
+
 SOURCES = {
-    entry.name.removesuffix(".lua"): entry.read_text()
-    for entry in files("stores").joinpath("lua").iterdir()
+    entry.name.removesuffix(".lua"): _source(entry.read_text())
+    for entry in _LUA.iterdir()
     if entry.name.endswith(".lua")
 }
 
@@ -36,7 +49,7 @@ class UnknownAnswer(Exception):
 class _Call(NamedTuple):
     name: str
     keys: Sequence[str]
-    args: Sequence[str | bytes | timedelta]
+    args: Sequence[str | bytes | int | timedelta]
 
     def command(self, digest: str) -> tuple[str | bytes | int, ...]:
         args = (_ms(arg) if isinstance(arg, timedelta) else arg for arg in self.args)
@@ -76,7 +89,7 @@ class Scripts:
             raise StoreUnavailable(str(error)) from error
 
     async def call(
-        self, name: str, keys: Sequence[str], *args: str | bytes | timedelta
+        self, name: str, keys: Sequence[str], *args: str | bytes | int | timedelta
     ) -> list[Any]:
         """Run a script; its tagged answer. A duration goes as milliseconds.
 

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from stores.runs import Reservation, Run, Runs
+from stores.claims import Reservation, Run
+from stores.runs import Runs
 
 LEASE = timedelta(seconds=20)
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'

@@ -15,9 +15,10 @@ from gateway.engine import Engine
 from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, Outcome
+from stores.claims import Lost, NoRun, Reservation, Run, Settled
 from stores.connection import Store
 from stores.previews import Previews
-from stores.runs import Lost, NoRun, Reservation, Run, Runs, Settled
+from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 from tests.gateways import LOOPBACK
 
@@ -73,13 +74,15 @@ class FlakyRuns(Runs):
         self._lose("reserve")
         return answer
 
-    async def settle(self, claim: Reservation, *, state: str, doc: bytes) -> Settled | Lost:
+    async def settle(
+        self, claim: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
+    ) -> Settled | Lost:
         self._lose("settle")
-        return await super().settle(claim, state=state, doc=doc)
+        return await super().settle(claim, state=state, doc=doc, ending=ending)
 
-    async def release(self, claim: Reservation) -> None:
+    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> None:
         self._lose("release")
-        await super().release(claim)
+        await super().release(claim, ending=ending)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         self._lose("inspect")

@@ -20,7 +20,7 @@ from gateway.documents import (
     with_moment,
 )
 from gateway.outcomes import Answered, NoResponse
-from stores.runs import Reservation, Run
+from stores.claims import Reservation, Run
 
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
 ACTION = webhook_save(default_url=None)

@@ -13,9 +13,10 @@ from gateway.execution import Execution, Executions
 from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
 from gateway.problems import Problem, TargetForbidden, TargetUnreachable
 from stores import keys
+from stores.claims import NoRun, Reservation, Run
 from stores.connection import Store
 from stores.previews import Live, NoPreview, Previews
-from stores.runs import NoRun, Reservation, Run, Runs
+from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 from tests.engines import SUCCESS, FlakyRuns, Scripted, engine, executions, params, scripted
 

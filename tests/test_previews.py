@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from stores import keys
+from stores.claims import Reservation, Reserved
 from stores.previews import PREVIEW_TTL, Live, NoPreview, Previews, Spent
-from stores.runs import Reservation, Reserved, Runs
+from stores.runs import Runs
 from stores.scripts import Scripts
 from tests.answers import exactly
 

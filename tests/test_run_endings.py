@@ -5,18 +5,9 @@ from datetime import timedelta
 import pytest
 
 from stores import keys
+from stores.claims import Lost, NoRun, Reserved, Settled, Taken
 from stores.previews import Live, Previews, Spent
-from stores.runs import (
-    RELEASED_TTL,
-    RUN_TTL,
-    TOMBSTONE_TTL,
-    Lost,
-    NoRun,
-    Reserved,
-    Runs,
-    Settled,
-    Taken,
-)
+from stores.runs import RELEASED_TTL, RUN_TTL, TOMBSTONE_TTL, Runs
 from stores.scripts import Scripts, StoreUnavailable
 from tests.answers import exactly
 from tests.claims import LEASE, claim, found

@@ -6,16 +6,9 @@ from datetime import timedelta
 import pytest
 
 from stores import keys
+from stores.claims import Expired, Lost, NoRun, Reserved, Settled, Taken
 from stores.previews import Live, NoPreview, Previews, Spent
-from stores.runs import (
-    Expired,
-    Lost,
-    NoRun,
-    Reserved,
-    Runs,
-    Settled,
-    Taken,
-)
+from stores.runs import Runs
 from stores.scripts import Scripts
 from tests.answers import exactly
 from tests.claims import LEASE, ORIGIN, claim, found

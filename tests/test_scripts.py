@@ -9,9 +9,10 @@ from time import monotonic
 import pytest
 
 from stores import keys
+from stores.claims import Reservation, Reserved, Run, Settled
 from stores.connection import Store, open_store
 from stores.previews import Live, NoPreview, Previews
-from stores.runs import Reservation, Reserved, Run, Runs, Settled
+from stores.runs import Runs
 from stores.scripts import SOURCES, Scripts, StoreUnavailable
 from tests.valkey import Valkey
 

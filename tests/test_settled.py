@@ -10,9 +10,10 @@ from time import monotonic
 import pytest
 
 from stores import keys
+from stores.claims import Reservation
 from stores.connection import Store, open_store
 from stores.previews import Previews
-from stores.runs import Reservation, Runs
+from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 from tests.gateways import until
 from tests.valkey import Valkey

@@ -7,8 +7,8 @@ from gateway.outcomes import Verdict
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Fact, current, note, remote
+from stores.claims import Expired, Reservation, Reserved, Run, Taken
 from stores.previews import NoPreview, Spent
-from stores.runs import Expired, Reservation, Reserved, Run, Taken
 
 ANSWERS = {
     Reserved: "reserved",

@@ -1,17 +1,24 @@
 #!lua flags=allow-oom
--- Give a run back as if it never was: nothing had been sent. What stays for a
--- while is a mark that it may not be opened: its `reserve` may still be under way.
---   KEYS  run, preview, reservation
---   ARGV  run_id, channel, mark_ms
+-- Give a run back as if it never was: nothing had been sent. The audit, which has its intent,
+-- hears so. What stays for a while is a mark that it may not be opened: its `reserve` may still
+-- be under way.
+--   KEYS  run, preview, reservation, outbox, in_flight
+--   ARGV  run_id, channel, mark_ms, ending (JSON, for the audit)
 -- Answers
 --   {'released'}
---   {'lost'}                  the run has its answer
+--   {'lost'}                  the run has its answer, or was given up
 -- Sent twice: 'released' both times.
-local run, preview, reservation = KEYS[1], KEYS[2], KEYS[3]
-local run_id, channel, mark_ms = ARGV[1], ARGV[2], ARGV[3]
-local state = redis.call('HGET', run, 'state')
+-- include clock
+-- include places
+local run, preview, reservation, outbox, in_flight = unpack(KEYS)
+local run_id, channel, mark_ms, ending = unpack(ARGV)
+local state, target = unpack(redis.call('HMGET', run, 'state', 'target'))
 
 if state and state ~= 'running' and state ~= 'released' then return {'lost'} end
+if state == 'running' then
+  leave_place(in_flight, target, run_id)
+  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending)
+end
 redis.call('DEL', run)
 redis.call('HSET', run, 'state', 'released')
 redis.call('PEXPIRE', run, mark_ms)

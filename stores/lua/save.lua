@@ -1,14 +1,16 @@
 -- Save a preview for as long as it may be executed.
 --   KEYS  preview
---   ARGV  doc, origin (JSON: which action of which provider), ttl_ms
+--   ARGV  doc, origin (JSON: which action of which provider, the digest), target (host and
+--         port), ttl_ms
 -- Answer
 --   {'saved', expires_at_ms}
 -- Sent twice: saves the same preview again.
+-- include clock
 local preview = KEYS[1]
-local doc, origin, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local time = redis.call('TIME')
-local expires_at = time[1] * 1000 + math.floor(time[2] / 1000) + ttl_ms
+local doc, origin, target, ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local expires_at = milliseconds() + ttl_ms
 
 redis.call('HSET', preview, 'doc', doc, 'origin', origin, 'expires_at', expires_at)
+if target ~= '' then redis.call('HSET', preview, 'target', target) end
 redis.call('PEXPIREAT', preview, expires_at)
 return {'saved', expires_at}

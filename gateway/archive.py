@@ -1,0 +1,58 @@
+"""The durable store as this process has it: opened when it is first needed, kept until the end."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from gateway.durable import founded, located
+from gateway.local_keys import audit_keys
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.issuers import Issuers
+    from stores.sql.audit import Chain
+    from stores.sql.database import Database
+
+
+class Archive:
+    """`async with`: closed at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+
+    async def __aenter__(self) -> "Archive":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def database(self) -> "Database":
+        """In development the embedded one is made if there is none.
+
+        Raises DatabaseUnavailable, SchemaOutdated.
+        """
+        async with self._opening:
+            if self._database is None:
+                await founded(self._settings)
+                from stores.sql.database import open_database
+
+                database = open_database(*located(self._settings))
+                opened = await self._stack.enter_async_context(database)
+                await opened.check()
+                self._database = opened
+        return self._database
+
+    def chain(self) -> "Chain":
+        """Raises SettingsError."""
+        from stores.sql.audit import Chain
+
+        return Chain(audit_keys(self._settings))
+
+    async def issuers(self) -> "Issuers":
+        """Raises DatabaseUnavailable, SchemaOutdated, SettingsError."""
+        from gateway.issuers import issuers
+
+        return issuers(self._settings, await self.database())

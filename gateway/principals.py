@@ -1,0 +1,27 @@
+"""Who asks, as authenticated, and what he may do and how often."""
+
+from msgspec import Struct
+
+from gateway.roles import SCOPES, Scope
+from stores.limits import Places, Quota, Rates
+
+DEFAULT_WORKSPACE = "default"
+# The name of whoever asks in development as long as no key was made.
+ANONYMOUS = "anonymous"
+
+
+class Principal(Struct, kw_only=True):
+    """One for each request. `id`: the public id of the key. `quota`: what the store said is left
+    of it, once it was asked.
+    """
+
+    workspace: str = DEFAULT_WORKSPACE
+    id: str = ANONYMOUS
+    live: bool = True
+    scopes: frozenset[Scope] = SCOPES
+    address: str = ""
+    request_id: str = ""
+    previews: Rates = Rates()
+    executes: Rates = Rates()
+    places: Places = Places()
+    quota: Quota | None = None

@@ -1,0 +1,67 @@
+"""The outbox of the audit: entries that the database has not got yet, a stream a workspace.
+
+Intents and outcomes are put here by the scripts that open and end runs, in the same step.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stores import keys
+from stores.entries import Entry
+from stores.scripts import Scripts
+
+_entry = msgspec.json.Decoder(Entry)
+_origin = msgspec.json.Decoder(dict[str, str])
+
+
+class Waiting(NamedTuple):
+    """`ids`: in the stream; `entries`: each with its source. `in_all`: how many wait."""
+
+    ids: Sequence[bytes]
+    entries: Sequence[tuple[str, Entry]]
+    in_all: int
+    oldest: timedelta
+
+
+class Outbox:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
+        """Put (source, entry) behind what waits. Raises StoreUnavailable."""
+        args = [
+            arg
+            for source, entry in entries
+            for arg in (source, entry.at, msgspec.json.encode(entry))
+        ]
+        await self._scripts.call("record", [keys.outbox(workspace)], *args)
+
+    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+        """Forget what was shipped; the oldest of what waits, with the outcomes of runs that
+        nobody can end any more. Raises StoreUnavailable.
+        """
+        names = [keys.outbox(workspace), keys.in_flight(workspace)]
+        _, now_ms, in_all, found = await self._scripts.call(
+            "collect", names, keys.run_prefix(workspace), most, *shipped
+        )
+        entries = [_read(stream_id, fields) for stream_id, fields in found]
+        since = now_ms - entries[0][1].at if entries else 0
+        ids = [stream_id for stream_id, _ in found]
+        return Waiting(ids, entries, in_all, timedelta(milliseconds=max(0, since)))
+
+    async def lead(self, who: str, lasting: timedelta) -> bool:
+        """Whether this is the one gateway that ships, for so long. Raises StoreUnavailable."""
+        _, leads = await self._scripts.call("lead", [keys.LEADER], who, lasting)
+        return bool(leads)
+
+
+def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
+    said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
+    entry = _entry.decode(said[b"entry"])
+    facts = _origin.decode(said.get(b"origin", b"{}"))
+    known = {name: fact for name, fact in facts.items() if name in Entry.__struct_fields__}
+    entry = msgspec.structs.replace(entry, at=int(said[b"at"]), **known)
+    return said.get(b"source", stream_id).decode(), entry
