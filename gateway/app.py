@@ -1,50 +1,57 @@
 """The composition root: settings, stores, engine, routes."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import endpoints, errors
-from gateway.actions.registry import registered
-from gateway.egress import open_egress
-from gateway.endpoints import Opened
-from gateway.engine import Engine
-from gateway.execution import LEASE_MARGIN, Executions
-from gateway.guard import Guard
+from gateway import endpoints, errors, opening
+from gateway.admission import ROUTE_SCOPES
+from gateway.endpoints import Opened, State
 from gateway.headers import standing
 from gateway.problems import Problem
-from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.telemetry import logs, metrics
+from gateway.telemetry import logs
 from gateway.telemetry.context import RequestContext
-from gateway.telemetry.links import TraceLinks
-from gateway.telemetry.tracing import Tracing, sampler
-from stores.connection import open_store
+from gateway.telemetry.exported import began, exported
+from gateway.variables import SettingsError
 from stores.embedded import EmbeddedStoreError
-from stores.previews import Previews
-from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 
+Handler = Callable[[Request[State]], Awaitable[Response]]
+
+
+def _route(method: str, path: str, handler: Handler) -> Route:
+    """A route without a row in the table of scopes is a KeyError: nothing is open by mistake."""
+    scope = ROUTE_SCOPES[method, path]
+
+    async def admitted(request: Request[State]) -> Response:
+        if scope is not None:
+            request.state["admission"].admit(request, scope)
+        return request.state["quotas"].tell(request, await handler(request))
+
+    return Route(path, admitted, methods=[method])
+
+
 ROUTES = [
-    Route("/actions/preview", endpoints.preview, methods=["POST"]),
-    Route("/actions/execute", endpoints.execute, methods=["POST"]),
-    Route("/actions", endpoints.actions, methods=["GET"]),
-    Route("/previews/{preview_id}", endpoints.find_preview, methods=["GET"]),
-    Route("/runs/{run_id}", endpoints.find_run, methods=["GET"]),
-    Route("/health", endpoints.health, methods=["GET"]),
-    Route("/ready", endpoints.ready, methods=["GET"]),
-    Route("/version", endpoints.version, methods=["GET"]),
-    Route("/metrics", endpoints.read_metrics, methods=["GET"]),
-    Route("/openapi.json", endpoints.openapi, methods=["GET"]),
+    _route("POST", "/actions/preview", endpoints.preview),
+    _route("POST", "/actions/execute", endpoints.execute),
+    _route("GET", "/actions", endpoints.actions),
+    _route("GET", "/previews/{preview_id}", endpoints.find_preview),
+    _route("GET", "/runs/{run_id}", endpoints.find_run),
+    _route("GET", "/health", endpoints.health),
+    _route("GET", "/ready", endpoints.ready),
+    _route("GET", "/version", endpoints.version),
+    _route("GET", "/metrics", endpoints.read_metrics),
+    _route("GET", "/openapi.json", endpoints.openapi),
 ]
 
 ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
@@ -61,6 +68,8 @@ EXPOSED_HEADERS = [
     "Idempotency-Expires",
     "Idempotent-Replayed",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "X-Request-ID",
     "X-Trace-Link",
@@ -70,19 +79,20 @@ EXPOSED_HEADERS = [
 def create_app(
     settings: Settings,
     *,
-    opened: Callable[[Readiness], None] = lambda readiness: None,
+    opened: Callable[[Opened], None] = lambda state: None,
     failed: Callable[[Exception], None] = lambda error: None,
 ) -> ASGIApp:
-    """The gateway. `opened` gets its readiness when it has started, `failed` why it could not."""
-    tracing = _tracing(settings) if settings.tracing else None
+    """The gateway. `opened` gets what it holds when it has started, `failed` why it could not."""
+    tracing = began(settings) if settings.tracing else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         try:
-            async with _exported(settings, tracing), _open(settings) as state:
-                opened(state["readiness"])
+            async with exported(settings, tracing), opening.opened(settings) as state:
+                opened(state)
                 yield {**state}
-        except (EmbeddedStoreError, ValueError) as error:  # ValueError: what REDIS_URL holds
+        # ValueError: what REDIS_URL or DATABASE_URL holds.
+        except (EmbeddedStoreError, SettingsError, ValueError) as error:
             failed(error)
             raise
 
@@ -129,62 +139,3 @@ def from_env() -> ASGIApp:
     settings = Settings.from_env(os.environ)
     logs.configure(lines=settings.telemetry_enabled)
     return create_app(settings)
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Opened]:
-    url = settings.redis_url.reveal().decode() if settings.redis_url else None
-    observer = metrics.round_trip if settings.counting else None
-    async with (
-        open_store(url, settings.data_dir, observer=observer) as store,
-        open_egress(_guard(settings), settings.signing_secrets) as egress,
-    ):
-        runs = Runs(store.scripts)
-        executions = Executions(runs=runs, egress=egress, action_timeout=settings.action_timeout)
-        engine = Engine(
-            actions=registered(webhook_url=settings.webhook_url),
-            egress=egress,
-            previews=Previews(store.scripts),
-            runs=runs,
-            settled=store.settled,
-            executions=executions,
-        )
-        readiness = Readiness(store, strict=settings.production, observer=metrics.checked)
-        watching = asyncio.create_task(readiness.watch())
-        try:
-            yield Opened(
-                engine=engine,
-                readiness=readiness,
-                actions_enabled=settings.actions_enabled,
-                counting=settings.counting,
-            )
-        finally:
-            watching.cancel()
-            await executions.drain(settings.action_timeout + LEASE_MARGIN)
-
-
-def _tracing(settings: Settings) -> Tracing:
-    links = TraceLinks(settings.trace_link)
-    return Tracing(sampler(), links=links, trusted=settings.trust_traceparent)
-
-
-@asynccontextmanager
-async def _exported(settings: Settings, tracing: Tracing | None) -> AsyncIterator[None]:
-    """Export spans while the block lasts, where it is said whereto."""
-    if tracing is None or settings.traces_endpoint is None:
-        yield
-        return
-    from gateway.telemetry.export import exporting  # the encoder takes 5 MB
-
-    async with exporting(settings.traces_endpoint, settings.env) as record:
-        tracing.record = record
-        yield
-        tracing.record = None
-
-
-def _guard(settings: Settings) -> Guard:
-    return Guard(
-        hosts=settings.egress_hosts,
-        networks=settings.egress_networks,
-        https_only=settings.production,
-    )

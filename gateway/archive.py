@@ -1,10 +1,11 @@
 """The durable store as this process has it: opened when it is first needed, kept until the end."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from gateway.durable import founded, located
+from gateway.durable import exists, founded, located
 from gateway.local_keys import audit_keys
 from gateway.settings import Settings
 
@@ -29,6 +30,11 @@ class Archive:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def opened(self) -> bool:
+        """Whether it was needed yet."""
+        return self._database is not None
+
     async def database(self) -> "Database":
         """In development the embedded one is made if there is none.
 
@@ -44,6 +50,14 @@ class Archive:
                 await opened.check()
                 self._database = opened
         return self._database
+
+    def found(self) -> "AbstractAsyncContextManager[Database] | None":
+        """The database for the roster; None while there is none."""
+        return self._shared() if exists(self._settings) else None
+
+    @asynccontextmanager
+    async def _shared(self) -> "AsyncIterator[Database]":
+        yield await self.database()
 
     def chain(self) -> "Chain":
         """Raises SettingsError."""

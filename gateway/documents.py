@@ -27,6 +27,10 @@ class Origin(Struct):
     provider: str
 
 
+class KeptOrigin(Origin):
+    digest: str
+
+
 class EffectBody(Struct):
     """`headers`: all but Host, Content-Length and the signatures. `body`: the exact bytes."""
 
@@ -127,9 +131,8 @@ def preview_document(
             digest=effect.digest,
         ),
     )
-    return msgspec.json.encode(document), msgspec.json.encode(
-        Origin(action=action.name, provider=action.provider)
-    )
+    origin = KeptOrigin(action=action.name, provider=action.provider, digest=document.effect.digest)
+    return msgspec.json.encode(document), msgspec.json.encode(origin)
 
 
 def stored_effect(document: bytes) -> tuple[Effect, Origin]:

@@ -22,11 +22,15 @@ log = logging.getLogger("relay.durable")
 
 def durable(settings: Settings) -> "AbstractAsyncContextManager[Database] | None":
     """None while there is nothing to open: no DATABASE_URL, and no file in the data directory."""
-    if settings.database_url is None and not (settings.data_dir / FILE).exists():
+    if not exists(settings):
         return None
     from stores.sql.database import open_database
 
     return open_database(*located(settings))
+
+
+def exists(settings: Settings) -> bool:
+    return settings.database_url is not None or (settings.data_dir / FILE).exists()
 
 
 def located(settings: Settings) -> tuple[str | None, Path]:
@@ -42,7 +46,7 @@ async def founded(settings: Settings) -> None:
     find it half made.
     """
     place = settings.data_dir / FILE
-    if settings.database_url is not None or place.exists():
+    if exists(settings):
         return
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with TemporaryDirectory(dir=place.parent, prefix="making-") as folder:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -17,6 +18,12 @@ class Effect(Struct, frozen=True, kw_only=True):
     body: bytes | None
     summary: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Host and port, of a URL that the guard has seen."""
+        url = urlsplit(self.url)
+        return f"{url.hostname}:{url.port or (80 if url.scheme == 'http' else 443)}"
 
     @property
     def digest(self) -> str:

@@ -8,15 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import problems, wire
+from gateway.admission import Admission
+from gateway.archive import Archive
 from gateway.documents import timestamp, with_moment
 from gateway.engine import Engine
+from gateway.journal import Journal
 from gateway.openapi import document
+from gateway.principals import Principal
+from gateway.quotas import Quotas
 from gateway.readiness import Readiness
+from gateway.roster import Roster
 from gateway.telemetry import metrics
 from gateway.version import VERSION
-
-# Everything happens in one workspace until requests say who asks.
-WORKSPACE = "default"
 
 JSON = "application/json"
 
@@ -29,20 +32,26 @@ class Opened(TypedDict):
 
     engine: Engine
     readiness: Readiness
+    admission: Admission
+    quotas: Quotas
+    roster: Roster
+    archive: Archive
+    journal: Journal
     actions_enabled: bool
     counting: bool
 
 
 class State(Opened):
-    """What a request has."""
+    """What a request has. `principal`: where the route asks for a key."""
 
     request_id: str
+    principal: Principal
 
 
 async def preview(request: Request[State]) -> Response:
     engine = _actions(request)
     asked = await wire.read(request, _preview_request)
-    made = await engine.preview(WORKSPACE, asked.action, asked.params)
+    made = await engine.preview(request.state["principal"], asked.action, asked.params)
     return _document(request, made.document, expires_at=timestamp(made.expires_at_ms))
 
 
@@ -50,7 +59,8 @@ async def execute(request: Request[State]) -> Response:
     engine = _actions(request)
     key, wait = wire.idempotency_key(request), wire.wait(request)
     asked = await wire.read(request, _execute_request)
-    execution = await engine.execute(WORKSPACE, asked.preview_id, key=key, wait=wait)
+    asking = request.state["principal"]
+    execution = await engine.execute(asking, asked.preview_id, key=key, wait=wait)
     response = _document(request, execution.document)
     response.headers["Location"] = f"/runs/{execution.run_id}"
     if execution.replayed:
@@ -76,13 +86,13 @@ async def actions(request: Request[State]) -> Response:
 
 async def find_preview(request: Request[State]) -> Response:
     engine = request.state["engine"]
-    found = await engine.find_preview(WORKSPACE, request.path_params["preview_id"])
+    found = await engine.find_preview(request.state["principal"], request.path_params["preview_id"])
     return _document(request, found.document, expires_at=timestamp(found.expires_at_ms))
 
 
 async def find_run(request: Request[State]) -> Response:
-    engine = request.state["engine"]
-    return _document(request, await engine.find_run(WORKSPACE, request.path_params["run_id"]))
+    engine, asking = request.state["engine"], request.state["principal"]
+    return _document(request, await engine.find_run(asking, request.path_params["run_id"]))
 
 
 async def health(request: Request[State]) -> Response:

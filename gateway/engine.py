@@ -9,22 +9,22 @@ from uuid import uuid4
 
 from msgspec import Raw
 
-from gateway import problems
+from gateway import problems, refusals
 from gateway.actions.action import Action, Actions, BadParams
 from gateway.documents import origin, preview_document, run_answer
 from gateway.effects import Effect
 from gateway.egress import Egress
 from gateway.execution import Answer, Execution, Executions
 from gateway.outcomes import Forbidden
+from gateway.principals import Principal
+from gateway.run_entries import intent
 from gateway.telemetry import runs as telemetry
 from gateway.telemetry.spans import current, note
 from stores.claims import Expired, NoRun, Reservation, Run, Taken
+from stores.limits import Limited
 from stores.previews import Live, NoPreview, Previews, Spent
 from stores.runs import Runs
 from stores.settled import SettledRuns
-
-# Seconds. A run lasts milliseconds as a rule: who comes back finds it settled.
-RETRY_AFTER = "1"
 
 
 class Previewed(NamedTuple):
@@ -50,20 +50,34 @@ class Engine:
         self._settled = settled
         self._executions = executions
 
-    async def preview(self, workspace: str, name: str, params: Raw) -> Previewed:
+    async def preview(self, asking: Principal, name: str, params: Raw) -> Previewed:
         """Prepare, inspect and keep. Raises UnknownAction, ProviderNotConfigured,
-        InvalidParams, TargetForbidden, and the store's StoreUnavailable.
+        InvalidParams, RateLimited, TargetForbidden, and the store's StoreUnavailable.
         """
         action = self._action(name)
         effect = _effect(action, params)
-        verdict = await self._egress.inspect(effect)
+        await self._spend(asking)
+        verdict = await self._egress.inspect(effect, asking.workspace)
         if isinstance(verdict, Forbidden):
             raise problems.TargetForbidden(verdict.detail)
         preview_id = str(uuid4())
         document, origin = preview_document(preview_id, action, params, effect, verdict)
-        expires_at_ms = await self._previews.save(workspace, preview_id, document, origin=origin)
+        expires_at_ms = await self._previews.save(
+            asking.workspace, preview_id, document, origin=origin, target=effect.target
+        )
         note(preview_id=preview_id, action=name)
         return Previewed(document, expires_at_ms)
+
+    async def _spend(self, asking: Principal) -> None:
+        """Before any name is asked for: a preview must not be a way to flood a name server."""
+        if not any(asking.previews):
+            return
+        answer = await self._previews.limits.spend(
+            asking.workspace, asking.id, "preview", asking.previews
+        )
+        asking.quota = answer.quota
+        if isinstance(answer, Limited):
+            raise refusals.limited(answer)
 
     def _action(self, name: str) -> Action[Any]:
         if name not in self.actions:
@@ -74,20 +88,20 @@ class Engine:
             raise problems.ProviderNotConfigured(f"{action.provider} has no credentials here.")
         return action
 
-    async def find_preview(self, workspace: str, preview_id: str) -> Previewed:
+    async def find_preview(self, asking: Principal, preview_id: str) -> Previewed:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, and StoreUnavailable."""
-        match await self._previews.find(workspace, preview_id):
+        match await self._previews.find(asking.workspace, preview_id):
             case Live(document, expires_at_ms):
                 note(preview_id=preview_id)
                 return Previewed(document, expires_at_ms)
-            case Spent(run_id):
-                raise _already_executed(run_id)
+            case Spent(run_id=run_id):
+                raise refusals.already_executed(run_id)
             case NoPreview():
-                raise _no_preview()
+                raise refusals.no_preview()
 
-    async def find_run(self, workspace: str, run_id: str) -> bytes:
+    async def find_run(self, asking: Principal, run_id: str) -> bytes:
         """The document of the run as it is now. Raises RunNotFound, and StoreUnavailable."""
-        match await self._runs.inspect(workspace, run_id):
+        match await self._runs.inspect(asking.workspace, run_id):
             case Run() as run:
                 note(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
@@ -95,23 +109,23 @@ class Engine:
                 raise problems.RunNotFound("There is no run of this id, or it is forgotten.")
 
     async def execute(
-        self, workspace: str, preview_id: str, *, key: str | None, wait: timedelta
+        self, asking: Principal, preview_id: str, *, key: str | None, wait: timedelta
     ) -> Execution:
         """Execute the preview, or answer with the run that the key has already.
 
         `wait`: how long to wait for a run of this key that is in flight.
         Without a key the preview's id is the key. Raises PreviewNotFound,
         PreviewAlreadyExecuted, RunInProgress, RunExpired, IdempotencyKeyReused,
-        TargetForbidden, TargetUnreachable, and StoreUnavailable.
+        RateLimited, TargetForbidden, TargetUnreachable, and StoreUnavailable.
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
-            claim = _claim(workspace, key or preview_id, preview_id)
-            answer = await self._executions.start(claim)
+            claim = _claim(asking, key or preview_id, preview_id)
+            answer = await self._executions.start(claim, heard=asking.heard)
             if not (isinstance(answer, Taken) and answer.in_flight):
                 return _execution(answer)
-            if not await self._ended(workspace, answer.run, until):
-                raise _in_progress(answer.run)
+            if not await self._ended(asking.workspace, answer.run, until):
+                raise refusals.in_progress(answer.run)
 
     async def _ended(self, workspace: str, run: Run, until: float) -> bool:
         """Wait for a run in flight; whether it has ended, or its lease has."""
@@ -132,10 +146,21 @@ class Engine:
         return lease_left < left
 
 
-def _claim(workspace: str, key: str, preview_id: str) -> Reservation:
-    asking = current()
-    link = asking.trace.link or ""
-    return Reservation(workspace, key, preview_id, str(uuid4()), asking.traceparent, link)
+def _claim(asking: Principal, key: str, preview_id: str) -> Reservation:
+    request, run_id = current(), str(uuid4())
+    link = request.trace.link or ""
+    return Reservation(
+        workspace=asking.workspace,
+        key=key,
+        preview_id=preview_id,
+        run_id=run_id,
+        traceparent=request.traceparent,
+        trace_link=link,
+        intent=intent(asking, key, preview_id, run_id, link),
+        principal=asking.id,
+        rates=asking.executes,
+        places=asking.places,
+    )
 
 
 def _effect(action: Action[Any], params: Raw) -> Effect:
@@ -150,45 +175,17 @@ def _execution(answer: Answer) -> Execution:
     match answer:
         case Execution():
             return answer
-        case Taken(run, reused=True):
-            raise _reused(run)
-        case Taken(run):
+        case Taken(run=run, reused=True):
+            raise refusals.reused(run)
+        case Taken(run=run):
             telemetry.replayed(run, origin(run.origin))
             return Execution(run_answer(run), run.id, True, run.expires_at_ms)
         case NoPreview():
-            raise _no_preview()
-        case Spent(run_id):
-            raise _already_executed(run_id)
-        case Expired(run_id):
-            raise _expired(run_id)
+            raise refusals.no_preview()
+        case Spent(run_id=run_id):
+            raise refusals.already_executed(run_id)
+        case Expired(run_id=run_id):
+            raise refusals.expired(run_id)
+        case Limited():
+            raise refusals.limited(answer)
     assert_never(answer)
-
-
-def _no_preview() -> problems.Problem:
-    return problems.PreviewNotFound("Invalid or expired preview_id; ask for a new preview.")
-
-
-def _already_executed(run_id: str) -> problems.Problem:
-    return problems.PreviewAlreadyExecuted(
-        "This preview was executed; see its run.",
-        run_id=run_id,
-        headers={"Location": f"/runs/{run_id}"},
-    )
-
-
-def _expired(run_id: str) -> problems.Problem:
-    return problems.RunExpired("This was executed; its answer is no longer kept.", run_id=run_id)
-
-
-def _reused(run: Run) -> problems.Problem:
-    return problems.IdempotencyKeyReused(
-        "This key executed another preview; take a new key for a new action.", run_id=run.id
-    )
-
-
-def _in_progress(run: Run) -> problems.Problem:
-    return problems.RunInProgress(
-        "The run of this key has no answer yet; ask again, or look at the run.",
-        run_id=run.id,
-        headers={"Retry-After": RETRY_AFTER, "Location": f"/runs/{run.id}"},
-    )

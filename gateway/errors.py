@@ -7,14 +7,44 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import problems
+from gateway.principals import Principal
+from gateway.quotas import Quotas
+from gateway.telemetry import server as http
 from gateway.telemetry.context import CLIENT_GONE, internal_error
 from gateway.telemetry.spans import note
+from stores.entries import Entry
+
+# What the audit is told of.
+AUDITED = (
+    problems.Unauthenticated,
+    problems.Forbidden,
+    problems.RateLimited,
+    problems.TargetForbidden,
+)
 
 
 def refused(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, problems.Problem)
-    note(problem=problems.code(type(error)))
-    return problems.render(error, request.state["request_id"])
+    code = problems.code(type(error))
+    note(problem=code)
+    if isinstance(error, AUDITED):
+        _audit(request, code, error)
+    quotas: Quotas = request.state["quotas"]
+    return quotas.tell(request, problems.render(error, request.state["request_id"]))
+
+
+def _audit(request: Request[Any], code: str, error: problems.Problem) -> None:
+    asking: Principal = request.state["principal"]
+    entry = Entry(
+        event="request.refused",
+        principal=asking.id,
+        address=asking.address,
+        request_id=request.state["request_id"],
+        status=code,
+        reason=str(error),
+        detail=f"{request.method} {http.endpoint(request.scope)}",
+    )
+    request.state["journal"].note(asking.workspace, entry)
 
 
 def store_unavailable(request: Request[Any], error: Exception) -> Response:

@@ -8,15 +8,16 @@ sends only on `Reserved`.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
 from gateway import problems
+from gateway.chores import Chores
 from gateway.documents import (
     RunDocument,
     outcome_document,
@@ -26,21 +27,20 @@ from gateway.documents import (
 from gateway.effects import Effect
 from gateway.egress import Egress
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome, verdict
+from gateway.run_entries import ending, not_sent
 from gateway.telemetry import runs as telemetry
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.claims import Claimed, Expired, Lost, Reservation, Reserved, Run, Settled, Taken
+from stores.limits import Limited, Quota
 from stores.previews import NoPreview, Spent
 from stores.runs import Runs
 from stores.scripts import StoreUnavailable
 
 # The lease is the deadline of the send and this: room to store the answer.
 LEASE_MARGIN = timedelta(seconds=5)
-# Between two tries to tell a store that was away what became of a run.
-RETRY_SECONDS = 0.25
 
 log = logging.getLogger("relay.execution")
-T = TypeVar("T")
 
 
 class Execution(NamedTuple):
@@ -52,7 +52,8 @@ class Execution(NamedTuple):
     expires_at_ms: int | None
 
 
-Answer = Execution | Taken | NoPreview | Spent | Expired
+Answer = Execution | Taken | NoPreview | Spent | Expired | Limited
+Heard = Callable[[Quota | None], None]
 
 
 class Executions:
@@ -61,15 +62,17 @@ class Executions:
         self._egress = egress
         self._timeout = action_timeout
         self._tasks: dict[str, asyncio.Task[Answer]] = {}
-        self._chores: set[asyncio.Task[Any]] = set()
+        self._chores = Chores()
 
-    async def start(self, claim: Reservation) -> Answer:
+    async def start(self, claim: Reservation, *, heard: Heard = lambda quota: None) -> Answer:
         """Reserve and, if that is granted, send and settle: all of it, whoever stops waiting.
+
+        `heard`: told at once what is left of the quota.
 
         Raises TargetUnreachable and TargetForbidden, both with nothing sent,
         and the store's StoreUnavailable.
         """
-        task = asyncio.create_task(self._execute(claim))
+        task = asyncio.create_task(self._execute(claim, heard))
         self._tasks[claim.run_id] = task
         task.add_done_callback(lambda done: self._forget(claim.run_id, done))
         return await asyncio.shield(task)
@@ -82,7 +85,7 @@ class Executions:
         """Wait until what runs here has ended and is stored."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
-                while tasks := {*self._tasks.values(), *self._chores}:
+                while tasks := {*self._tasks.values(), *self._chores.tasks}:
                     await asyncio.wait(tasks)
 
     def _forget(self, run_id: str, task: asyncio.Task[Answer]) -> None:
@@ -90,9 +93,10 @@ class Executions:
         if not task.cancelled():
             task.exception()  # its client may be gone: then nobody else asks for it
 
-    async def _execute(self, claim: Reservation) -> Answer:
+    async def _execute(self, claim: Reservation, heard: Heard) -> Answer:
         deadline = time.monotonic() + self._timeout.total_seconds()
         answer = await self._reserve(claim, deadline)
+        heard(answer.quota)
         if not isinstance(answer, Reserved):
             return answer
         with runs_in_flight.track_inprogress():
@@ -103,8 +107,9 @@ class Executions:
             try:
                 answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
             except StoreUnavailable:
+                told = not_sent(claim, "store_unavailable")
                 # The reply was lost, the reservation perhaps not: nothing is sent on it.
-                self._later(lambda: self._runs.release(claim), deadline)
+                self._chores.later(lambda: self._runs.release(claim, ending=told), deadline)
                 telemetry.reserved(None)
                 raise
             telemetry.reserved(answer)
@@ -113,7 +118,7 @@ class Executions:
     async def _perform(self, claim: Reservation, reserved: Reserved, deadline: float) -> Execution:
         effect, origin = stored_effect(reserved.preview)
         started = time.monotonic()
-        outcome = await self._send(effect, claim.run_id, deadline)
+        outcome = await self._send(effect, claim, deadline)
         seconds = time.monotonic() - started
         try:
             document = partial(
@@ -136,31 +141,33 @@ class Executions:
     ) -> Execution:
         match outcome:
             case NotSent(detail):
-                await self._release(claim, deadline)
+                await self._release(claim, deadline, "target_unreachable")
                 raise problems.TargetUnreachable(detail, safe_to_retry=True)
             case Forbidden(detail):
-                await self._release(claim, deadline)
+                await self._release(claim, deadline, "target_forbidden")
                 raise problems.TargetForbidden(detail, safe_to_retry=True)
             case Answered() | NoResponse():
                 return await self._settle(claim, document(outcome), deadline)
         assert_never(outcome)
 
-    async def _send(self, effect: Effect, run_id: str, deadline: float) -> Outcome:
+    async def _send(self, effect: Effect, claim: Reservation, deadline: float) -> Outcome:
         try:
-            return await self._egress.send(effect, run_id=run_id, deadline=deadline)
+            return await self._egress.send(
+                effect, workspace=claim.workspace, run_id=claim.run_id, deadline=deadline
+            )
         except Exception:
             # Whatever it was, bytes may be out: the run must not look unspent.
-            log.exception("egress.failed", extra={"facts": {"run_id": run_id}})
+            log.exception("egress.failed", extra={"facts": {"run_id": claim.run_id}})
             return NoResponse("Relay failed while it was sending.")
 
     async def _settle(self, claim: Reservation, run: RunDocument, deadline: float) -> Execution:
-        document = msgspec.json.encode(run)
+        document, told = msgspec.json.encode(run), ending(claim, run)
 
         async def settle() -> Settled | Lost:
-            return await self._runs.settle(claim, state=run.status, doc=document)
+            return await self._runs.settle(claim, state=run.status, doc=document, ending=told)
 
         with span("settle"):
-            settled = await self._insist(settle, deadline + LEASE_MARGIN.total_seconds())
+            settled = await self._chores.insist(settle, deadline + LEASE_MARGIN.total_seconds())
         match settled:
             case Settled(expires_at_ms):
                 return Execution(document, claim.run_id, False, expires_at_ms)
@@ -172,27 +179,7 @@ class Executions:
         # Without a record for now: the caller gets the truth, a retry waits for the record.
         return Execution(document, claim.run_id, False, None)
 
-    async def _release(self, claim: Reservation, deadline: float) -> None:
+    async def _release(self, claim: Reservation, deadline: float, reason: str) -> None:
+        told = not_sent(claim, reason)
         with span("release"):
-            await self._insist(lambda: self._runs.release(claim), deadline)
-
-    async def _insist(self, call: Callable[[], Awaitable[T]], until: float) -> T | None:
-        """Call the store; when it is away go on in the background until `until`, and say None."""
-        try:
-            return await call()
-        except StoreUnavailable:
-            self._later(call, until)
-            return None
-
-    def _later(self, call: Callable[[], Awaitable[Any]], until: float) -> None:
-        task = asyncio.create_task(_repeat(call, until))
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-
-
-async def _repeat(call: Callable[[], Awaitable[Any]], until: float) -> None:
-    while time.monotonic() < until:
-        await asyncio.sleep(RETRY_SECONDS)
-        with suppress(StoreUnavailable):
-            await call()
-            return
+            await self._chores.insist(lambda: self._runs.release(claim, ending=told), deadline)

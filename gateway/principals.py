@@ -25,3 +25,6 @@ class Principal(Struct, kw_only=True):
     executes: Rates = Rates()
     places: Places = Places()
     quota: Quota | None = None
+
+    def heard(self, quota: Quota | None) -> None:
+        self.quota = quota

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stores.connection import Check, Store
 
@@ -22,11 +22,19 @@ class Readiness:
     """`strict`: what correctness rests on must hold; otherwise it only warns."""
 
     def __init__(
-        self, store: Store, *, strict: bool, observer: Callable[[Check], None] = lambda check: None
+        self,
+        store: Store,
+        *,
+        strict: bool,
+        looks: Sequence[Callable[[], Check]] = (),
+        observer: Callable[[Check], None] = lambda check: None,
     ) -> None:
-        """`observer`: told of each check whenever it was looked at."""
+        """`looks`: checks beside the store's, which wait for nothing. `observer`: told of each
+        check whenever it was looked at.
+        """
         self._store = store
         self._strict = strict
+        self._looks = looks
         self._observer = observer
         self._looked_at = float("-inf")
         self._checks: list[Check] = []
@@ -50,7 +58,8 @@ class Readiness:
 
     async def _look(self) -> None:
         before = set(self._checks)
-        self._checks = await self._store.check(strict=self._strict)
+        checks = await self._store.check(strict=self._strict)
+        self._checks = [*checks, *(look() for look in self._looks)]
         self._looked_at = time.monotonic()
         for check in (self._process(), *self._checks):
             self._observer(check)

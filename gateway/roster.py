@@ -98,6 +98,8 @@ class Roster:
             try:
                 await self._look()
             except Exception as error:
+                if self._reading is NOTHING:
+                    self._reading = UNREAD  # there is a database now, and it may hold keys
                 self._became(*self._hindered(error))
                 raise
             self.as_of = self._clock()
@@ -131,10 +133,9 @@ class Roster:
                 self._reading = NOTHING
                 self._became("empty", "no key was ever made")
                 return
-            self._reading = UNREAD
             self._database = await self._stack.enter_async_context(opening)
         # Later none: a schema that is upgraded while we run must not stop those that still serve.
-        if self._reading is UNREAD:
+        if self._reading is UNREAD or self._reading is NOTHING:
             await self._database.check()
         await self._read(self._database)
         # No names: whoever asks for /ready need not know them.

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import FrameType
 
-import click
 import uvicorn
 from starlette.types import ASGIApp
 
 import gateway
 import stores
 from gateway.app import create_app
+from gateway.banner import announce
+from gateway.endpoints import Opened
 from gateway.execution import LEASE_MARGIN
 from gateway.protocol import ProblemProtocol
 from gateway.readiness import Readiness
@@ -93,9 +94,11 @@ class GatewayServer(ListeningServer):
         self._settings = settings
         self._readiness: Readiness | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.open_to_all = False
 
-    def _opened(self, readiness: Readiness) -> None:
-        self._readiness, self._loop = readiness, asyncio.get_running_loop()
+    def _opened(self, state: Opened) -> None:
+        self._readiness, self._loop = state["readiness"], asyncio.get_running_loop()
+        self.open_to_all = state["admission"].open
 
     def _failed(self, error: Exception) -> None:
         self.failure = error
@@ -138,7 +141,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         raise StartError(f"OpenTelemetry does not take a variable: {error}") from error
 
     def listening() -> None:
-        announce(settings, server.url)
+        announce(settings, server.url, open_to_all=server.open_to_all)
         _calm_collector()
 
     server.on_listening = listening
@@ -160,33 +163,9 @@ def _calm_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def announce(settings: Settings, url: str) -> None:
-    """Say where it listens, what it stores in, and what to try first."""
-    embedded = f"embedded Valkey, data in {settings.data_dir}"
-    click.echo(
-        f"Relay listens on {url} ({settings.env})\n"
-        f"Store: {'the server of REDIS_URL' if settings.redis_url else embedded}\n"
-        f"Seen:  {_seen(settings)}\n"
-        f"Try:   curl {url}/actions/preview -H 'Content-Type: application/json' \\\n"
-        """         -d '{"action": "webhook.save", "params": """
-        """{"url": "https://example.com/hook", "body": {"test": "hello"}}}'"""
-    )
-
-
-def _seen(settings: Settings) -> str:
-    """What is kept of requests, and what is only half set up."""
-    metrics = "metrics at /metrics" if settings.counting else "no metrics"
-    if not settings.tracing:
-        return f"{metrics}, no traces"
-    if settings.traces_endpoint:
-        return f"{metrics}, traces exported over OTLP"
-    links = ": links will lead to nothing" if settings.trace_link else ""
-    return f"{metrics}, traces not exported (OTEL_EXPORTER_OTLP_ENDPOINT is not set{links})"
-
-
 def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
     """Serve, and start anew when a source file changes: for those who work on Relay."""
-    announce(settings, f"http://{host}:{port}")
+    announce(settings, f"http://{host}:{port}", open_to_all=not settings.production)
     uvicorn.run(
         "gateway.app:from_env",
         factory=True,

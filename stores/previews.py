@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from stores import keys
-from stores.limits import Quota
+from stores.limits import Limits, Quota
 from stores.scripts import Scripts, UnknownAnswer
 
 # An hour to look, ask a colleague and approve; stale approvals should not act.
@@ -30,6 +30,7 @@ class NoPreview(NamedTuple):
 class Previews:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
+        self.limits = Limits(scripts)
 
     async def save(
         self,

@@ -15,13 +15,15 @@ from gateway.engine import Engine
 from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, Outcome
+from gateway.principals import Principal
 from stores.claims import Lost, NoRun, Reservation, Run, Settled
 from stores.connection import Store
 from stores.previews import Previews
 from stores.runs import Runs
 from stores.scripts import StoreUnavailable
-from tests.gateways import LOOPBACK
+from tests.gateways import LOOPBACK, unsigned
 
+ASKING = Principal(workspace="w")
 SUCCESS = Answered(status_code=200, response="OK", truncated=False)
 NO_WAIT = timedelta(0)
 
@@ -35,10 +37,12 @@ class Scripted(Egress):
         self.sent: list[Effect] = []
         self.deadlines: list[float] = []
 
-    async def inspect(self, effect: Effect) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
         return ()
 
-    async def send(self, effect: Effect, *, run_id: str, deadline: float) -> Outcome:
+    async def send(
+        self, effect: Effect, *, workspace: str, run_id: str, deadline: float
+    ) -> Outcome:
         self.sent.append(effect)
         self.deadlines.append(deadline)
         self.begun.set()
@@ -111,7 +115,7 @@ def engine(store: Store, egress: Egress, executing: Executions | None = None) ->
 @asynccontextmanager
 async def sending_engine(store: Store) -> AsyncIterator[Engine]:
     """An engine that really sends, to loopback."""
-    async with open_egress(Guard(networks=LOOPBACK), ()) as egress:
+    async with open_egress(Guard(networks=LOOPBACK), unsigned) as egress:
         executing = executions(store, egress)
         yield engine(store, egress, executing)
         await executing.drain(LEASE_MARGIN)

@@ -6,9 +6,11 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -19,6 +21,14 @@ from gateway.values import Secret
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SIGNING_KEY = b"test-signing-key"
+# Enough for any test that is not about limits.
+PLENTY = 1_000_000
+
+LIMITS = ("RATE_LIMIT_PREVIEW", "RATE_LIMIT_EXECUTE")
+
+
+def unsigned(workspace: str) -> Sequence[bytes]:
+    return ()
 
 
 class Relay(httpx2.AsyncClient):
@@ -59,10 +69,16 @@ async def gateway(redis_url: str, **settings: Any) -> AsyncIterator[Relay]:
         "redis_url": Secret(redis_url.encode()),
         "egress_networks": LOOPBACK,
         "signing_secrets": (Secret(SIGNING_KEY),),
+        "preview_limit": PLENTY,
+        "execute_limit": PLENTY,
+        "runs_at_once": PLENTY,
+        "runs_at_once_per_target": PLENTY,
     }
-    server = GatewayServer(Settings(**{**defaults, **settings}), host="127.0.0.1", port=0)
-    async with running(server) as url, client(url) as relay:
-        yield relay
+    with TemporaryDirectory(prefix="relay-test-") as folder:
+        given = Settings(**{**defaults, "data_dir": Path(folder), **settings})
+        server = GatewayServer(given, host="127.0.0.1", port=0)
+        async with running(server) as url, client(url) as relay:
+            yield relay
 
 
 def unmeasured() -> dict[str, str]:
@@ -86,12 +102,15 @@ class GatewayProcess:
 @contextmanager
 def gateway_process(env: Mapping[str, str]) -> Iterator[GatewayProcess]:
     """`relay serve` as its users start it; entered when it has said where it listens."""
+    folder = TemporaryDirectory(prefix="relay-test-")
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
         env={
             **unmeasured(),
             "EGRESS_ALLOW": "127.0.0.0/8",
             "STOP_DELAY": "0",
+            "RELAY_DATA_DIR": folder.name,
+            **dict.fromkeys(LIMITS, str(PLENTY)),
             **env,
         },
         stdout=subprocess.PIPE,
@@ -106,6 +125,7 @@ def gateway_process(env: Mapping[str, str]) -> Iterator[GatewayProcess]:
         if process.poll() is None:
             process.terminate()
         process.communicate(timeout=30)
+        folder.cleanup()
 
 
 async def until(holds: Any, patience: float = 10.0) -> None:

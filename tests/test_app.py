@@ -14,14 +14,15 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.app import _open, create_app
+from gateway.app import create_app
 from gateway.engine import Engine
+from gateway.opening import opened
 from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
 from gateway.telemetry.context import RequestContext
 from gateway.values import Secret
 from stores import keys
-from tests.engines import NO_WAIT, params
+from tests.engines import ASKING, NO_WAIT, params
 from tests.gateways import LOOPBACK, client, gateway
 from tests.held import Gate
 from tests.target import Target
@@ -127,11 +128,11 @@ async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target) -> Non
     """Egress and store stay open until a run without a caller is stored."""
     gate = Gate(target)
     settings = Settings(redis_url=Secret(valkey.url.encode()), egress_networks=LOOPBACK)
-    async with _open(settings) as opened:
-        engine = opened["engine"]
-        made = await engine.preview("w", "webhook.save", params(target.url))
+    async with opened(settings) as state:
+        engine = state["engine"]
+        made = await engine.preview(ASKING, "webhook.save", params(target.url))
         preview_id = msgspec.json.decode(made.document)["preview_id"]
-        caller = asyncio.create_task(engine.execute("w", preview_id, key=None, wait=NO_WAIT))
+        caller = asyncio.create_task(engine.execute(ASKING, preview_id, key=None, wait=NO_WAIT))
         await target.arrived.wait()
         caller.cancel()
         asyncio.get_running_loop().call_later(0.1, gate.open.set)

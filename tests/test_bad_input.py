@@ -18,7 +18,8 @@ from gateway.wire import BODY_MAX
 from stores.connection import Store
 from stores.previews import Previews
 from stores.runs import Runs
-from tests.gateways import Relay
+from tests.engines import ASKING
+from tests.gateways import Relay, unsigned
 from tests.target import Target
 from tests.test_endpoints import problem
 
@@ -197,7 +198,7 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
     [action] = registered(webhook_url=None).values()
     values: dict[str, Any] = {name: getattr(action, name) for name in action.__struct_fields__}
     off = type(action)(**{**values, "enabled": False})
-    async with open_egress(Guard(), ()) as egress:
+    async with open_egress(Guard(), unsigned) as egress:
         runs = Runs(store.scripts)
         executions = Executions(runs=runs, egress=egress, action_timeout=timedelta(seconds=1))
         engine = Engine(
@@ -209,4 +210,4 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
             executions=executions,
         )
         with pytest.raises(ProviderNotConfigured, match="independent"):
-            await engine.preview("default", "webhook.save", Raw(b"null"))
+            await engine.preview(ASKING, "webhook.save", Raw(b"null"))

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.serve import announce
+from gateway.banner import announce
 from gateway.settings import Settings
 from tests.embedded import data_dir
 from tests.gateways import GatewayProcess, gateway_process
@@ -50,7 +50,7 @@ def test_the_banner_says_what_is_kept(
     capsys: pytest.CaptureFixture[str], env: dict[str, str], said: str
 ) -> None:
     """And what is only half set up; no password."""
-    announce(Settings.from_env(env), "http://127.0.0.1:8000")
+    announce(Settings.from_env(env), "http://127.0.0.1:8000", open_to_all=True)
     assert f"\nSeen:  {said}\n" in capsys.readouterr().out
 
 

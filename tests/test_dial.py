@@ -17,7 +17,7 @@ from gateway.egress import Egress, open_egress
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent
 from gateway.refused import Refused
-from tests.gateways import LOOPBACK
+from tests.gateways import LOOPBACK, unsigned
 from tests.target import Target, listening, status
 from tests.test_egress import SHORT, effect, egress_to, raw, send
 
@@ -64,7 +64,7 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 @pytest.fixture
 async def strict() -> AsyncIterator[Egress]:
-    async with open_egress(Guard(), ()) as opened:
+    async with open_egress(Guard(), unsigned) as opened:
         yield opened
 
 
@@ -83,7 +83,7 @@ async def test_a_name_with_one_private_address_is_forbidden(
     """One refused address among the answers refuses the name; nobody is dialled."""
     names.answers["pub.example.org"] = answers
     wanted = effect(named(target, "pub.example.org"))
-    assert isinstance(await strict.inspect(wanted), Forbidden)
+    assert isinstance(await strict.inspect(wanted, "w"), Forbidden)
     assert isinstance(await send(strict, wanted), Forbidden)
     assert target.connections == 0
 
@@ -94,7 +94,7 @@ async def test_a_name_that_turned_private_is_forbidden(
     """Public at the preview, private at the send (DNS rebinding): not dialled."""
     wanted = effect(named(target, "pub.example.org"))
     names.answers["pub.example.org"] = [PUBLIC]
-    assert not isinstance(await strict.inspect(wanted), Forbidden)
+    assert not isinstance(await strict.inspect(wanted, "w"), Forbidden)
     names.answers["pub.example.org"] = ["127.0.0.1"]
     assert isinstance(await send(strict, wanted), Forbidden)
     assert target.connections == 0
@@ -126,7 +126,7 @@ async def test_a_name_without_an_address_is_not_sent(strict: Egress, names: Name
     """At the preview it is a warning, at the send nothing was sent."""
     names.answers["pub.example.org"] = socket.gaierror(socket.EAI_NONAME, "no such name")
     wanted = effect("https://pub.example.org/")
-    warnings = await strict.inspect(wanted)
+    warnings = await strict.inspect(wanted, "w")
     assert isinstance(warnings, tuple)
     assert "The name pub.example.org does not resolve at the moment." in warnings
     assert await send(strict, wanted) == NotSent("The name of the target does not resolve.")
@@ -134,10 +134,10 @@ async def test_a_name_without_an_address_is_not_sent(strict: Egress, names: Name
 
 async def test_a_name_that_cannot_be_one_is_not_sent() -> None:
     """What the machine's resolver refuses to look up is a name that does not resolve."""
-    async with open_egress(FirstGateOpen(), ()) as egress:
+    async with open_egress(FirstGateOpen(), unsigned) as egress:
         wanted = effect("http://pub.example.org../")
         assert isinstance(await send(egress, wanted), NotSent)
-        assert await egress.inspect(wanted)
+        assert await egress.inspect(wanted, "w")
 
 
 async def test_a_resolver_that_hangs_is_given_up(strict: Egress, names: Names) -> None:
@@ -150,7 +150,7 @@ async def test_a_resolver_that_hangs_is_given_up(strict: Egress, names: Names) -
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_the_dial_refuses_by_itself(target: Target, host: str) -> None:
     """Were a URL to slip through, its address is checked when the socket is made."""
-    async with open_egress(FirstGateOpen(), ()) as egress:
+    async with open_egress(FirstGateOpen(), unsigned) as egress:
         outcome = await send(egress, effect(named(target, host)))
     assert outcome == Forbidden("The target is not a public address.")
     assert target.connections == 0
@@ -159,7 +159,7 @@ async def test_the_dial_refuses_by_itself(target: Target, host: str) -> None:
 async def test_an_approval_is_for_one_attempt(target: Target) -> None:
     """An address that a name was allowed to lead to stays refused as a literal."""
     guard = FirstGateOpen(hosts=["localhost"])
-    async with open_egress(guard, ()) as egress:
+    async with open_egress(guard, unsigned) as egress:
         target.answer = status(200, b"OK", "Connection: close")
         assert isinstance(await send(egress, effect(named(target, "localhost"))), Answered)
         assert isinstance(await send(egress, effect(target.url)), Forbidden)

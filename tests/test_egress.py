@@ -15,7 +15,7 @@ from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
 from gateway.signatures import verify
 from gateway.values import Secret
-from tests.gateways import LOOPBACK
+from tests.gateways import LOOPBACK, unsigned
 from tests.target import Answer, Target, hang, listening, reset, status
 
 SECRET = Secret(b"key")
@@ -29,13 +29,15 @@ def effect(url: str, method: str = "POST", body: bytes | None = b'{"a": 1}', **m
 
 
 async def send(egress: Egress, effect: Effect, *, within: float = 10.0) -> Outcome:
-    return await egress.send(effect, run_id="run-1", deadline=time.monotonic() + within)
+    return await egress.send(
+        effect, workspace="w", run_id="run-1", deadline=time.monotonic() + within
+    )
 
 
 @asynccontextmanager
 async def egress_to(*, hosts: tuple[str, ...] = (), **options: Any) -> AsyncIterator[Egress]:
     guard = Guard(hosts=hosts, networks=LOOPBACK)
-    async with open_egress(guard, options.pop("secrets", ()), **options) as opened:
+    async with open_egress(guard, options.pop("secrets", unsigned), **options) as opened:
         yield opened
 
 
@@ -149,16 +151,16 @@ async def test_after_the_deadline_nothing_is_written(
 async def test_a_private_target_is_forbidden(target: Target, host: str) -> None:
     """Without an exception no connection is made, whatever the host is called."""
     url = target.url.replace("127.0.0.1", host)
-    async with open_egress(Guard(), ()) as strict:
+    async with open_egress(Guard(), unsigned) as strict:
         assert isinstance(await send(strict, effect(url)), Forbidden)
-        assert isinstance(await strict.inspect(effect(url)), Forbidden)
+        assert isinstance(await strict.inspect(effect(url), "w"), Forbidden)
     assert target.connections == 0
 
 
 async def test_an_allowed_name_is_dialled(target: Target) -> None:
     """The exception is the name; each address of it is tried until one answers."""
     url = target.url.replace("127.0.0.1", "localhost")
-    async with open_egress(Guard(hosts=["localhost"]), ()) as egress:
+    async with open_egress(Guard(hosts=["localhost"]), unsigned) as egress:
         assert isinstance(await send(egress, effect(url)), Answered)
     assert target.deliveries[0].header("host") == url.split("/")[2]
 
@@ -166,7 +168,7 @@ async def test_an_allowed_name_is_dialled(target: Target) -> None:
 async def test_http_to_a_public_target_is_forbidden_in_production(target: Target) -> None:
     """The send asks the guard again: a preview of an earlier configuration is not sent."""
     guard = Guard(networks=[ip_network("10.0.0.0/8")], https_only=True)
-    async with open_egress(guard, ()) as egress:
+    async with open_egress(guard, unsigned) as egress:
         outcome = await send(egress, effect("http://93.184.216.34/hook"))
     assert outcome == Forbidden("Only https:// URLs (in development also http://) can be targets.")
 
@@ -196,8 +198,7 @@ async def test_no_body_brings_no_header(egress: Egress, target: Target, method: 
 
 async def test_the_exact_bytes_are_signed(target: Target) -> None:
     """Four headers more and no other; each secret verifies, the id is the run's."""
-    secrets = (Secret(b"new"), Secret(b"old"))
-    async with egress_to(secrets=secrets) as egress:
+    async with egress_to(secrets=lambda workspace: (b"new", b"old")) as egress:
         await send(egress, effect(target.url))
         await send(egress, effect(target.url, "GET", None))
     for delivery in target.deliveries:

@@ -11,7 +11,6 @@ import trustme
 from gateway.egress import open_egress
 from gateway.guard import Guard
 from gateway.outcomes import Answered, NotSent
-from gateway.values import Secret
 from tests.gateways import LOOPBACK
 from tests.target import Target, listening
 from tests.test_egress import SHORT, effect, egress_to, send
@@ -117,12 +116,12 @@ async def test_a_handshake_that_hangs_is_not_sent() -> None:
 @pytest.mark.parametrize("secrets", [0, 1])
 async def test_what_is_worrying_about_a_target(secrets: int) -> None:
     """A preview warns of http and of a missing secret; no packet goes to the target."""
-    signed = ["The request will not be signed: ACTIONS_SIGNING_SECRET is not set."] * (1 - secrets)
+    signed = ["The request will not be signed: there is no signing secret."] * (1 - secrets)
     clear = "The request is not encrypted: the URL is http."
     async with listening() as target:
-        keys = [Secret(b"key")] * secrets
-        async with open_egress(Guard(networks=LOOPBACK), keys) as egress:
-            assert await egress.inspect(effect(target.url)) == (clear, *signed)
+        keys = [b"key"] * secrets
+        async with open_egress(Guard(networks=LOOPBACK), lambda workspace: keys) as egress:
+            assert await egress.inspect(effect(target.url), "w") == (clear, *signed)
             secure = effect(target.url.replace("http", "https"))
-            assert await egress.inspect(secure) == (*signed,)
+            assert await egress.inspect(secure, "w") == (*signed,)
         assert target.connections == 0

@@ -16,7 +16,7 @@ from gateway.execution import Executions
 from gateway.outcomes import Forbidden, NotSent
 from stores import keys
 from stores.connection import Store, open_store
-from tests.engines import NO_WAIT, SUCCESS, FlakyRuns, Scripted, engine, params, scripted
+from tests.engines import ASKING, NO_WAIT, SUCCESS, FlakyRuns, Scripted, engine, params, scripted
 from tests.gateways import until
 from tests.held import scripts_run
 from tests.valkey import Valkey
@@ -26,17 +26,17 @@ NOT_SENT = NotSent("The target refused the connection.")
 
 
 class Forbidding(Scripted):
-    async def inspect(self, effect: Effect) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
         return Forbidden("Not there.")
 
 
 class Worried(Scripted):
-    async def inspect(self, effect: Effect) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
         return ("Think twice.",)
 
 
 async def previewed(engine: Engine) -> str:
-    made = await engine.preview("w", "webhook.save", params("http://target.de/"))
+    made = await engine.preview(ASKING, "webhook.save", params("http://target.de/"))
     return str(msgspec.json.decode(made.document)["preview_id"])
 
 
@@ -55,7 +55,7 @@ async def test_a_refused_target_is_not_kept(store: Store) -> None:
 async def test_a_preview_warns_of_the_effect_and_of_its_way(store: Store) -> None:
     """What the action says comes first, then what egress says."""
     asked = Raw(b'{"url": "http://target.de/", "headers": {"Cookie": "a=b"}}')
-    made = await engine(store, Worried()).preview("w", "webhook.save", asked)
+    made = await engine(store, Worried()).preview(ASKING, "webhook.save", asked)
 
     warnings = msgspec.json.decode(made.document)["warnings"]
     assert warnings == ["The preview holds the header Cookie in clear.", "Think twice."]
@@ -66,10 +66,10 @@ async def test_those_who_wait_for_a_run_that_is_given_back_run_once(store: Store
     egress = Scripted(NOT_SENT, SUCCESS)
     ours = engine(store, egress)
     preview_id = await previewed(ours)
-    first = asyncio.create_task(ours.execute("w", preview_id, key="order-1", wait=LONG))
+    first = asyncio.create_task(ours.execute(ASKING, preview_id, key="order-1", wait=LONG))
     await egress.begun.wait()
     duplicates = [
-        asyncio.create_task(ours.execute("w", preview_id, key="order-1", wait=LONG))
+        asyncio.create_task(ours.execute(ASKING, preview_id, key="order-1", wait=LONG))
         for _ in range(20)
     ]
     egress.gate.set()
@@ -93,7 +93,7 @@ async def test_another_process_takes_what_is_given_back(
     preview_id = await previewed(ours)
     async with open_store(valkey.url, tmp_path) as elsewhere:
         theirs = engine(elsewhere, scripted(SUCCESS))
-        first = asyncio.create_task(ours.execute("w", preview_id, key="order-1", wait=LONG))
+        first = asyncio.create_task(ours.execute(ASKING, preview_id, key="order-1", wait=LONG))
         await egress.begun.wait()
         before = scripts_run(valkey)
 
@@ -101,7 +101,7 @@ async def test_another_process_takes_what_is_given_back(
             # It has asked for the key and, once it could hear of the end, for the run.
             return scripts_run(valkey) == before + 2
 
-        waiter = asyncio.create_task(theirs.execute("w", preview_id, key="order-1", wait=LONG))
+        waiter = asyncio.create_task(theirs.execute(ASKING, preview_id, key="order-1", wait=LONG))
         await until(listening)
         egress.gate.set()
 
@@ -119,10 +119,10 @@ async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     ours = engine(store, scripted(), executing)
     preview_id = await previewed(ours)
 
-    first = await ours.execute("w", preview_id, key="order-1", wait=LONG)
+    first = await ours.execute(ASKING, preview_id, key="order-1", wait=LONG)
     assert (first.expires_at_ms, runs.calls["settle"]) == (None, 1)
     async with asyncio.timeout(5):
-        duplicate = await ours.execute("w", preview_id, key="order-1", wait=LONG)
+        duplicate = await ours.execute(ASKING, preview_id, key="order-1", wait=LONG)
 
     assert (duplicate.document, duplicate.replayed) == (first.document, True)
     assert runs.calls["settle"] == 2
@@ -133,12 +133,12 @@ async def test_nobody_waits_for_a_run_whose_lease_is_over(store: Store) -> None:
     egress = Scripted(SUCCESS)
     ours = engine(store, egress)
     preview_id = await previewed(ours)
-    first = asyncio.create_task(ours.execute("w", preview_id, key="order-1", wait=LONG))
+    first = asyncio.create_task(ours.execute(ASKING, preview_id, key="order-1", wait=LONG))
     await egress.begun.wait()
     [run_key] = await store.client.keys(keys.run_prefix("w") + "*")
     await store.client.hset(run_key, "lease_until", 1)
 
-    duplicate = await ours.execute("w", preview_id, key="order-1", wait=NO_WAIT)
+    duplicate = await ours.execute(ASKING, preview_id, key="order-1", wait=NO_WAIT)
     egress.gate.set()
 
     assert (status(duplicate), duplicate.replayed) == ("unknown", True)

@@ -18,7 +18,7 @@ from stores.connection import Store
 from stores.previews import Live, NoPreview, Previews
 from stores.runs import Runs
 from stores.scripts import StoreUnavailable
-from tests.engines import SUCCESS, FlakyRuns, Scripted, engine, executions, params, scripted
+from tests.engines import ASKING, SUCCESS, FlakyRuns, Scripted, engine, executions, params, scripted
 
 TIMEOUT, LEASE = timedelta(seconds=15), timedelta(seconds=20)
 
@@ -29,7 +29,7 @@ def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Exe
 
 @pytest.fixture
 async def preview_id(store: Store) -> str:
-    made = await engine(store, scripted()).preview("w", "webhook.save", params("http://a.de/"))
+    made = await engine(store, scripted()).preview(ASKING, "webhook.save", params("http://a.de/"))
     return str(msgspec.json.decode(made.document)["preview_id"])
 
 

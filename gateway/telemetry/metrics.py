@@ -67,6 +67,23 @@ pipelines = Histogram(
     "How many calls shared a round trip.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
+limited = Counter(
+    "rate_limited",
+    "How many requests were over a limit: of the key, of the workspace, of runs at once.",
+    ["limit"],
+)
+outbox_entries = Gauge(
+    "audit_outbox_entries", "How many audit entries wait for the database, as last seen."
+)
+outbox_oldest = Gauge(
+    "audit_outbox_oldest_seconds", "How long the oldest of them has waited, as last seen."
+)
+audit_shipped = Counter(
+    "audit_entries_shipped", "How many audit entries this process brought into the database."
+)
+audit_dropped = Counter(
+    "audit_entries_dropped", "How many refusals were too many to be recorded one by one."
+)
 ready = Gauge(
     "ready_check", "How each check of /ready stands: 1 as it should be, else 0.", ["check"]
 )

@@ -8,6 +8,7 @@ from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Fact, current, note, remote
 from stores.claims import Expired, Reservation, Reserved, Run, Taken
+from stores.limits import Limited
 from stores.previews import NoPreview, Spent
 
 ANSWERS = {
@@ -16,6 +17,7 @@ ANSWERS = {
     Expired: "expired",
     Spent: "spent",
     NoPreview: "no_preview",
+    Limited: "limited",
     type(None): "unavailable",
 }
 
@@ -26,6 +28,12 @@ def reserved(answer: object) -> None:
     """`answer`: the store's; None when it gave none."""
     if current().trace.counted:
         metrics.counter(metrics.reservations, ANSWERS[type(answer)]).inc()
+
+
+def limited(bound: str) -> None:
+    """`bound`: of the key, the workspace, all runs at once or those of a target."""
+    if current().trace.counted:
+        metrics.counter(metrics.limited, bound).inc()
 
 
 def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) -> None:

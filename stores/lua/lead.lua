@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Be the one gateway that ships, for a while. Whoever ships although another does harms nothing.
+-- May write when memory is full: to ship is what frees it.
 --   KEYS  leader
 --   ARGV  who, for how many ms; 0 to stop
 -- Answer

@@ -5,7 +5,7 @@ local ROW_MS = 7 * 24 * 3600 * 1000
 
 local function crowded(row, target, most, most_of_target, now)
   local of_target = row .. ':' .. (target or '')
-  if most > 0 and redis.call('ZCOUNT', row, now, '+inf') >= most then return 'runs' end
+  if most > 0 and redis.call('ZCOUNT', row, '(' .. now, '+inf') >= most then return 'runs' end
   if most_of_target > 0 and target then
     redis.call('ZREMRANGEBYSCORE', of_target, '-inf', now)
     if redis.call('ZCARD', of_target) >= most_of_target then return 'target' end
@@ -16,8 +16,11 @@ local function take_place(row, target, run_id, now, lease_ms)
   redis.call('ZADD', row, now + lease_ms, run_id)
   redis.call('PEXPIRE', row, ROW_MS)
   if target then
-    redis.call('ZADD', row .. ':' .. target, now + lease_ms, run_id)
-    redis.call('PEXPIRE', row .. ':' .. target, lease_ms)
+    local of_target = row .. ':' .. target
+    redis.call('ZADD', of_target, now + lease_ms, run_id)
+    -- Never sooner than before: another gateway may give longer leases.
+    redis.call('PEXPIRE', of_target, lease_ms, 'NX')
+    redis.call('PEXPIRE', of_target, lease_ms, 'GT')
   end
 end
 

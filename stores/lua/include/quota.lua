@@ -3,10 +3,10 @@
 local function bucket(key, per_minute, now)
   local interval = math.ceil(60000000 / per_minute)
   local horizon = interval * per_minute
-  -- A server clock that was set back must not keep anybody out for longer than that.
-  local full_at = math.min(tonumber(redis.call('GET', key) or 0), now + horizon)
-  full_at = math.max(full_at, now)
-  return {key = key, interval = interval, horizon = horizon, full_at = full_at}
+  local stored = tonumber(redis.call('GET', key) or 0)
+  -- Ahead: the server's clock was set back. That must keep nobody out for longer than a horizon.
+  local full_at, ahead = math.max(math.min(stored, now + horizon), now), stored > now + horizon
+  return {key = key, interval = interval, horizon = horizon, full_at = full_at, ahead = ahead}
 end
 
 local function state(it, name, now)
@@ -29,16 +29,17 @@ local function spend(rows, spending)
     if row[3] > 0 then
       local it = bucket(row[2], row[3], now)
       buckets[#buckets + 1] = {it, row[1]}
-      local over = it.full_at + it.interval - now - it.horizon
+      local over = it.full_at + it.interval - now - it.horizon - it.interval
       if over > wait then empty, wait = row[1], over end
     end
   end
   for _, one in ipairs(buckets) do
     local it = one[1]
-    if spending and not empty then
-      it.full_at = it.full_at + it.interval
-      redis.call('SET', it.key, string.format('%.0f', it.full_at), 'PX',
-        math.ceil((it.full_at - now) / 1000))
+    if spending and (it.ahead or not empty) then
+      it.full_at = it.full_at + (empty and 0 or it.interval)
+      -- PXAT: a bucket that expires sooner than it is full would be full too soon.
+      redis.call('SET', it.key, string.format('%.0f', it.full_at), 'PXAT',
+        math.ceil(it.full_at / 1000))
     end
     local now_has = state(it, one[2], now)
     if not least[2] or now_has[2] < least[2] then least = now_has end

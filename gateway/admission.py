@@ -1,0 +1,168 @@
+"""Admission: who asks, may he, how often; before any work, and without waiting for anything.
+
+What has no row in the table is not served. A key is looked up by its public id in the roster;
+one that nobody has costs what a wrong one costs.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.requests import Request
+
+from gateway import problems
+from gateway.apikeys import NO_DIGEST, Parsed, matches, parse
+from gateway.known import Known
+from gateway.principals import Principal
+from gateway.roles import Scope
+from gateway.roster import Roster
+from gateway.settings import Settings
+from gateway.telemetry.spans import note
+from gateway.values import Network
+from stores.entries import NOWHERE
+from stores.limits import Places, Rates
+
+# None: for everybody. Probes and scrapers bring no key, and find no workspace's affairs here.
+ROUTE_SCOPES: Mapping[tuple[str, str], Scope | None] = {
+    ("POST", "/actions/preview"): "actions:preview",
+    ("POST", "/actions/execute"): "actions:execute",
+    ("GET", "/actions"): "actions:read",
+    ("GET", "/previews/{preview_id}"): "previews:read",
+    ("GET", "/runs"): "runs:read",
+    ("GET", "/runs/{run_id}"): "runs:read",
+    ("GET", "/audit"): "audit:read",
+    ("GET", "/keys"): "keys:manage",
+    ("POST", "/keys"): "keys:manage",
+    ("DELETE", "/keys/{key_id}"): "keys:manage",
+    ("POST", "/keys/{key_id}/rotate"): "keys:manage",
+    ("GET", "/secrets"): "secrets:manage",
+    ("POST", "/secrets"): "secrets:manage",
+    ("GET", "/health"): None,
+    ("GET", "/ready"): None,
+    ("GET", "/version"): None,
+    ("GET", "/metrics"): None,
+    ("GET", "/openapi.json"): None,
+}
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="relay"'}
+
+
+class Admission:
+    def __init__(
+        self, settings: Settings, roster: Roster, peppers: Callable[[], Sequence[bytes]]
+    ) -> None:
+        """`peppers`: asked for once there is a key to compare with."""
+        self._settings = settings
+        self._roster = roster
+        self._peppers = peppers
+
+    def admit(self, request: Request[Any], scope: Scope) -> Principal:
+        """Raises Unauthenticated and Forbidden."""
+        address = client_address(request, self._settings.trusted_proxies)
+        request_id = request.state["request_id"]
+        state = request.scope["state"]
+        state["principal"] = stranger(address, request_id)
+        state["principal"] = principal = self._principal(request, address)
+        note(workspace=principal.workspace, principal=principal.id)
+        if scope not in principal.scopes:
+            raise problems.Forbidden(f"This takes the scope {scope}.")
+        return principal
+
+    def _principal(self, request: Request[Any], address: str) -> Principal:
+        request_id = request.state["request_id"]
+        given = request.headers.getlist("authorization")
+        if not given and self.open:
+            return self._limited(Principal(address=address, request_id=request_id))
+        key = _key(given)
+        known = self._roster.find(key.id)
+        genuine = matches(self._peppers(), key.text, known.digest if known else NO_DIGEST)
+        if known is None or not genuine or known.live != key.live:
+            if known:  # in its audit
+                refused = request.state["principal"]
+                refused.workspace, refused.id = known.workspace, known.id
+            raise problems.Unauthenticated(
+                "This key is unknown, or it has expired or was revoked.", headers=CHALLENGE
+            )
+        self._roster.used(known.id)
+        return self._limited(_principal(known, address, request_id))
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody may do everything: in development, as long as no key was made."""
+        return not self._settings.production and not self._roster.any_made
+
+    def _limited(self, principal: Principal) -> Principal:
+        settings = self._settings
+        if not settings.rate_limit_enabled:
+            return principal
+        own = self._roster.limits(principal.workspace)
+        previews, executes = settings.preview_limit, settings.execute_limit
+        principal.previews = Rates(previews, _or(own.preview, previews))
+        principal.executes = Rates(executes, _or(own.execute, executes))
+        principal.places = Places(
+            _or(own.runs_at_once, settings.runs_at_once),
+            _or(own.runs_at_once_per_target, settings.runs_at_once_per_target),
+        )
+        return principal
+
+
+def stranger(address: str, request_id: str) -> Principal:
+    """Who has not said who he is."""
+    return Principal(workspace=NOWHERE, scopes=frozenset(), address=address, request_id=request_id)
+
+
+def _or(own: int | None, default: int) -> int:
+    return default if own is None else own
+
+
+def _principal(known: Known, address: str, request_id: str) -> Principal:
+    return Principal(
+        workspace=known.workspace,
+        id=known.id,
+        live=known.live,
+        scopes=known.scopes,
+        address=address,
+        request_id=request_id,
+    )
+
+
+def _key(given: Sequence[str]) -> Parsed:
+    """Raises Unauthenticated."""
+    bearer = re.fullmatch(r"Bearer +([!-~]+) *", given[0], re.IGNORECASE) if given else None
+    if bearer is None or len(given) > 1:
+        raise problems.Unauthenticated(
+            "Send one header: Authorization: Bearer and an API key.", headers=CHALLENGE
+        )
+    if (key := parse(bearer[1])) is None:
+        raise problems.Unauthenticated("This is not an API key of Relay.", headers=CHALLENGE)
+    return key
+
+
+def client_address(request: Request[Any], proxies: Sequence[Network]) -> str:
+    """Who is at the other end; through proxies that are trusted, whom the last of them saw.
+
+    Read from the right: what a stranger put into X-Forwarded-For stands left of that.
+    """
+    address = request.client.host if request.client else ""
+    if not proxies:
+        return address
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    while forwarded and _within(address, proxies):
+        before = forwarded.pop().strip()
+        if not _is_address(before):
+            break
+        address = before
+    return address
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    return _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""What may stand behind the question mark, and how it is read.
+
+A parameter that is unknown, given twice or not as published is refused by its name.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+
+from gateway import problems
+from gateway.pointers import located
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Two of the longest cursors fit in; no database takes a NUL.
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Moment = Annotated[datetime, Meta(tz=True)]
+T = TypeVar("T", bound="RunsQuery")
+
+
+class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`since` is in, `until` is not."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Word | None = None
+    status: Word | None = None
+    action: Word | None = None
+    principal: Word | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class AuditQuery(RunsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    event: Word | None = None
+
+
+def query(request: Request[Any], kind: type[T]) -> T:
+    """Raises InvalidRequest."""
+    given: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name in given:
+            raise refused(name, "Give it once.")
+        number = name == "limit" and re.fullmatch(r"[0-9]{1,9}", text)
+        given[name] = int(text) if number else text
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        where, detail = located(error)
+        raise refused(where[1:], detail) from error
+
+
+def refused(parameter: str, detail: str) -> problems.InvalidRequest:
+    return problems.InvalidRequest(f"The parameter {parameter}: {detail}")
+
+
+def epoch_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - EPOCH) // timedelta(milliseconds=1)
