@@ -40,9 +40,7 @@ async def revoke_key(request: Request[State]) -> Response:
         issuers = await request.state["archive"].issuers()
         key = await issuers.keys.revoke_key(_workspace(request), key_id, by=_by(request))
     await request.state["roster"].look()
-    return _body(
-        listings.KeyBody(key=listings.key(key), request_id=request.state["request_id"])
-    )
+    return _body(listings.KeyBody(key=listings.key(key), request_id=request.state["request_id"]))
 
 
 async def list_keys(request: Request[State]) -> Response:

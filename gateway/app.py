@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import endpoints, errors, opening
+from gateway import administration, endpoints, errors, history, opening
 from gateway.admission import ROUTE_SCOPES
 from gateway.endpoints import Opened, State
 from gateway.headers import standing
@@ -29,29 +29,36 @@ from stores.scripts import StoreUnavailable
 Handler = Callable[[Request[State]], Awaitable[Response]]
 
 
-def _route(method: str, path: str, handler: Handler) -> Route:
-    """A route without a row in the table of scopes is a KeyError: nothing is open by mistake."""
-    scope = ROUTE_SCOPES[method, path]
+def _route(path: str, **handlers: Handler) -> Route:
+    """By method. Without a row in the table of scopes it is a KeyError: none is open by mistake."""
+    scopes = {method: ROUTE_SCOPES[method, path] for method in handlers}
 
     async def admitted(request: Request[State]) -> Response:
-        if scope is not None:
+        method = "GET" if request.method == "HEAD" else request.method
+        if (scope := scopes[method]) is not None:
             request.state["admission"].admit(request, scope)
-        return request.state["quotas"].tell(request, await handler(request))
+        return request.state["quotas"].tell(request, await handlers[method](request))
 
-    return Route(path, admitted, methods=[method])
+    return Route(path, admitted, methods=[*handlers])
 
 
 ROUTES = [
-    _route("POST", "/actions/preview", endpoints.preview),
-    _route("POST", "/actions/execute", endpoints.execute),
-    _route("GET", "/actions", endpoints.actions),
-    _route("GET", "/previews/{preview_id}", endpoints.find_preview),
-    _route("GET", "/runs/{run_id}", endpoints.find_run),
-    _route("GET", "/health", endpoints.health),
-    _route("GET", "/ready", endpoints.ready),
-    _route("GET", "/version", endpoints.version),
-    _route("GET", "/metrics", endpoints.read_metrics),
-    _route("GET", "/openapi.json", endpoints.openapi),
+    _route("/actions/preview", POST=endpoints.preview),
+    _route("/actions/execute", POST=endpoints.execute),
+    _route("/actions", GET=endpoints.actions),
+    _route("/previews/{preview_id}", GET=endpoints.find_preview),
+    _route("/runs", GET=history.list_runs),
+    _route("/runs/{run_id}", GET=endpoints.find_run),
+    _route("/audit", GET=history.list_audit),
+    _route("/keys", GET=administration.list_keys, POST=administration.create_key),
+    _route("/keys/{key_id}", DELETE=administration.revoke_key),
+    _route("/keys/{key_id}/rotate", POST=administration.rotate_key),
+    _route("/secrets", GET=administration.list_secrets, POST=administration.create_secret),
+    _route("/health", GET=endpoints.health),
+    _route("/ready", GET=endpoints.ready),
+    _route("/version", GET=endpoints.version),
+    _route("/metrics", GET=endpoints.read_metrics),
+    _route("/openapi.json", GET=endpoints.openapi),
 ]
 
 ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]

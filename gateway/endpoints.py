@@ -12,6 +12,7 @@ from gateway.admission import Admission
 from gateway.archive import Archive
 from gateway.documents import timestamp, with_moment
 from gateway.engine import Engine
+from gateway.history import archived_run
 from gateway.journal import Journal
 from gateway.openapi import document
 from gateway.principals import Principal
@@ -91,8 +92,15 @@ async def find_preview(request: Request[State]) -> Response:
 
 
 async def find_run(request: Request[State]) -> Response:
-    engine, asking = request.state["engine"], request.state["principal"]
-    return _document(request, await engine.find_run(asking, request.path_params["run_id"]))
+    asking, run_id = request.state["principal"], request.path_params["run_id"]
+    try:
+        return _document(request, await request.state["engine"].find_run(asking, run_id))
+    except problems.RunNotFound:
+        # Redis keeps a run for a day, the database for as long as the audit.
+        kept = await archived_run(request.state["archive"], asking.workspace, run_id)
+        if kept is None:
+            raise
+        return _document(request, kept)
 
 
 async def health(request: Request[State]) -> Response:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from gateway.documents import Timestamp, timestamp
-from gateway.issuing import EXPIRES_IN, LONGEST, NAME_MAX, OVERLAP, Wanted, kind
+from gateway.issuing import EXPIRES_IN, LONGEST, NAME_MAX, OVERLAP, Wanted
 from gateway.roles import Role, Scope
 from stores.entries import Entry
 
@@ -37,6 +38,10 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
 
 class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
     overlap_hours: Annotated[int, Meta(ge=0, le=LONGEST // HOUR)] = OVERLAP // HOUR
+
+    @property
+    def overlap(self) -> timedelta:
+        return self.overlap_hours * HOUR
 
 
 class NewSecret(Struct, forbid_unknown_fields=True):
@@ -121,6 +126,7 @@ class RunsBody(Struct, kw_only=True):
 class AuditEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     """As it was recorded, and its HMAC in hex. `unreadable`: the text of one that was changed."""
 
+    workspace: str = ""
     seq: int
     source: str = ""
     at: Timestamp = ""  # type: ignore[assignment]
@@ -167,13 +173,13 @@ def run(row: "RunRow") -> ListedRun:
 
 
 def audited(row: "Row") -> AuditEntry:
-    """Somebody with the database may have put anything there; `relay audit verify` tells."""
+    """Who has the database may have put anything there: `relay audit verify` tells."""
     try:
         recorded = row.recorded
         facts = {**asdict(recorded), "at": timestamp(recorded.at)}
-        return AuditEntry(**{**facts, "mac": row.mac.hex()})
-    except (msgspec.DecodeError, TypeError, ValueError, OverflowError, AttributeError):
-        ...
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        facts = {"event": row.event, "principal": row.principal, "unreadable": str(row.entry)}
+    return AuditEntry(**{**facts, "seq": row.seq, "mac": row.mac.hex()})
 
 
 def _time(epoch_ms: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Every refusal of the HTTP surface, drawn as a tree; rendered as RFC 9457 problem+json.
+"""Every refusal of the HTTP surface, drawn as a tree.
 
 Problem
     MalformedJson 400
@@ -9,10 +9,13 @@ Problem
     NotFound 404
         PreviewNotFound 404
         RunNotFound 404
+        KeyNotFound 404
         ActionsDisabled 404
     MethodNotAllowed 405
     RunInProgress 409
     PreviewAlreadyExecuted 409
+    KeyOver 409
+    LastAdminKept 409
     RunExpired 410
     BodyTooLarge 413
     UnsupportedMediaType 415
@@ -23,51 +26,15 @@ Problem
     RateLimited 429
     InternalError 500
     ProviderNotConfigured 501
+    EncryptionNotConfigured 501
     TargetUnreachable 502
     StoreUnavailable 503
     NotReady 503
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from gateway.problem import MEDIA_TYPE, FieldError, Problem, ProblemBody, code, render
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
-from starlette.responses import Response
-
-MEDIA_TYPE = "application/problem+json"
-
-
-class FieldError(Struct, frozen=True):
-    """`pointer`: where in the request body, as RFC 6901 spells it."""
-
-    pointer: str
-    detail: str
-
-
-class Problem(Exception):
-    """A refusal. The message is its `detail`: what is the case, and what to do."""
-
-    status: ClassVar[int]
-    title: ClassVar[str]
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        errors: Sequence[FieldError] | UnsetType = UNSET,
-        run_id: str | UnsetType = UNSET,
-        safe_to_retry: bool | UnsetType = UNSET,
-        checks: Sequence[Any] | UnsetType = UNSET,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.errors = errors
-        self.run_id = run_id
-        self.safe_to_retry = safe_to_retry
-        self.checks = checks
-        self.headers = headers or {}
+__all__ = ["MEDIA_TYPE", "FieldError", "Problem", "ProblemBody", "code", "render"]
 
 
 class MalformedJson(Problem):
@@ -102,6 +69,10 @@ class RunNotFound(NotFound):
     status, title = 404, "Invalid or forgotten run_id"
 
 
+class KeyNotFound(NotFound):
+    status, title = 404, "Invalid or foreign key id"
+
+
 class ActionsDisabled(NotFound):
     status, title = 404, "This gateway takes no actions"
 
@@ -116,6 +87,14 @@ class RunInProgress(Problem):
 
 class PreviewAlreadyExecuted(Problem):
     status, title = 409, "The preview has been executed"
+
+
+class KeyOver(Problem):
+    status, title = 409, "The key was revoked, has expired or was rotated before"
+
+
+class LastAdminKept(Problem):
+    status, title = 409, "Nobody could manage keys any more"
 
 
 class RunExpired(Problem):
@@ -158,6 +137,10 @@ class ProviderNotConfigured(Problem):
     status, title = 501, "The provider of this action is not configured"
 
 
+class EncryptionNotConfigured(Problem):
+    status, title = 501, "This gateway has no key to keep secrets under"
+
+
 class TargetUnreachable(Problem):
     status, title = 502, "The target could not be reached; nothing was sent"
 
@@ -168,40 +151,3 @@ class StoreUnavailable(Problem):
 
 class NotReady(Problem):
     status, title = 503, "This gateway should not take traffic"
-
-
-class ProblemBody(Struct, frozen=True, kw_only=True):
-    """RFC 9457, with Relay's own members behind the standard ones."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: Sequence[FieldError] | UnsetType = UNSET
-    run_id: str | UnsetType = UNSET
-    safe_to_retry: bool | UnsetType = UNSET
-    checks: Sequence[Any] | UnsetType = UNSET
-    request_id: str
-
-
-def code(problem: type[Problem]) -> str:
-    """The class name in snake_case."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", problem.__name__).lower()
-
-
-def render(problem: Problem, request_id: str) -> Response:
-    name = code(type(problem))
-    body = ProblemBody(
-        type=f"/problems/{name}",
-        title=problem.title,
-        status=problem.status,
-        detail=str(problem),
-        code=name,
-        errors=problem.errors,
-        run_id=problem.run_id,
-        safe_to_retry=problem.safe_to_retry,
-        checks=problem.checks,
-        request_id=request_id,
-    )
-    return Response(msgspec.json.encode(body), problem.status, problem.headers, MEDIA_TYPE)
