@@ -45,9 +45,11 @@ class Archive:
                 await founded(self._settings)
                 from stores.sql.database import open_database
 
-                database = open_database(*located(self._settings))
-                opened = await self._stack.enter_async_context(database)
-                await opened.check()
+                async with AsyncExitStack() as stack:
+                    opening = open_database(*located(self._settings))
+                    opened = await stack.enter_async_context(opening)
+                    await opened.check()
+                    self._stack = stack.pop_all()
                 self._database = opened
         return self._database
 

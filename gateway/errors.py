@@ -41,7 +41,8 @@ def _audit(request: Request[Any], code: str, error: problems.Problem) -> None:
         address=asking.address,
         request_id=request.state["request_id"],
         status=code,
-        reason=str(error),
+        # What follows is not the same in two that are alike, such as a time to wait.
+        reason=str(error).partition(". ")[0].rstrip("."),
         detail=f"{request.method} {http.endpoint(request.scope)}",
     )
     request.state["journal"].note(asking.workspace, entry)

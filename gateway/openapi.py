@@ -1,27 +1,22 @@
 """The OpenAPI document, made from the same Structs that decode and encode."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway import problems, wire
-from gateway.documents import PreviewBody, RunBody
+from gateway import problems
+from gateway.admission import ROUTE_SCOPES
+from gateway.operations import OPERATIONS, Operation
 from gateway.problems import Problem
 from gateway.version import VERSION
 
-
-class Operation(Struct, frozen=True, kw_only=True):
-    """What a method of a path takes and gives. `response`: None where it is not JSON of ours."""
-
-    summary: str
-    request: type[Struct] | None = None
-    response: type[Struct] | None = None
-    problems: Sequence[type[Problem]] = ()
-    headers: Sequence[str] = ()
-
+# Before all others, where a route asks for a scope.
+ADMISSION = (problems.Unauthenticated, problems.Forbidden)
+KEY = "api_key"
+BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Relay: rly_..."}
 
 DESCRIPTION = (
     "Preview, execute at most once, replay. Every refusal is application/problem+json (RFC 9457) "
@@ -29,76 +24,6 @@ DESCRIPTION = (
     "Every response carries X-Request-ID and, where its trace is kept and links are set up, "
     "X-Trace-Link."
 )
-
-_BODY = (
-    problems.MalformedJson,
-    problems.InvalidRequest,
-    problems.ActionsDisabled,
-    problems.BodyTooLarge,
-    problems.UnsupportedMediaType,
-)
-
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("POST", "/actions/preview"): Operation(
-        summary="Prepare an action: the exact request, a summary, warnings",
-        request=wire.PreviewRequest,
-        response=PreviewBody,
-        problems=(
-            *_BODY,
-            problems.UnknownAction,
-            problems.InvalidParams,
-            problems.TargetForbidden,
-            problems.ProviderNotConfigured,
-            problems.StoreUnavailable,
-        ),
-    ),
-    ("POST", "/actions/execute"): Operation(
-        summary="Send a preview, at most once per key; a retry gets the same run",
-        request=wire.ExecuteRequest,
-        response=RunBody,
-        problems=(
-            *_BODY,
-            problems.InvalidIdempotencyKey,
-            problems.PreviewNotFound,
-            problems.RunInProgress,
-            problems.PreviewAlreadyExecuted,
-            problems.RunExpired,
-            problems.TargetForbidden,
-            problems.IdempotencyKeyReused,
-            problems.TargetUnreachable,
-            problems.StoreUnavailable,
-        ),
-        headers=("Idempotency-Key", "Prefer"),
-    ),
-    ("GET", "/actions"): Operation(
-        summary="The actions, and the JSON Schema of what each takes",
-        response=wire.ActionsBody,
-        problems=(problems.ActionsDisabled,),
-    ),
-    ("GET", "/previews/{preview_id}"): Operation(
-        summary="A preview that can still be executed",
-        response=PreviewBody,
-        problems=(
-            problems.PreviewNotFound,
-            problems.PreviewAlreadyExecuted,
-            problems.StoreUnavailable,
-        ),
-    ),
-    ("GET", "/runs/{run_id}"): Operation(
-        summary="A run as it is now",
-        response=RunBody,
-        problems=(problems.RunNotFound, problems.StoreUnavailable),
-    ),
-    ("GET", "/health"): Operation(summary="Whether the process is alive", response=wire.HealthBody),
-    ("GET", "/ready"): Operation(
-        summary="Whether this gateway may take traffic, and why not",
-        response=wire.ReadyBody,
-        problems=(problems.NotReady,),
-    ),
-    ("GET", "/version"): Operation(summary="What runs here", response=wire.VersionBody),
-    ("GET", "/metrics"): Operation(summary="Instruments, for Prometheus"),
-    ("GET", "/openapi.json"): Operation(summary="This document"),
-}
 
 
 @cache
@@ -113,28 +38,36 @@ def document() -> bytes:
     _, schemas = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
+        paths.setdefault(path, {})[method.lower()] = _operation(method, path, operation)
     described = {
         "openapi": "3.1.0",
         "info": {"title": "Relay", "version": VERSION, "description": DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {KEY: BEARER}},
     }
     return msgspec.json.encode(described)
 
 
-def _operation(path: str, operation: Operation) -> dict[str, Any]:
+def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
+    scope = ROUTE_SCOPES[method, path]
+    refusals = (*operation.problems, *(ADMISSION if scope else ()), problems.InternalError)
     described: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": [
             *(_parameter("path", name[1:-1]) for name in path.split("/") if name.startswith("{")),
             *(_parameter("header", name) for name in operation.headers),
+            *(_query(operation.query) if operation.query else ()),
         ],
         "responses": {
-            "200": {"description": "Done", **_content("application/json", operation.response)},
-            **_refusals([*operation.problems, problems.InternalError]),
+            str(operation.status): {
+                "description": "Done",
+                **_content("application/json", operation.response),
+            },
+            **_refusals(refusals),
         },
     }
+    if scope:
+        described["security"] = [{KEY: [scope]}]
     if operation.request:
         described["requestBody"] = {
             "required": True,
@@ -150,6 +83,15 @@ def _parameter(place: str, name: str) -> dict[str, Any]:
         "required": place == "path",
         "schema": {"type": "string"},
     }
+
+
+def _query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
+    """Its fields, each less the null that stands for not given."""
+    _, schemas = msgspec.json.schema_components([kind])
+    for name, field in schemas[kind.__name__]["properties"].items():
+        parameter = _parameter("query", name)
+        parameter["schema"] = field["anyOf"][0] if "anyOf" in field else field
+        yield parameter
 
 
 def _refusals(refusals: Sequence[type[Problem]]) -> dict[str, Any]:

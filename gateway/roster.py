@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 State = Literal["unread", "empty", "ok", "sealed", "stale", "away", "outdated"]
 
+# Seconds. When keys were last used is worth no more at a stop.
+CLOSE_PATIENCE = 2.0
+
 log = logging.getLogger("relay.roster")
 
 
@@ -124,7 +127,9 @@ class Roster:
             await self._used.write(self._database)
 
     async def close(self) -> None:
-        await self.write_used()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await self.write_used()
         await self._stack.aclose()
 
     async def _look(self) -> None:

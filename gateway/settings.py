@@ -31,6 +31,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     key_peppers: tuple[Secret, ...] = ()
     audit_keys: tuple[Secret, ...] = ()
     encryption_keys: tuple[Secret, ...] = ()
+    # What `relay smoke` and `relay trace` bring to a gateway that asks for a key.
+    api_key: Secret | None = None
     # PCI DSS 10.5.1 asks for three months at hand.
     audit_retention: timedelta = timedelta(days=90)
     rate_limit_enabled: bool = True
@@ -71,6 +73,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def production(self) -> bool:
         return self.env == "production"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header by which commands say who they are."""
+        return {"Authorization": f"Bearer {self.api_key.reveal().decode()}"} if self.api_key else {}
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -124,7 +124,9 @@ async def smoke(
             folder = stack.enter_context(TemporaryDirectory(prefix="relay-smoke-"))
             gateway = GatewayServer(_own(settings, folder, made), host="127.0.0.1", port=0)
             url = await stack.enter_async_context(running(gateway))
-        client = httpx2.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
+        client = httpx2.AsyncClient(
+            base_url=url, timeout=PATIENCE, trust_env=False, headers=settings.bearer
+        )
         await stack.enter_async_context(client)
         steps = Smoke(client, target, seen, secret.reveal() if secret else None)
         for perform in (steps.preview, steps.execute, steps.replay):

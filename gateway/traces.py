@@ -7,7 +7,7 @@ its replays: all are shown, the oldest first.
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from urllib.parse import quote, unquote
 
@@ -54,7 +54,7 @@ async def look_up(
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", asked):
         raise click.BadParameter("an id has 1 to 64 letters, digits, dots, underscores and hyphens")
-    link = await _link_of_run(gateway, asked, patience)
+    link = await _link_of_run(gateway, asked, patience, settings.bearer)
     if settings.tempo_url is None:
         return _unread(asked, link, settings)
     try:
@@ -78,14 +78,18 @@ class _Run(Struct):
     trace_link: str | None = None
 
 
-async def _link_of_run(gateway: str, run_id: str, patience: timedelta) -> str | None:
+async def _link_of_run(
+    gateway: str, run_id: str, patience: timedelta, bearer: Mapping[str, str]
+) -> str | None:
     """The link of a run that the gateway knows."""
     if (url := http_url(gateway)) is None:
         return None
     try:
         async with (
             asyncio.timeout(patience.total_seconds()),
-            httpx2.AsyncClient(base_url=url, timeout=None, trust_env=False) as client,
+            httpx2.AsyncClient(
+                base_url=url, timeout=None, trust_env=False, headers=dict(bearer)
+            ) as client,
         ):
             response = await client.get(f"runs/{run_id}")
         run = msgspec.json.decode(response.content, type=_Run)

@@ -67,6 +67,12 @@ def long_secrets(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(secret.encode()) for secret in secrets)
 
 
+def api_key(text: str) -> Secret:
+    if not re.fullmatch(r"rly_(live|test)_[0-9A-Za-z]+", text):
+        raise ValueError("not an API key")
+    return Secret(text.encode())
+
+
 def encryption_keys(text: str) -> tuple[Secret, ...]:
     keys = [base64.b64decode(part, validate=True) for part in listed(text)]  # or a ValueError
     if any(len(key) != 32 for key in keys):

@@ -16,7 +16,7 @@ class SettingsError(Exception):
 
 # A URL may have a key in its path or query.
 SECRET_VARIABLES = frozenset(
-    """REDIS_URL DATABASE_URL RELAY_KEY_PEPPER RELAY_AUDIT_KEY RELAY_ENCRYPTION_KEY
+    """REDIS_URL DATABASE_URL RELAY_KEY_PEPPER RELAY_AUDIT_KEY RELAY_ENCRYPTION_KEY RELAY_API_KEY
     ACTIONS_SIGNING_SECRET WEBHOOK_URL TEMPO_URL OTEL_EXPORTER_OTLP_ENDPOINT
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT""".split()
 )
@@ -66,6 +66,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
         values.networks,
         "addresses and CIDR networks with commas between them",
     ),
+    "RELAY_API_KEY": ("api_key", values.api_key, "an API key of Relay"),
     "ACTIONS_ENABLED": ("actions_enabled", values.boolean, "true or false"),
     "ACTIONS_SIGNING_SECRET": (
         "signing_secrets",

@@ -29,7 +29,7 @@ local function spend(rows, spending)
     if row[3] > 0 then
       local it = bucket(row[2], row[3], now)
       buckets[#buckets + 1] = {it, row[1]}
-      local over = it.full_at + it.interval - now - it.horizon - it.interval
+      local over = it.full_at + it.interval - now - it.horizon
       if over > wait then empty, wait = row[1], over end
     end
   end
