@@ -8,7 +8,7 @@ step it died; and what it had only read still waits. While the database is away 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import NamedTuple
@@ -57,14 +57,14 @@ class Shipper:
         self._heads_at = self._removal_at = float("-inf")
         self._failure = ""
         self.backlog = Backlog(0, timedelta(0))
+        # Until the next turn.
+        self.pause = PACE
 
     async def watch(self) -> None:
         """Ship for ever, every second; less often while that fails."""
-        pause = PACE
         while True:
-            await asyncio.sleep(pause.total_seconds())
+            await asyncio.sleep(self.pause.total_seconds())
             await self.turn()
-            pause = min(pause * 2, PAUSE_MAX) if self._failure else PACE
 
     async def turn(self) -> None:
         """Once all that waits, if this gateway leads; whatever fails is said, and tried again."""
@@ -76,6 +76,7 @@ class Shipper:
         if failure and failure != self._failure:
             log.warning("audit.not_shipped", extra={"facts": {"error": failure}})
         self._failure = failure
+        self.pause = min(self.pause * 2, PAUSE_MAX) if failure else PACE
 
     async def _turn(self) -> str:
         """What hindered it, or nothing."""
@@ -87,8 +88,8 @@ class Shipper:
             failure = failure or why
             backlogs.append(waiting)
         self._tell(backlogs)
-        if leads and self._archive.opened and not failure:
-            await self._chores()
+        if leads and self._archive.opened and failure not in STOPS:
+            failure = await self._chores() or failure
         return failure
 
     async def _ship(self, workspace: str, *, leads: bool) -> tuple[Waiting, str]:
@@ -116,45 +117,53 @@ class Shipper:
         metrics.outbox_entries.set(backlog.entries)
         metrics.outbox_oldest.set(backlog.oldest.total_seconds())
 
-    async def _chores(self) -> None:
-        now = time.monotonic()
+    async def _chores(self) -> str:
+        """What hindered them, or nothing."""
+        now, failure = time.monotonic(), ""
         if now >= self._heads_at:
             self._heads_at = now + HEADS_PACE.total_seconds()
-            await self._sign_heads()
+            failure = await self._each(self._sign_head)
         if now >= self._removal_at:
             self._removal_at = now + REMOVAL_PACE.total_seconds()
-            await self._remove()
+            failure = await self._each(self._remove) or failure
+        return failure
 
-    async def _sign_heads(self) -> None:
+    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> str:
+        """For every chain: one that is broken stops no other."""
+        failure = ""
+        for workspace in await self._audited():
+            [failed] = await asyncio.gather(chore(workspace), return_exceptions=True)
+            failure = failure or (type(failed).__name__ if failed else "")
+        return failure
+
+    async def _sign_head(self, workspace: str) -> None:
         """Where who may write to the database cannot: a chain that was cut is shorter than it."""
         database, chain = await self._archive.database(), self._archive.chain()
-        for workspace in await self._audited():
-            async with database.begin() as connection:
-                head = await chain.locked_head(connection, workspace)
-            if head:
-                at = round(time.time() * 1000)
-                signed = chain.signed_head(workspace, head.seq, head.mac, at)
-                facts: dict[str, Fact] = {
-                    "workspace": workspace,
-                    "seq": head.seq,
-                    "mac": head.mac.hex(),
-                    "signed_at": at,
-                    "signature": signed.signature.hex(),
-                }
-                say(log, "audit.head", facts)
+        async with database.begin() as connection:
+            head = await chain.locked_head(connection, workspace)
+        if head:
+            at = round(time.time() * 1000)
+            signed = chain.signed_head(workspace, head.seq, head.mac, at)
+            facts: dict[str, Fact] = {
+                "workspace": workspace,
+                "seq": head.seq,
+                "mac": head.mac.hex(),
+                "signed_at": at,
+                "signature": signed.signature.hex(),
+            }
+            say(log, "audit.head", facts)
 
-    async def _remove(self) -> None:
+    async def _remove(self, workspace: str) -> None:
         from stores.sql import retention
 
         database, chain = await self._archive.database(), self._archive.chain()
         now_ms = round(time.time() * 1000)
         cutoff_ms = now_ms - self._retention // timedelta(milliseconds=1)
-        for workspace in await self._audited():
-            removed = await retention.remove_before(
-                database, chain, workspace, cutoff_ms=cutoff_ms, now_ms=now_ms
-            )
-            if removed:
-                say(log, "audit.removed", {"workspace": workspace, "entries": removed})
+        removed = await retention.remove_before(
+            database, chain, workspace, cutoff_ms=cutoff_ms, now_ms=now_ms
+        )
+        if removed:
+            say(log, "audit.removed", {"workspace": workspace, "entries": removed})
 
     async def _audited(self) -> list[str]:
         from stores.sql import pages

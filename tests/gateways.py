@@ -62,11 +62,11 @@ def client(url: str) -> Relay:
     return Relay(base_url=url, timeout=40, trust_env=False, limits=limits, verify=NO_AUTHORITIES)
 
 
-@asynccontextmanager
-async def gateway(redis_url: str, **settings: Any) -> AsyncIterator[Relay]:
-    """A gateway in this process on its own port, and its client."""
+def settings(redis_url: str, folder: Path, **given: Any) -> Settings:
+    """Those of tests, where nothing else is given: loopback may be reached, with no limits."""
     defaults: dict[str, Any] = {
         "redis_url": Secret(redis_url.encode()),
+        "data_dir": folder,
         "egress_networks": LOOPBACK,
         "signing_secrets": (Secret(SIGNING_KEY),),
         "preview_limit": PLENTY,
@@ -74,9 +74,14 @@ async def gateway(redis_url: str, **settings: Any) -> AsyncIterator[Relay]:
         "runs_at_once": PLENTY,
         "runs_at_once_per_target": PLENTY,
     }
+    return Settings(**{**defaults, **given})
+
+
+@asynccontextmanager
+async def gateway(redis_url: str, **given: Any) -> AsyncIterator[Relay]:
+    """A gateway in this process on its own port, and its client."""
     with TemporaryDirectory(prefix="relay-test-") as folder:
-        given = Settings(**{**defaults, "data_dir": Path(folder), **settings})
-        server = GatewayServer(given, host="127.0.0.1", port=0)
+        server = GatewayServer(settings(redis_url, Path(folder), **given), host="127.0.0.1", port=0)
         async with running(server) as url, client(url) as relay:
             yield relay
 

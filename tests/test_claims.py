@@ -21,7 +21,7 @@ def asking(run_id: str, key: str, preview_id: str, rates: Rates = TEN) -> Reserv
     return Reservation("w", key, preview_id, run_id, principal="k-1", rates=rates)
 
 
-async def everything(scripts: Scripts) -> dict[bytes, bytes | None]:
+async def everything(scripts: Scripts) -> dict[bytes | str, bytes | None]:
     client = scripts._client
     return {key: await client.dump(key) for key in await client.keys()}
 
@@ -48,8 +48,8 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
     ]:
         told.append(await runs.reserve(asking("run-2", key, preview_id), lease=LEASE))
     await scripts._client.delete(keys.run("w", "run-1"))
-    for key in ("order-1", "order-2"):
-        told.append(await runs.reserve(asking("run-2", key, "p-1"), lease=LEASE))
+    told.append(await runs.reserve(asking("run-2", "order-1", "p-1"), lease=LEASE))
+    told.append(await runs.reserve(asking("run-2", "order-2", "p-1"), lease=LEASE))
 
     kinds = [Reserved, Reserved, Taken, Taken, Taken, Spent, NoPreview, Expired, Expired]
     assert [type(answer) for answer in told] == kinds

@@ -34,13 +34,21 @@ WORKSPACES = [
     "a\r\nb",
 ]
 IDS = ["1", "tenantA:1", ":1", "preview:1", "run:1", "}:run:1", "a b", "ключ", "", "%3A1"]
-MAKERS = [keys.preview, keys.reservation, keys.run, keys.settled]
+
+
+def bucket(workspace: str, key_id: str) -> str:
+    return keys.bucket(workspace, "execute", key_id)
+
+
+MAKERS = [keys.preview, keys.reservation, keys.run, keys.settled, bucket]
+OF_ALL = [keys.outbox, keys.in_flight]
 
 
 @pytest.mark.parametrize("workspace", WORKSPACES)
 def test_all_keys_of_a_workspace_share_a_slot(workspace: str) -> None:
     """Every key of a workspace has the same non-empty hash tag, whatever the names hold."""
     made = [make(workspace, name).encode() for make in MAKERS for name in IDS]
+    made += [make(workspace).encode() for make in OF_ALL]
     tags = {key[key.index(b"{") + 1 : key.index(b"}")] for key in made}
     assert len(tags) == 1
     assert tags.pop()
@@ -50,6 +58,8 @@ def test_all_keys_of_a_workspace_share_a_slot(workspace: str) -> None:
 def test_no_two_names_make_one_key() -> None:
     """Kind, workspace and id can be told from the key: no two triples share one."""
     made = [make(workspace, name) for make in MAKERS for workspace in WORKSPACES for name in IDS]
+    made += [make(workspace) for make in OF_ALL for workspace in WORKSPACES]
+    made += [keys.bucket(workspace, "preview") for workspace in WORKSPACES]
     assert len(set(made)) == len(made)
 
 
@@ -88,6 +98,10 @@ def test_keys_are_spelled_as_the_design_says() -> None:
     assert keys.run("w", "r-1") == "relay:{w}:run:r-1"
     assert keys.run_prefix("w") + "r-1" == keys.run("w", "r-1")
     assert keys.settled("w", "r-1") == "relay:{w}:settled:r-1"
+    assert keys.outbox("w") == "relay:{w}:outbox"
+    assert keys.in_flight("w") == "relay:{w}:in_flight"
+    assert keys.bucket("w", "execute") == "relay:{w}:quota:execute"
+    assert keys.bucket("w", "execute", "k:1") == "relay:{w}:quota:execute:k%3A1"
     assert keys.preview("a b", "p:1") == "relay:{a%20b}:preview:p%3A1"
     assert keys.run("a/b", "r:1") == "relay:{a%2Fb}:run:r%3A1"
     assert keys.settled("ä", "r:1") == "relay:{%C3%A4}:settled:r%3A1"

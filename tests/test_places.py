@@ -32,7 +32,7 @@ async def previews(scripts: Scripts) -> Previews:
 
 def of(target: str, n: int, places: Places) -> Reservation:
     name = f"{target}-{n}"
-    return Reservation("w", name, name, name, places=places)
+    return Reservation("w", name, name, f"run-{target[:1]}{n}", places=places)
 
 
 def a(n: int, places: Places) -> Reservation:
@@ -120,8 +120,8 @@ async def test_a_short_lease_takes_no_longer_ones_place(
     await runs.reserve(a(1, places), lease=LEASE)
     assert isinstance(await runs.reserve(a(2, places), lease=LEASE), Limited)
     assert await scripts._client.pttl(f"{ROW}:a.example:443") > LEASE / timedelta(milliseconds=1)
-    await scripts._client.zadd(f"{ROW}:a.example:443", {"a.example:443-1": 1})
-    await scripts._client.zadd(ROW, {"a.example:443-1": 1})
+    await scripts._client.zadd(f"{ROW}:a.example:443", {"run-a1": 1})
+    await scripts._client.zadd(ROW, {"run-a1": 1})
     assert said(await runs.reserve(a(2, places), lease=NO_LEASE)) is Reserved
     assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
     assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)

@@ -6,6 +6,7 @@ import pytest
 
 from stores import keys
 from stores.claims import Lost, NoRun, Reserved, Settled, Taken
+from stores.limits import Rates
 from stores.previews import Live, Previews, Spent
 from stores.runs import RELEASED_TTL, RUN_TTL, TOMBSTONE_TTL, Runs
 from stores.scripts import Scripts, StoreUnavailable
@@ -22,7 +23,7 @@ SLACK = timedelta(seconds=10)
 async def told(scripts: Scripts, verb: str) -> list[bytes]:
     """The raw answer of a script that ends run-1 and that its caller need not read."""
     channel = keys.settled("w", "run-1")
-    return await scripts.call(verb, claim().redis_keys(), "run-1", channel, RELEASED_TTL)
+    return await scripts.call(verb, claim().redis_keys(), "run-1", channel, RELEASED_TTL, "{}")
 
 
 async def left(scripts: Scripts, key: str) -> timedelta:
@@ -180,12 +181,16 @@ async def test_the_tombstone_outlives_the_answer(runs: Runs, scripts: Scripts) -
     assert TOMBSTONE_TTL - SLACK < kept <= TOMBSTONE_TTL
 
 
-async def test_every_key_has_an_expiry(runs: Runs, scripts: Scripts) -> None:
-    """Whatever has become of a run, nothing of it is kept for ever."""
+async def test_every_key_but_the_outbox_has_an_expiry(runs: Runs, scripts: Scripts) -> None:
+    """Whatever has become of a run, nothing of it is kept for ever but what the audit has not got
+    yet: that is kept until it is shipped.
+    """
     await runs.reserve(claim(), lease=LEASE)
     await runs.settle(claim(), state="success", doc=b"answer")
-    await runs.reserve(claim("run-2", key="order-2", preview_id="p-2"), lease=LEASE)
+    limited = claim("run-2", key="order-2", preview_id="p-2")
+    await runs.reserve(limited._replace(rates=Rates(5, 5)), lease=LEASE)
 
     every = await scripts._client.keys("relay:{w}:*")
-    assert len(every) == 6
-    assert all([await scripts._client.pttl(key) > 0 for key in every])
+    assert len(every) == 10
+    forever = [key for key in every if await scripts._client.pttl(key) <= 0]
+    assert forever == [keys.outbox("w").encode()]

@@ -8,8 +8,9 @@ from time import monotonic
 
 import pytest
 
+import stores
 from stores import keys
-from stores.claims import Reservation, Reserved, Run, Settled
+from stores.claims import Reservation, Reserved
 from stores.connection import Store, open_store
 from stores.previews import Live, NoPreview, Previews
 from stores.runs import Runs
@@ -132,10 +133,27 @@ async def test_a_server_that_is_away_is_given_up_in_time(
 
 async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     """Each is loaded as it is written, first line included, and calling no other is possible."""
-    assert set(SOURCES) == {"save", "find", "reserve", "inspect", "settle", "release"}
+    of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
+    assert set(SOURCES) == of_runs | {"spend", "record", "collect", "lead"}
     await find(store.scripts, "none")
     digests = list(store.scripts._digests.values())
     assert await store.client.script_exists(*digests) == [True] * len(SOURCES)
+
+
+def test_every_part_stands_where_it_is_named() -> None:
+    """A script has the parts that it names, once and whole, and no part is for nothing."""
+    folder = Path(stores.__file__).parent / "lua"
+    parts = {path.stem: path.read_text() for path in (folder / "include").glob("*.lua")}
+    named: set[str] = set()
+    for name, source in SOURCES.items():
+        written = (folder / f"{name}.lua").read_text()
+        wanted = {part for part in parts if f"-- include {part}\n" in written}
+        assert {part for part, text in parts.items() if source.count(text) == 1} == wanted
+        assert len(source) == len(written) + sum(
+            len(parts[part]) - len(f"-- include {part}\n") for part in wanted
+        )
+        named |= wanted
+    assert named == set(parts)
 
 
 async def test_an_error_is_its_own_callers_alone(store: Store, valkey: Valkey) -> None:
@@ -187,30 +205,3 @@ async def test_a_caller_that_goes_away_breaks_no_neighbour(scripts: Scripts) -> 
     assert all(leaver.cancelled() for leaver in leavers)
     assert [it.doc for it in found if isinstance(it, Live)] == [str(n).encode() for n in range(300)]
     assert isinstance(await previews.find("w", "none"), NoPreview)
-
-
-async def test_a_full_memory_still_takes_answers(own_store: Store, own_valkey: Valkey) -> None:
-    """Out of memory nothing new is begun, and what was begun is settled and given back."""
-    previews, runs = Previews(own_store.scripts), Runs(own_store.scripts)
-    claims = [Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}") for n in range(3)]
-    for claim in claims:
-        await previews.save("w", claim.preview_id, b"doc", origin=b"{}")
-    sent, unsent, late = claims
-    await runs.reserve(sent, lease=LEASE)
-    await runs.reserve(unsent, lease=LEASE)
-    await own_store.client.config_set("maxmemory", 1)
-
-    with pytest.raises(StoreUnavailable, match="OutOfMemory"):
-        await runs.reserve(late, lease=LEASE)
-    with pytest.raises(StoreUnavailable, match="OutOfMemory"):
-        await previews.save("w", "p-3", b"doc", origin=b"{}")
-    assert isinstance(await runs.settle(sent, state="success", doc=b"answer"), Settled)
-    await runs.release(unsent)
-
-    run = await runs.inspect("w", "run-0")
-    assert isinstance(run, Run)
-    assert run.doc == b"answer"
-    for claim in (unsent, late):
-        assert isinstance(await previews.find("w", claim.preview_id), Live)
-        with own_valkey.client() as client:
-            assert not client.exists(claim.redis_keys()[2])

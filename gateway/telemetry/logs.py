@@ -34,6 +34,8 @@ def configure(*, lines: bool, stream: TextIO | None = None) -> None:
         handler.addFilter(_of_others)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
+    # The signed heads of the audit are evidence, not telemetry.
+    logging.getLogger("relay.audit").setLevel(logging.INFO)
     logging.raiseExceptions = False  # a line that cannot be made stops nothing
     # Of one thread and one process nobody asks which, nor for the line that logs (logging's
     # HOWTO, optimization).

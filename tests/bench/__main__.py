@@ -2,7 +2,8 @@
 
 `relay` traces, counts and logs every request, and exports each span; `quiet` is
 the same with TELEMETRY_ENABLED=false. `--compare collectors` has three gateways
-whose collectors refuse, hang and work.
+whose collectors refuse, hang and work; `--compare admission` has one whose
+callers bring a key and are limited, and one that is open.
 """
 
 import json
@@ -24,7 +25,7 @@ from rich.table import Table
 from stores.embedded import embedded_server
 from tests.bench.load import Load, Script, each, load, preview_id, request
 from tests.bench.processes import free_port, started
-from tests.bench.subjects import Subject, subjects_of
+from tests.bench.subjects import Rig, Subject, subjects_of
 
 # The table's own width: its spreads must not be cut where there is no terminal.
 WIDTH = 132
@@ -45,11 +46,11 @@ async def measure(subject: Subject, row: str, connections: int, total: int, sink
     url = f"http://127.0.0.1:{sink}/hook/bench"
     asked = b'{"action":"webhook.save","params":{"url":"%s","body":{"test":"bench","n":1}}}'
     asked %= url.encode()
-    previews = request("/actions/preview", asked)
+    previews = request("/actions/preview", asked, api_key=subject.api_key)
     if row == "preview":
         scripts = _shared(iter([previews] * total), connections)
     elif row == "pair":
-        scripts = [_pairs(previews, total // connections) for _ in range(connections)]
+        scripts = [_pairs(subject, previews, total // connections) for _ in range(connections)]
     else:
         executes = await _prepared(subject, previews, total if row == "execute" else 1)
         if row == "replay":
@@ -66,19 +67,21 @@ def _shared(requests: Iterator[bytes], connections: int) -> list[Script]:
     return [each(requests) for _ in range(connections)]
 
 
-def _execute(preview: str) -> bytes:
+def _execute(subject: Subject, preview: str) -> bytes:
     key = f"bench-{os.getpid()}-{next(_numbers)}"
-    return request("/actions/execute", b'{"preview_id":"%s"}' % preview.encode(), key)
+    return request(
+        "/actions/execute", b'{"preview_id":"%s"}' % preview.encode(), key, subject.api_key
+    )
 
 
-def _pairs(previews: bytes, pairs: int) -> Script:
+def _pairs(subject: Subject, previews: bytes, pairs: int) -> Script:
     left = iter(range(2 * pairs))
 
     def following(answer: bytes) -> bytes | None:
         turn = next(left, None)
         if turn is None:
             return None
-        return _execute(preview_id(answer)) if turn % 2 else previews
+        return _execute(subject, preview_id(answer)) if turn % 2 else previews
 
     return following
 
@@ -90,7 +93,7 @@ async def _prepared(subject: Subject, previews: bytes, total: int) -> list[bytes
     def collecting(left: Iterator[int]) -> Script:
         def following(answer: bytes) -> bytes | None:
             if answer:
-                executes.append(_execute(preview_id(answer)))
+                executes.append(_execute(subject, preview_id(answer)))
             return None if next(left, None) is None else previews
 
         return following
@@ -120,7 +123,7 @@ Samples = dict[tuple[str, str, int], list[Sample]]
 @click.option("--requests", default=4000, show_default=True, help="A row and round.")
 @click.option(
     "--compare",
-    type=click.Choice(["floor", "collectors"]),
+    type=click.Choice(["floor", "collectors", "admission"]),
     default="floor",
     show_default=True,
 )
@@ -157,7 +160,7 @@ async def _bench(
             stack.enter_context(
                 started(["tests.bench.sink", str(sink)], sink, core=cores[-1], env={})
             )
-            subjects = subjects_of(stack, compare, f"unix://{store}", cores[0], sink)
+            subjects = subjects_of(stack, compare, Rig(f"unix://{store}", cores[0], sink, folder))
             idle = {subject.name: subject.process.resident_mb() for subject in subjects}
             with Progress(console=console, transient=True) as progress:
                 steps = [

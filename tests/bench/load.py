@@ -23,8 +23,9 @@ class Load(NamedTuple):
     latencies: list[float]
 
 
-def request(path: str, body: bytes, key: str = "") -> bytes:
+def request(path: str, body: bytes, key: str = "", api_key: str = "") -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: bench", "Content-Type: application/json"]
+    lines += [f"Authorization: Bearer {api_key}"] if api_key else []
     lines += [f"Idempotency-Key: {key}"] if key else []
     lines += [f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body

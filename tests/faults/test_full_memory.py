@@ -1,0 +1,89 @@
+"""Redis has no memory left: nothing new is begun, and what was begun is ended, told and shipped."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from stores import keys
+from stores.claims import Reservation, Reserved, Run, Settled, Taken
+from stores.connection import Store, open_store
+from stores.entries import Entry
+from stores.limits import Granted, Limits, Places, Rates
+from stores.outbox import Outbox
+from stores.previews import Live, Previews
+from stores.runs import Runs
+from stores.scripts import StoreUnavailable
+from tests.claims import LEASE
+from tests.valkey import Valkey
+
+RATES = Rates(per_key=10, per_workspace=10)
+ENTRY = Entry(event="run.ended", principal="k-1", status="success")
+ENDING = msgspec.json.encode(ENTRY)
+SENT, UNSENT, DEAD, LATE = (
+    Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}", intent=ENDING, places=Places(10, 10))
+    for n in range(4)
+)
+
+
+@pytest.fixture
+async def full(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
+    """Three runs are in flight, one of them dead; the memory has just been used up."""
+    async with open_store(own_valkey.url, tmp_path) as store:
+        previews, runs = Previews(store.scripts), Runs(store.scripts)
+        for claim in (SENT, UNSENT, DEAD, LATE):
+            await previews.save("w", claim.preview_id, b"doc", origin=b"{}", target="a.example:443")
+        for claim, lease in ((SENT, LEASE), (UNSENT, LEASE), (DEAD, timedelta(0))):
+            assert isinstance(await runs.reserve(claim, lease=lease), Reserved)
+        await store.client.config_set("maxmemory", 1)
+        yield store
+
+
+async def test_nothing_new_is_begun(full: Store) -> None:
+    """No preview, run, quota or entry: each is refused, and leaves nothing."""
+    previews, runs = Previews(full.scripts), Runs(full.scripts)
+    limits, outbox = Limits(full.scripts), Outbox(full.scripts)
+    before = {key: await full.client.dump(key) for key in await full.client.keys()}
+    for refused in (
+        runs.reserve(LATE, lease=LEASE),
+        runs.reserve(LATE._replace(rates=RATES, principal="k-1"), lease=LEASE),
+        previews.save("w", "p-9", b"doc", origin=b"{}"),
+        limits.spend("w", "k-1", "preview", RATES),
+        outbox.record("w", [("source", ENTRY)]),
+    ):
+        with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+            await refused
+    assert {key: await full.client.dump(key) for key in await full.client.keys()} == before
+
+
+async def test_what_was_begun_is_ended(full: Store) -> None:
+    """A run is settled with its answer, another given back as if it never was."""
+    previews, runs = Previews(full.scripts), Runs(full.scripts)
+    settled = await runs.settle(SENT, state="success", doc=b"answer", ending=ENDING)
+    assert isinstance(settled, Settled)
+    await runs.release(UNSENT, ending=ENDING)
+
+    run = await runs.inspect("w", SENT.run_id)
+    assert isinstance(run, Run)
+    assert run.doc == b"answer"
+    assert isinstance(await previews.find("w", UNSENT.preview_id), Live)
+    assert not await full.client.exists(keys.reservation("w", UNSENT.key))
+    assert await full.client.xlen(keys.outbox("w")) == 5
+
+
+async def test_retries_are_answered(full: Store) -> None:
+    """Who asks what became of a run needs no memory, nor does who has no limits."""
+    runs, again = Runs(full.scripts), SENT._replace(run_id="again", rates=RATES)
+    assert isinstance(await runs.reserve(again, lease=LEASE), Taken)
+    assert await Limits(full.scripts).spend("w", "k-1", "preview", Rates()) == Granted(None)
+
+
+async def test_the_outbox_is_shipped(full: Store) -> None:
+    """Somebody leads, dead runs are given up, and what was shipped makes room."""
+    outbox = Outbox(full.scripts)
+    assert await outbox.lead("one", LEASE)
+    first = await outbox.collect("w", most=500)
+    assert [entry.status for _, entry in first.entries] == ["success"] * 3 + ["unknown"]
+    assert (await outbox.collect("w", shipped=first.ids, most=500)).in_all == 0

@@ -1,0 +1,295 @@
+"""The audit arrives in the database: in order, each entry once, whatever fails on the way."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from gateway.archive import Archive
+from gateway.roster import Roster
+from gateway.sealing import Sealer
+from gateway.settings import Settings
+from gateway.shipper import BATCH, LATE, LEAD, PACE, PAUSE_MAX, Shipper
+from gateway.values import Secret
+from stores import keys
+from stores.connection import Check, Store
+from stores.entries import NOWHERE
+from stores.outbox import Outbox, Waiting
+from stores.scripts import StoreUnavailable
+from stores.sql.audit import Chain
+from stores.sql.database import Database, DatabaseUnavailable
+from stores.sql.migrate import migrate
+from stores.sql.signed import SignedHead
+from stores.sql.verify import verify
+from stores.sql.walk import Broken, Verified
+from tests.sql.chains import entry, rows
+
+KEY = b"a" * 32
+DAY = timedelta(days=1)
+KEPT = 90 * DAY
+
+
+class Away(Archive):
+    """Goes away when told; waits at `gate` before each use."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.away = False
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+
+    async def database(self) -> Database:
+        self.asked.set()
+        await self.gate.wait()
+        if self.away:
+            raise DatabaseUnavailable
+        return await super().database()
+
+
+class Crashing(Outbox):
+    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always."""
+
+    lost = sole = False
+
+    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+        if self.lost and shipped:
+            raise StoreUnavailable
+        return await super().collect(workspace, shipped=shipped, most=most)
+
+    async def lead(self, who: str, lasting: timedelta) -> bool:
+        return self.sole or await super().lead(who, lasting)
+
+
+class Audit:
+    """An outbox, a database, and as many shippers between them as are asked for."""
+
+    def __init__(self, store: Store, folder: Path, stack: AsyncExitStack) -> None:
+        self.outbox = Crashing(store.scripts)
+        self.client = store.client
+        self.archive = Away(Settings(data_dir=folder, audit_keys=(Secret(KEY),)))
+        self.roster = Roster(self.archive.found, Sealer(()))
+        self._stack = stack
+        self._recorded = 0
+
+    async def opened(self) -> "Audit":
+        await self._stack.enter_async_context(self.archive)
+        await self.execute("INSERT INTO workspaces (name, created_at) VALUES ('w', 1), ('x', 1)")
+        await self.execute("UPDATE generation SET number = number + 1")
+        await self.roster.refresh()
+        return self
+
+    async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = PACE) -> None:
+        """So many entries of so long ago, their sources numbered on."""
+        at = round((time() - ago.total_seconds()) * 1000)
+        numbers = range(self._recorded, self._recorded + count)
+        self._recorded += count
+        entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
+        await self.outbox.record(workspace, entries)
+
+    def shipper(self) -> Shipper:
+        return Shipper(self.outbox, self.archive, self.roster, retention=KEPT)
+
+    async def execute(self, statement: str, **values: Any) -> None:
+        async with (await self.archive.database()).begin() as connection:
+            await connection.execute(text(statement), values)
+
+    async def sources(self, workspace: str = "w") -> list[str]:
+        """In the order of the chain."""
+        return [row.source for row in await rows(await self.archive.database(), workspace)]
+
+    async def verified(
+        self, workspace: str = "w", heads: Sequence[SignedHead] = ()
+    ) -> Verified | Broken:
+        return await verify(await self.archive.database(), Chain([KEY]), workspace, heads=heads)
+
+    async def waits(self, workspace: str = "w") -> int:
+        return (await self.outbox.collect(workspace, most=1)).in_all
+
+    async def break_chain(self) -> None:
+        await self.execute("UPDATE audit_heads SET seq = seq + 1 WHERE workspace = 'w'")
+
+    async def mend_chain(self) -> None:
+        await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    migrate(None, folder)
+    return folder / "relay.db"
+
+
+@pytest.fixture
+async def audit(migrated: Path, store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
+    shutil.copy(migrated, tmp_path / "relay.db")
+    async with AsyncExitStack() as stack:
+        audit = await Audit(store, tmp_path, stack).opened()
+        yield audit
+        await audit.roster.close()
+
+
+def numbered(count: int, workspace: str = "w") -> list[str]:
+    return [f"{workspace}-{number:05}" for number in range(count)]
+
+
+async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
+    """Of each workspace and of none, several batches of it, in its order; the chain verifies."""
+    await audit.record(2 * BATCH + 1)
+    await audit.record(1, NOWHERE)
+    shipper = audit.shipper()
+    await shipper.turn()
+
+    assert await audit.sources() == numbered(2 * BATCH + 1)
+    assert await audit.verified() == Verified("w", 2 * BATCH + 1, 2 * BATCH + 1)
+    assert await audit.verified(NOWHERE) == Verified(NOWHERE, 1, 1)
+    assert await audit.waits() == await audit.waits(NOWHERE) == 0
+    assert shipper.check() == Check("audit", "ok", "0 entries wait")
+
+
+async def test_two_that_ship_at_once_ship_each_entry_once(audit: Audit) -> None:
+    """Both lead, as when a lead has run out in the midst of a turn; the order is kept."""
+    audit.outbox.sole = True
+    await audit.record(2 * BATCH + 100)
+    await asyncio.gather(*(audit.shipper().turn() for _ in range(3)))
+
+    assert await audit.sources() == numbered(2 * BATCH + 100)
+    assert isinstance(await audit.verified(), Verified)
+
+
+async def test_only_one_leads(audit: Audit) -> None:
+    """Another ships nothing until the first leaves; it knows what waits."""
+    first, second = audit.shipper(), audit.shipper()
+    await first.turn()
+    await audit.record(3)
+    await second.turn()
+    assert (await audit.sources(), second.backlog.entries) == ([], 3)
+    assert 0 < await audit.client.pttl(keys.LEADER) <= LEAD / timedelta(milliseconds=1)
+
+    await first.leave()
+    await second.turn()
+    await first.turn()
+    assert await audit.sources() == numbered(3)
+
+
+async def test_who_dies_as_leader_is_followed(audit: Audit) -> None:
+    """Once its lead has run out; what the dead one had read and not written is not lost."""
+    audit.archive.gate.clear()
+    audit.archive.asked.clear()
+    await audit.record(3)
+    dying = asyncio.create_task(audit.shipper().turn())
+    await audit.archive.asked.wait()
+    dying.cancel()
+    await asyncio.wait({dying})
+    audit.archive.gate.set()
+    second = audit.shipper()
+    await second.turn()
+    assert await audit.sources() == []
+
+    await audit.client.delete(keys.LEADER)
+    await second.turn()
+    assert await audit.sources() == numbered(3)
+
+
+async def test_a_leader_that_wakes_late_writes_nothing_twice(audit: Audit) -> None:
+    """It has a batch in hand that another has shipped meanwhile, and more."""
+    audit.outbox.sole = True
+    await audit.record(3)
+    audit.archive.gate.clear()
+    audit.archive.asked.clear()
+    late = asyncio.create_task(audit.shipper().turn())
+    await audit.archive.asked.wait()
+    await _shipped_by_another(audit)
+    audit.archive.gate.set()
+    await late
+
+    assert await audit.sources() == numbered(5)
+    assert isinstance(await audit.verified(), Verified)
+
+
+async def _shipped_by_another(audit: Audit) -> None:
+    audit.archive.gate.set()
+    await audit.record(2)
+    await audit.shipper().turn()
+
+
+async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> None:
+    """The store went away between the two: the next turn removes it, and writes what is new."""
+    shipper = audit.shipper()
+    await audit.record(3)
+    audit.outbox.lost = True
+    await shipper.turn()
+    assert (await audit.sources(), await audit.waits()) == (numbered(3), 3)
+
+    audit.outbox.lost = False
+    await audit.record(2)
+    await shipper.turn()
+    assert (await audit.sources(), await audit.waits()) == (numbered(5), 0)
+    assert isinstance(await audit.verified(), Verified)
+
+
+async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
+    """/ready names why; the turns come slower, and at their pace again when it is back."""
+    shipper = audit.shipper()
+    await audit.record(3, ago=2 * LATE)
+    audit.archive.away = True
+    pauses = []
+    for _ in range(5):
+        await shipper.turn()
+        pauses.append(shipper.pause // PACE)
+    assert pauses == [2, 4, 8, 8, 8]
+    assert shipper.pause == PAUSE_MAX
+    name, verdict, detail = shipper.check()
+    assert (name, verdict) == ("audit", "warning")
+    assert detail == "3 entries wait, the oldest 60 s: DatabaseUnavailable"
+
+    audit.archive.away = False
+    await shipper.turn()
+    assert await audit.sources() == numbered(3)
+    assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
+
+
+async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
+    """On a gateway that does not lead, too: nobody may be shipping."""
+    leader, other = audit.shipper(), audit.shipper()
+    await leader.turn()
+    await audit.record(1, ago=LATE - timedelta(seconds=5))
+    await other.turn()
+    assert other.check().verdict == "ok"
+    await audit.record(1, "x", ago=LATE + timedelta(seconds=1))
+    await other.turn()
+    assert other.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
+
+
+async def test_a_broken_chain_stops_no_other(
+    audit: Audit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its entries wait, it is named once in the log, and in /ready as long as it lasts."""
+    shipper = audit.shipper()
+    await audit.record(1)
+    await shipper.turn()
+    await audit.break_chain()
+    for _ in range(2):
+        await audit.record(2)
+        await audit.record(2, "x")
+        await shipper.turn()
+
+    assert (len(await audit.sources()), await audit.waits()) == (1, 4)
+    assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)
+    assert shipper.check().detail.endswith(": BrokenChain")
+    [said] = [record for record in caplog.records if record.name == "relay.audit"]
+    assert (said.getMessage(), vars(said)["facts"]) == (
+        "audit.not_shipped",
+        {"error": "BrokenChain"},
+    )
+
+    await audit.mend_chain()
+    await shipper.turn()
+    assert (len(await audit.sources()), await audit.waits()) == (5, 0)
+    assert shipper.check().verdict == "ok"
