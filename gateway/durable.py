@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,11 +53,21 @@ async def founded(settings: Settings) -> None:
     with TemporaryDirectory(dir=place.parent, prefix="making-") as folder:
         command = [sys.executable, "-m", "gateway", "migrate"]
         environ = {**os.environ, "RELAY_DATA_DIR": folder, "DATABASE_URL": ""}
-        made = await asyncio.create_subprocess_exec(
-            *command, env=environ, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
-        )
-        if await made.wait() != 0:
+        if await _ended(command, environ) != 0:
             log.error("durable.not_made", extra={"facts": {"place": str(place)}})
             return
         with suppress(FileExistsError):  # another process was first
             os.link(Path(folder) / FILE, place)
+
+
+async def _ended(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The status with which it ended. Who is cancelled leaves no process behind."""
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environ, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stores import keys
-from stores.entries import Entry
+from stores.entries import RELAY, Entry
 from stores.scripts import Scripts
+
+# In the place of what another version, or another's hand, put there.
+UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
 
 _entry = msgspec.json.Decoder(Entry)
 _origin = msgspec.json.Decoder(dict[str, str])
@@ -60,8 +63,10 @@ class Outbox:
 
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
-    entry = _entry.decode(said[b"entry"])
-    facts = _origin.decode(said.get(b"origin", b"{}"))
+    try:
+        entry, facts = _entry.decode(said[b"entry"]), _origin.decode(said.get(b"origin", b"{}"))
+    except msgspec.DecodeError:  # or nothing behind it would ever be shipped
+        entry, facts = UNREADABLE, {}
     known = {name: fact for name, fact in facts.items() if name in Entry.__struct_fields__}
     entry = msgspec.structs.replace(entry, at=int(said[b"at"]), **known)
     return said.get(b"source", stream_id).decode(), entry

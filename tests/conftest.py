@@ -1,4 +1,4 @@
-"""Real parts for every test: a Valkey, targets on sockets, gateways under uvicorn."""
+"""Real parts for every test: a Valkey, a PostgreSQL, targets on sockets, gateways under uvicorn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
@@ -14,10 +15,24 @@ from stores.connection import Store, open_store
 from stores.previews import Previews
 from stores.runs import Runs
 from stores.scripts import Scripts
+from stores.sql.database import HEAD
+from stores.sql.migrate import migrate
+from stores.sql.tables import metadata
 from tests.claims import ORIGIN
 from tests.gateways import Relay, gateway
+from tests.postgres import Postgres, postgres_server
 from tests.target import Target, listening
 from tests.valkey import Valkey
+
+# What a test before has left, a connection included, is gone; what migrations put there is back.
+EMPTY = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+{"".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables))}
+INSERT INTO workspaces (name, created_at) VALUES ('default', 1);
+INSERT INTO generation (id, number) VALUES (1, 0);
+UPDATE alembic_version SET version_num = '{HEAD}';
+"""
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +121,43 @@ async def relay(valkey: Valkey) -> AsyncIterator[Relay]:
     """The client of a gateway with default settings that may reach loopback."""
     async with gateway(valkey.url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The same for every process of this run."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def postgres(shared_folder: Path) -> Iterator[Postgres]:
+    with postgres_server(shared_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of this process's own database. Not async: migrations run a loop of their own."""
+    url = postgres.url(asyncio.run(postgres.create()))
+    migrate(url, tmp_path_factory.getbasetemp())
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    migrate(None, folder)
+    return folder / "relay.db"
+
+
+@pytest.fixture
+async def postgres_url(migrated_postgres: str) -> str:
+    """Emptied: half of what it takes to create and drop a database."""
+    connection = await asyncpg.connect(migrated_postgres)
+    await connection.execute(EMPTY)
+    await connection.close()
+    return migrated_postgres
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tests.valkey import Valkey
 def banner(gateway: GatewayProcess) -> str:
     """What follows the line that says where it listens."""
     assert gateway.process.stdout
-    return "".join(gateway.process.stdout.readline() for _ in range(4))
+    return "".join(gateway.process.stdout.readline() for _ in range(5))
 
 
 def test_the_banner_names_the_store(valkey: Valkey) -> None:
@@ -52,6 +52,21 @@ def test_the_banner_says_what_is_kept(
     """And what is only half set up; no password."""
     announce(Settings.from_env(env), "http://127.0.0.1:8000", open_to_all=True)
     assert f"\nSeen:  {said}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("open_to_all", "said"),
+    [
+        (True, 'none was made: whoever asks may do everything, in the workspace "default"'),
+        (False, "demanded of every request"),
+    ],
+)
+def test_the_banner_says_who_may_ask(
+    capsys: pytest.CaptureFixture[str], open_to_all: bool, said: str
+) -> None:
+    """Whoever starts a gateway without keys is told so."""
+    announce(Settings(), "http://127.0.0.1:8000", open_to_all=open_to_all)
+    assert f"\nKeys:  {said}\n" in capsys.readouterr().out
 
 
 async def test_the_curl_of_the_banner_works_when_pasted(valkey: Valkey, target: Target) -> None:

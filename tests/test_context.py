@@ -174,8 +174,8 @@ async def test_what_a_page_may_send_and_see() -> None:
     sent = """Authorization Content-Type Idempotency-Key Prefer X-Request-ID X-Signature
     traceparent"""
     assert set(sent.split()) == set(ALLOWED_HEADERS)
-    seen = """Idempotent-Replayed Idempotency-Expires Location Retry-After X-Request-ID
-    X-Trace-Link"""
+    seen = """Idempotent-Replayed Idempotency-Expires Location RateLimit RateLimit-Policy
+    Retry-After X-Request-ID X-Trace-Link"""
     assert set(seen.split()) == set(EXPOSED_HEADERS)
 
 

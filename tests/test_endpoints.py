@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from gateway.actions.webhook import WebhookParams
 from gateway.app import ROUTES
 from stores import keys
 from tests.gateways import Relay, gateway
+from tests.keyed import keyed_gateway
 from tests.target import Target
 from tests.valkey import Valkey
 
@@ -54,10 +56,10 @@ async def test_version(relay: Relay) -> None:
 
 
 async def test_ready_names_each_check(relay: Relay) -> None:
-    """The process, the store, and what correctness rests on."""
+    """The process, the store, what correctness rests on, who may ask, what is told of it."""
     body = answer(await relay.get("/ready"))
     assert body["status"] == "ready"
-    names = ["process", "store", "eviction", "persistence", "clock"]
+    names = ["process", "store", "eviction", "persistence", "clock", "keys", "audit"]
     assert [check["name"] for check in body["checks"]] == names
     assert {check["verdict"] for check in body["checks"]} == {"ok"}
     assert all(check["detail"] for check in body["checks"])
@@ -157,7 +159,7 @@ async def test_a_gateway_without_actions(valkey: Valkey, target: Target) -> None
 
 async def test_an_unknown_path_is_not_found(relay: Relay, subtests: pytest.Subtests) -> None:
     """404 with every method."""
-    for path in ("/", "/nothing", "/actions/other", "/Health", "/runs", "/runs/a/b"):
+    for path in ("/", "/nothing", "/actions/other", "/Health", "/runs/", "/runs/a/b"):
         for method in ("GET", "POST", "DELETE"):
             with subtests.test(f"{method} {path}"):
                 problem(await relay.request(method, path), 404, "not_found")
@@ -180,13 +182,14 @@ async def test_an_unknown_method_is_refused(relay: Relay) -> None:
             assert set(response.headers["allow"].split(", ")) == taken
 
 
-async def test_production_takes_https_only(valkey: Valkey) -> None:
+async def test_production_takes_https_only(valkey: Valkey, tmp_path: Path) -> None:
     """RELAY_ENV decides: http to a public target is a warning here and a refusal there."""
     url = "http://93.184.216.34/"
-    async with gateway(valkey.url) as relay:
-        assert any("not encrypted" in text for text in answer(await relay.preview(url))["warnings"])
-    async with gateway(valkey.url, env="production") as relay:
-        problem(await relay.preview(url), 422, "target_forbidden")
+    async with keyed_gateway(valkey.url, tmp_path) as keyed:
+        warnings = answer(await keyed.relay.preview(url))["warnings"]
+        assert any("not encrypted" in text for text in warnings)
+    async with keyed_gateway(valkey.url, tmp_path, env="production") as keyed:
+        problem(await keyed.relay.preview(url), 422, "target_forbidden")
 
 
 async def test_a_fault_of_ours_is_a_problem_too(

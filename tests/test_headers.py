@@ -1,10 +1,13 @@
 """Headers that stand on every answer."""
 
+from pathlib import Path
+
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.telemetry.context import RequestContext
 from tests.gateways import Relay, gateway
+from tests.keyed import keyed_gateway
 from tests.target import Target
 from tests.telemetry.test_ids import preflight
 from tests.test_context import ANSWERS, ORIGIN, asked_of, messages_of
@@ -16,12 +19,13 @@ HSTS = "max-age=63072000; includeSubDomains"
 
 @pytest.mark.parametrize(("env", "hsts"), [("development", None), ("production", HSTS)])
 async def test_they_stand_on_every_kind_of_answer(
-    valkey: Valkey, target: Target, env: str, hsts: str | None
+    valkey: Valkey, target: Target, tmp_path: Path, env: str, hsts: str | None
 ) -> None:
     """No store, no sniffing, no referrer; TLS from now on where it is production."""
     statuses = []
-    async with gateway(valkey.url, env=env, egress_hosts={"127.0.0.1"}) as relay:
-        async for answer in asked_of(relay, valkey, target):
+    reachable = {"egress_hosts": {"127.0.0.1"}}
+    async with keyed_gateway(valkey.url, tmp_path, env=env, **reachable) as keyed:
+        async for answer in asked_of(keyed.relay, valkey, target):
             statuses.append(answer.status_code)
             assert answer.headers.get_list("cache-control") == ["no-store"]
             assert answer.headers.get_list("x-content-type-options") == ["nosniff"]

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
@@ -79,7 +78,7 @@ async def test_full_again_after_an_interval_for_each_that_was_spent(limits: Limi
     for spent in range(1, 8):
         answer = await spend(limits, 7)
         assert answer.quota
-        assert abs(spent * MINUTE / 7 - answer.quota.full_in + SLACK / 2) <= SLACK / 2 + 2 * MS
+        assert -2 * MS <= spent * MINUTE / 7 - answer.quota.full_in <= SLACK
 
 
 @pytest.mark.parametrize("limit", [7, 20])
@@ -211,12 +210,10 @@ async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
 
     await asyncio.gather(*(hammer() for _ in range(4)))
     grants.sort()
-    longest = grants[-1][1] - grants[0][0]
-    assert 600 + (longest - 100_000) // 100_000 - 1 <= len(grants) <= 601 + longest // 100_000
-    # Behind the burst, one an interval: so any two that follow each other are that far apart.
-    alone = grants[601:]
-    assert len(alone) > 3
-    assert all(theirs[1] - ours[0] >= 100_000 for ours, theirs in pairwise(alone))
+    assert len(grants) > 603
+    for first, (began, _) in enumerate(grants):
+        for so_many, (_, ended) in enumerate(grants[first:], 1):
+            assert so_many <= 600 + (ended - began) / 100_000
 
 
 async def moment(client: "Redis") -> int:

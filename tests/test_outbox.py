@@ -183,6 +183,16 @@ async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
     assert (await waiting(outbox)).ids == [b"9999999999999-6"]
 
 
+async def test_what_cannot_be_read_stops_nothing(outbox: Outbox, scripts: Scripts) -> None:
+    """It is told of in its place, and what is behind it comes too."""
+    for text in ("{}", "no JSON"):
+        await scripts._client.xadd(OUTBOX, {"at": 1, "entry": text})
+    await outbox.record("w", [("s-1", Entry(event="audit.read", principal="k-1"))])
+
+    entries = [entry.event for _, entry in (await waiting(outbox)).entries]
+    assert entries == ["entry.unreadable", "entry.unreadable", "audit.read"]
+
+
 async def test_recorded_twice_is_one_source(outbox: Outbox) -> None:
     """The shipper can tell: two ids, one source, and the entry as it was."""
     entry = Entry(event="key.created", at=5, principal="k-1", address="::1", count=3)

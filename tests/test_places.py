@@ -125,6 +125,7 @@ async def test_a_short_lease_takes_no_longer_ones_place(
     assert said(await runs.reserve(a(2, places), lease=NO_LEASE)) is Reserved
     assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
     assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)
+    assert await scripts._client.zscore(f"{ROW}:a.example:443", "run-a1") is None
 
 
 async def test_without_a_target_only_the_workspace_counts(runs: Runs) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from gateway.readiness import FRESH_SECONDS, Readiness
 from stores.connection import Store
-from tests.gateways import gateway, until
+from tests.gateways import until
+from tests.keyed import keyed_gateway
 from tests.valkey import Valkey
 
 
@@ -62,12 +64,12 @@ async def test_production_refuses_what_development_warns_of(
     ("env", "status", "code"), [("development", 200, None), ("production", 503, "not_ready")]
 )
 async def test_ready_says_so_to_load_balancers(
-    valkey: Valkey, policy: Policy, env: str, status: int, code: str | None
+    valkey: Valkey, policy: Policy, tmp_path: Path, env: str, status: int, code: str | None
 ) -> None:
     """200 with a warning in development, 503 that names the failed check in production."""
     await policy.be("volatile-ttl")
-    async with gateway(valkey.url, env=env) as relay:
-        answer = await relay.get("/ready")
+    async with keyed_gateway(valkey.url, tmp_path, env=env) as keyed:
+        answer = await keyed.relay.get("/ready")
 
     body = answer.json()
     assert (answer.status_code, body.get("code")) == (status, code)

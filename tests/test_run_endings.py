@@ -188,7 +188,7 @@ async def test_every_key_but_the_outbox_has_an_expiry(runs: Runs, scripts: Scrip
     await runs.reserve(claim(), lease=LEASE)
     await runs.settle(claim(), state="success", doc=b"answer")
     limited = claim("run-2", key="order-2", preview_id="p-2")
-    await runs.reserve(limited._replace(rates=Rates(5, 5)), lease=LEASE)
+    await runs.reserve(limited._replace(principal="k-1", rates=Rates(5, 5)), lease=LEASE)
 
     every = await scripts._client.keys("relay:{w}:*")
     assert len(every) == 10

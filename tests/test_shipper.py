@@ -1,138 +1,24 @@
 """The audit arrives in the database: in order, each entry once, whatever fails on the way."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from time import time
-from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from gateway.archive import Archive
-from gateway.roster import Roster
-from gateway.sealing import Sealer
-from gateway.settings import Settings
-from gateway.shipper import BATCH, LATE, LEAD, PACE, PAUSE_MAX, Shipper
-from gateway.values import Secret
+from gateway.shipper import BATCH, LATE, LEAD, PACE, PAUSE_MAX
 from stores import keys
 from stores.connection import Check, Store
 from stores.entries import NOWHERE
-from stores.outbox import Outbox, Waiting
-from stores.scripts import StoreUnavailable
-from stores.sql.audit import Chain
-from stores.sql.database import Database, DatabaseUnavailable
-from stores.sql.migrate import migrate
-from stores.sql.signed import SignedHead
-from stores.sql.verify import verify
-from stores.sql.walk import Broken, Verified
-from tests.sql.chains import entry, rows
-
-KEY = b"a" * 32
-DAY = timedelta(days=1)
-KEPT = 90 * DAY
-
-
-class Away(Archive):
-    """Goes away when told; waits at `gate` before each use."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.away = False
-        self.asked, self.gate = asyncio.Event(), asyncio.Event()
-        self.gate.set()
-
-    async def database(self) -> Database:
-        self.asked.set()
-        await self.gate.wait()
-        if self.away:
-            raise DatabaseUnavailable
-        return await super().database()
-
-
-class Crashing(Outbox):
-    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always."""
-
-    lost = sole = False
-
-    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
-        if self.lost and shipped:
-            raise StoreUnavailable
-        return await super().collect(workspace, shipped=shipped, most=most)
-
-    async def lead(self, who: str, lasting: timedelta) -> bool:
-        return self.sole or await super().lead(who, lasting)
-
-
-class Audit:
-    """An outbox, a database, and as many shippers between them as are asked for."""
-
-    def __init__(self, store: Store, folder: Path, stack: AsyncExitStack) -> None:
-        self.outbox = Crashing(store.scripts)
-        self.client = store.client
-        self.archive = Away(Settings(data_dir=folder, audit_keys=(Secret(KEY),)))
-        self.roster = Roster(self.archive.found, Sealer(()))
-        self._stack = stack
-        self._recorded = 0
-
-    async def opened(self) -> "Audit":
-        await self._stack.enter_async_context(self.archive)
-        await self.execute("INSERT INTO workspaces (name, created_at) VALUES ('w', 1), ('x', 1)")
-        await self.execute("UPDATE generation SET number = number + 1")
-        await self.roster.refresh()
-        return self
-
-    async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = PACE) -> None:
-        """So many entries of so long ago, their sources numbered on."""
-        at = round((time() - ago.total_seconds()) * 1000)
-        numbers = range(self._recorded, self._recorded + count)
-        self._recorded += count
-        entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
-        await self.outbox.record(workspace, entries)
-
-    def shipper(self) -> Shipper:
-        return Shipper(self.outbox, self.archive, self.roster, retention=KEPT)
-
-    async def execute(self, statement: str, **values: Any) -> None:
-        async with (await self.archive.database()).begin() as connection:
-            await connection.execute(text(statement), values)
-
-    async def sources(self, workspace: str = "w") -> list[str]:
-        """In the order of the chain."""
-        return [row.source for row in await rows(await self.archive.database(), workspace)]
-
-    async def verified(
-        self, workspace: str = "w", heads: Sequence[SignedHead] = ()
-    ) -> Verified | Broken:
-        return await verify(await self.archive.database(), Chain([KEY]), workspace, heads=heads)
-
-    async def waits(self, workspace: str = "w") -> int:
-        return (await self.outbox.collect(workspace, most=1)).in_all
-
-    async def break_chain(self) -> None:
-        await self.execute("UPDATE audit_heads SET seq = seq + 1 WHERE workspace = 'w'")
-
-    async def mend_chain(self) -> None:
-        await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("migrated")
-    migrate(None, folder)
-    return folder / "relay.db"
+from stores.sql.walk import Verified
+from tests.shipping import Audit, audited
 
 
 @pytest.fixture
-async def audit(migrated: Path, store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
-    shutil.copy(migrated, tmp_path / "relay.db")
-    async with AsyncExitStack() as stack:
-        audit = await Audit(store, tmp_path, stack).opened()
-        yield audit
-        await audit.roster.close()
+async def audit(store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
+    async with audited(store, tmp_path) as opened:
+        yield opened
 
 
 def numbered(count: int, workspace: str = "w") -> list[str]:

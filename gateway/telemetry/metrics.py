@@ -1,12 +1,14 @@
 """Every instrument, and how they are read."""
 
 from functools import cache
+from typing import get_args
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
 from gateway.version import VERSION
 from stores.connection import Check
+from stores.limits import Bound
 
 # Seconds. 0.05 and 1.2 are the objectives; 15 and 20 are around the deadline of a send.
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.2, 2.5, 5, 10, 20, 40)
@@ -91,6 +93,8 @@ spans_dropped = Counter("spans_dropped", "How many spans were lost on their way 
 lines_dropped = Counter("log_lines_dropped", "How many log lines nobody took in time.")
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
+for bound in get_args(Bound):
+    limited.labels(bound)
 
 
 # Labels have few values, and to look a child up takes prometheus_client longer than to count.

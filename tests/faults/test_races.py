@@ -3,59 +3,13 @@
 import asyncio
 import json
 from collections import Counter
-from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
 
+from tests.faults.wire import Answer, Connection, previewed
 from tests.gateways import gateway_process
 from tests.target import Target
 from tests.valkey import Valkey
 
 KEYS, RACERS, GROUPS = 200, 50, 4
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-class Connection:
-    """HTTP/1.1 with as little as will do: one request at a time, kept alive."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    @classmethod
-    async def to(cls, url: str) -> Self:
-        address = urlsplit(url)
-        return cls(*await asyncio.open_connection(address.hostname, address.port))
-
-    async def post(self, path: str, asked: dict[str, Any], *headers: str) -> Answer:
-        body = json.dumps(asked).encode()
-        lines = [f"POST {path} HTTP/1.1", "Host: relay", "Content-Type: application/json"]
-        lines += [*headers, f"Content-Length: {len(body)}", "", ""]
-        self._writer.write("\r\n".join(lines).encode() + body)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        pairs = (line.partition(": ") for line in head[1:] if line)
-        given = {name.lower(): value for name, _, value in pairs}
-        answer = await self._reader.readexactly(int(given["content-length"]))
-        return Answer(int(head[0].split()[1]), given, json.loads(answer))
-
-    async def execute(self, preview_id: str, key: str, wait: int) -> Answer:
-        headers = (f"Idempotency-Key: {key}", f"Prefer: wait={wait}")
-        return await self.post("/actions/execute", {"preview_id": preview_id}, *headers)
-
-    async def close(self) -> None:
-        self._writer.close()
-        await self._writer.wait_closed()
-
-
-async def previewed(connection: Connection, url: str, key: str) -> str:
-    params = {"url": url, "body": {"key": key}}
-    preview = await connection.post(
-        "/actions/preview", {"action": "webhook.save", "params": params}
-    )
-    return str(preview.body["preview_id"])
 
 
 async def race(connections: list[Connection], url: str, keys: list[str]) -> dict[str, list[Answer]]:

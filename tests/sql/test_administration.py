@@ -113,11 +113,11 @@ async def test_a_foreign_key_is_an_unknown_one(admin: Relay, database: Database)
     await issuers(database).workspaces.create("team", by=CLI)
     theirs = await issuers(database).keys.create_key("team", Wanted("CI", "viewer"), by=CLI)
     foreign = theirs.key.id
-    answers = []
+    answers: list[tuple[int, Any]] = []
     for key_id in (foreign, "abcdefgh", "x", "a" * 9, "abc%00fgh", "abc%C3%A9fgh", "%25", "root"):
         rotated = await admin.post(f"/keys/{key_id}/rotate", json={})
-        for response in (rotated, await admin.delete(f"/keys/{key_id}")):
-            answers.append((response.status_code, {**response.json(), "request_id": ""}))
+        both = (rotated, await admin.delete(f"/keys/{key_id}"))
+        answers += [(one.status_code, {**one.json(), "request_id": ""}) for one in both]
     assert answers == [answers[0]] * 16
     assert answers[0][1]["code"] == "key_not_found"
     assert foreign not in (await admin.get("/keys")).text

@@ -1,15 +1,19 @@
 """Changes of keys that are refused over HTTP: nothing has changed then, and it is said why."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from gateway.values import Secret
 from stores.sql.database import Database, open_database
 from tests.gateways import Relay
-from tests.sql.administered import administered, asks, made, problem, seen
+from tests.postgres import Postgres
+from tests.sql.administered import administered, made, problem, seen
+from tests.sql.proxy import proxy
 from tests.valkey import Valkey
 
 VIEWER: dict[str, Any] = {"name": "CI", "role": "viewer"}
@@ -35,8 +39,9 @@ ROTATIONS = [
     ({"overlap_hours": 0.5}, "/overlap_hours"),
     ({"overlap": 1}, "/overlap"),
 ]
+READ = ["/keys", "/secrets", "/runs", "/audit?action=a", "/runs/unknown"]
 # On the other side of each bound.
-TAKEN = [{"name": "n" * 100}, {"expires_in_days": 1}, {"expires_in_days": 365}]
+TAKEN: list[dict[str, Any]] = [{"name": "n" * 100}, {"expires_in_days": 1}, {"expires_in_days": 365}]
 
 
 @pytest.fixture
@@ -126,18 +131,25 @@ async def test_a_chain_that_is_broken_stops_changes(admin: Relay, database: Data
 
 
 async def test_a_database_that_is_away_is_no_mystery(
-    admin: Relay, sqlite_url: str, tmp_path: Path
+    valkey: Valkey, postgres: Postgres, postgres_url: str, tmp_path: Path
 ) -> None:
     """Keys are known still, a reading may be repeated, a change is to be looked for first."""
-    viewer = await made(admin)
-    (tmp_path / "relay.db").write_bytes(b"no database" * 1000)
-    for path in ("/keys", "/secrets", "/runs", "/audit", "/runs/unknown"):
-        response = await admin.get(path)
-        assert problem(response) == (503, "store_unavailable"), path
-        assert "The database does not answer" in response.json()["detail"]
-        assert response.json()["safe_to_retry"] is True
-    for path, body in (("/keys", VIEWER), ("/secrets", {})):
-        refusal = (await admin.post(path, json=body)).json()
-        assert refusal["safe_to_retry"] is False
-        assert f"look at GET {path} before asking again" in refusal["detail"]
-    assert await asks(admin, viewer["secret"], "/actions") == 200
+    async with AsyncExitStack() as line, open_database(postgres_url, tmp_path) as database:
+        way = (await line.enter_async_context(proxy(postgres))).url(postgres_url)
+        url = Secret(way.encode())
+        async with administered(valkey, database, tmp_path, database_url=url) as admin:
+            for path in READ[:-1]:
+                assert (await admin.get(path)).status_code == 200, path
+            # PostgreSQL could not even be asked for this one.
+            assert problem(await admin.delete("/keys/abc%00efgh")) == (404, "key_not_found")
+            await line.aclose()
+            for path in READ:
+                refusal = await admin.get(path)
+                assert problem(refusal) == (503, "store_unavailable"), path
+                assert "The database does not answer" in refusal.json()["detail"]
+                assert refusal.json()["safe_to_retry"] is True
+            for path, body in (("/keys", VIEWER), ("/secrets", {})):
+                refusal = await admin.post(path, json=body)
+                assert refusal.json()["safe_to_retry"] is False
+                assert f"look at GET {path} before" in refusal.json()["detail"]
+            assert (await admin.get("/actions")).status_code == 200

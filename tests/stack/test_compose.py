@@ -1,19 +1,23 @@
 """docker-compose.yml and the files it mounts, as far as they can be judged without an engine."""
 
+import base64
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from gateway.durable import exists
 from gateway.execution import LEASE_MARGIN
+from gateway.local_keys import audit_keys, encryption_keys, peppers
 from gateway.settings import Settings
-from gateway.variables import VARIABLES
+from gateway.variables import VARIABLES, SettingsError
 from gateway.wire import WAIT_MAX
 from stores.connection import open_store
 from stores.embedded import server_binary
@@ -42,7 +46,7 @@ def mounts() -> list[tuple[str, str]]:
         for name, service in services().items()
         for mount in service.get("volumes", [])
     ]
-    assert len(pairs) == 11
+    assert len(pairs) == 13
     return pairs
 
 
@@ -63,18 +67,22 @@ def mounted(service: str) -> list[str]:
 
 @pytest.mark.parametrize("name", services())
 def test_a_service_is_pinned_and_held(name: str) -> None:
-    """An image of one version; no right, no writing to its root; it comes back by itself."""
+    """Our image, or one of one version; no right, no writing to its root; it comes back by itself,
+    but for what is done once.
+    """
     service = services()[name]
-    assert "build" in service or re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+(-\w+)?", service["image"])
+    pinned = re.fullmatch(r"[\w./-]+:v?\d+(\.\d+){1,2}(-\w+)?", service["image"])
+    assert pinned or service["image"] == services()["gateway"]["image"]
+    assert ("build" in service) == (name == "gateway")
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["restart"] == "unless-stopped"
+    assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
     assert set(service.get("depends_on", ())) <= services().keys()
 
 
 def test_only_loopback_is_published() -> None:
-    """The store, the gateways and Tempo are not published at all."""
+    """The stores, the gateways and Tempo are not published at all."""
     published = {name: each["ports"] for name, each in services().items() if "ports" in each}
     assert published == {
         "haproxy": ["127.0.0.1:8000:8000"],
@@ -86,7 +94,11 @@ def test_only_loopback_is_published() -> None:
 def gateway_environment() -> dict[str, str]:
     """As it is when the caller sets nothing."""
     given: dict[str, str] = services()["gateway"]["environment"]
-    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in given.items()}
+    return {name: unset(value) for name, value in given.items()}
+
+
+def unset(value: str) -> str:
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
 
 
 def test_the_gateway_takes_its_environment() -> None:
@@ -97,6 +109,56 @@ def test_the_gateway_takes_its_environment() -> None:
     assert settings.redis_url
     assert settings.traces_endpoint
     assert settings.trace_link
+
+
+def test_gateways_believe_whom_their_network_has() -> None:
+    """HAProxy is in it, and no address that is fixed is beside it."""
+    (config,) = COMPOSED["networks"]["default"]["ipam"]["config"]
+    trusted = Settings.from_env(gateway_environment()).trusted_proxies
+    assert trusted == (ip_network(unset(config["subnet"])),)
+    assert not any("networks" in service for service in services().values())
+    assert "option forwardfor" in haproxy()
+
+
+def test_gateways_start_with_the_schema_of_their_own_image() -> None:
+    """`relay migrate` has ended well before, on the database that they use."""
+    gateway, migrate = services()["gateway"], services()["migrate"]
+    assert gateway["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert (migrate["image"], migrate["command"]) == (gateway["image"], ["relay", "migrate"])
+    assert migrate["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    url = gateway["environment"]["DATABASE_URL"]
+    assert migrate["environment"] == {"DATABASE_URL": url}
+    given = services()["postgres"]["environment"]
+    login = f"{given['POSTGRES_USER']}:{given['POSTGRES_PASSWORD']}"
+    assert url == f"postgresql://{login}@postgres:5432/{given['POSTGRES_DB']}"
+    Settings.from_env(migrate["environment"])
+
+
+def test_replicas_share_the_secrets_that_nobody_gave(tmp_path: Path) -> None:
+    """In the volume that all of them mount where the image may write; production refuses to start
+    without being given them.
+    """
+    home = re.search(r"RELAY_DATA_DIR=(\S+)", dockerfile())
+    assert home
+    assert services()["gateway"]["volumes"] == [f"gateway-data:{home[1]}"]
+    assert f"install -d -o 10001 -g 10001 {home[1]}" in dockerfile()
+    environment = gateway_environment()
+    made = {*peppers(Settings.from_env({**environment, "RELAY_DATA_DIR": str(tmp_path)}))}
+    assert made == {*peppers(Settings.from_env({**environment, "RELAY_DATA_DIR": str(tmp_path)}))}
+    with pytest.raises(SettingsError, match="RELAY_KEY_PEPPER is not set"):
+        Settings.from_env({**environment, "RELAY_ENV": "production"})
+
+
+def test_given_the_secrets_a_replica_writes_nothing(tmp_path: Path) -> None:
+    """Its root cannot be written to, and it needs no volume."""
+    given = dict.fromkeys(("RELAY_KEY_PEPPER", "RELAY_AUDIT_KEY"), 32 * "k")
+    given["RELAY_ENCRYPTION_KEY"] = base64.b64encode(32 * b"k").decode()
+    home = {"RELAY_DATA_DIR": str(tmp_path / "none")}
+    settings = Settings.from_env({**gateway_environment(), **given, **home})
+    assert exists(settings)
+    for needed in (peppers, audit_keys, encryption_keys):
+        assert needed(settings)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_replica_that_stops_has_the_time_it_needs() -> None:

@@ -107,6 +107,19 @@ async def test_the_replica_gets_the_request_id_and_the_trace(net: Network, relay
     assert made.count("x-request-id: ") == 1
 
 
+async def test_the_replica_gets_the_key_and_the_address_of_the_caller(
+    net: Network, relay: Relay
+) -> None:
+    """Authorization as it came; of X-Forwarded-For only what HAProxy saw itself."""
+    made_up = [("X-Forwarded-For", "203.0.113.9"), ("x-forwarded-for", "127.0.0.1, 10.0.0.1")]
+    async with found(net, relay) as replica:
+        await relay.get("/x", headers=[("Authorization", "Bearer rly_test_a"), *made_up])
+    (request,) = (request.lower() for request in replica.requests)
+    assert "authorization: bearer rly_test_a\r\n" in request
+    assert request.count("x-forwarded-for: 127.0.0.1\r\n") == 1
+    assert request.count("forwarded") == 1
+
+
 async def test_every_request_has_a_line(haproxy: Proxy, relay: Relay) -> None:
     """JSON with its id and status, also when its path is hostile; the query is left out."""
     await relay.get('/"}\\?secret=1', headers={"X-Request-ID": "line-1"})

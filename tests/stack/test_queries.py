@@ -12,7 +12,7 @@ from tests.stack.files import DEPLOY, dashboard_queries, panels, rules, run, yam
 from tests.stack.promql import Named, named
 
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
-CASES = ("alerts_test.yml", "alerts_slow_test.yml")
+CASES = ("alerts_test.yml", "alerts_slow_test.yml", "alerts_access_test.yml")
 QUERIES = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
 
 
@@ -56,7 +56,7 @@ def test_every_endpoint_of_a_query_is_a_route() -> None:
     """As its template: that is what the label holds."""
     paths = {route.path for route in ROUTES}
     assert {*endpoints_named()} <= paths
-    assert len({*endpoints_named()}) == 8
+    assert len({*endpoints_named()}) == 9
 
 
 def test_every_metric_is_looked_at() -> None:

@@ -27,9 +27,17 @@ class Lines:
     def text(self) -> str:
         return self.stream.getvalue()
 
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """Each of them as JSON; one that is not, fails."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    @property
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.said]
+
     def of(self, event: str) -> list[dict[str, Any]]:
-        said = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in said if line["event"] == event]
+        return [line for line in self.said if line["event"] == event]
 
 
 @pytest.fixture

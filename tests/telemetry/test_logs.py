@@ -64,15 +64,15 @@ async def test_one_line_a_request_and_one_a_run(relay: Relay, target: Target, li
     ]
     for line in requests:
         assert 0 < line.pop("duration_ms") < 10_000
-    action = {"action": "webhook.save"}
-    executed = {"method": "POST", "endpoint": "/actions/execute", "status": 200, **ids, **action}
+    asked = {"action": "webhook.save", "workspace": "default", "principal": "anonymous"}
+    executed = {"method": "POST", "endpoint": "/actions/execute", "status": 200, **ids, **asked}
     assert requests == [
         {
             "method": "POST",
             "endpoint": "/actions/preview",
             "status": 200,
             "preview_id": ids["preview_id"],
-            **action,
+            **asked,
         },
         {**executed, "outcome": "success"},
         {**executed, "outcome": "success", "replayed": True},

@@ -8,6 +8,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx2
 from prometheus_client import REGISTRY
@@ -16,6 +19,8 @@ from gateway.telemetry.outlet import Outlet
 from tests.bench.processes import free_port
 from tests.gateways import client, until
 from tests.valkey import Valkey
+
+SERVE = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
 
 
 def test_a_log_that_nobody_takes_stops_nothing() -> None:
@@ -29,18 +34,28 @@ def test_a_log_that_nobody_takes_stops_nothing() -> None:
     assert done.stdout == "went on\n"
 
 
+@contextlib.contextmanager
+def begun(command: list[str], valkey: Valkey, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+    """A gateway; whatever becomes of the test, it is ended."""
+    env = {**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"}
+    with (
+        TemporaryDirectory(prefix="relay-test-") as folder,
+        subprocess.Popen(
+            command, text=True, env={**env, "RELAY_DATA_DIR": folder}, **streams
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
 def test_a_start_without_stderr_is_a_start(valkey: Valkey) -> None:
     """`2>&-` loses the log, and nothing else."""
-    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
-    with subprocess.Popen(
-        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"},
-    ) as process:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *SERVE]
+    with begun(command, valkey, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("Relay listens on ")
-        process.terminate()
 
 
 def test_who_reads_slowly_stops_nobody() -> None:
@@ -66,19 +81,16 @@ def test_who_reads_slowly_stops_nobody() -> None:
 
 async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
     """While it serves, and the last of them when it is stopped; stdout is for people."""
-    env = {**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"}
-    with subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-m", "gateway", "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-    ) as process:
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with begun(SERVE, valkey, **piped) as process:
         assert process.stdout
         assert process.stderr
         async with client(process.stdout.readline().split()[3]) as relay:
             answer = await relay.get("/version")
-        line = json.loads(await asyncio.to_thread(process.stderr.readline))
+        started, line = [
+            json.loads(await asyncio.to_thread(process.stderr.readline)) for _ in range(2)
+        ]
+        assert started["event"] == "roster.empty"
         assert (line["event"], line["endpoint"]) == ("http.request", "/version")
         assert line["request_id"] == answer.headers["X-Request-ID"]
         async with client(str(answer.url.join("/"))) as relay:
@@ -92,12 +104,8 @@ async def test_a_gateway_of_another_server_logs_the_same(valkey: Valkey) -> None
     """`uvicorn --factory gateway.app:from_env`: canonical lines too."""
     port = free_port()
     served = "-m uvicorn --factory gateway.app:from_env --port".split()
-    with subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, *served, str(port)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "REDIS_URL": valkey.url},
-    ) as process:
+    command = [sys.executable, *served, str(port)]
+    with begun(command, valkey, stderr=subprocess.PIPE) as process:
         async with client(f"http://127.0.0.1:{port}") as relay:
 
             async def answers() -> bool:

@@ -6,9 +6,9 @@ local ROW_MS = 7 * 24 * 3600 * 1000
 local function crowded(row, target, most, most_of_target, now)
   local of_target = row .. ':' .. (target or '')
   if most > 0 and redis.call('ZCOUNT', row, '(' .. now, '+inf') >= most then return 'runs' end
-  if most_of_target > 0 and target then
-    redis.call('ZREMRANGEBYSCORE', of_target, '-inf', now)
-    if redis.call('ZCARD', of_target) >= most_of_target then return 'target' end
+  if most_of_target > 0 and target
+      and redis.call('ZCOUNT', of_target, '(' .. now, '+inf') >= most_of_target then
+    return 'target'
   end
 end
 
@@ -18,6 +18,8 @@ local function take_place(row, target, run_id, now, lease_ms)
   if target then
     local of_target = row .. ':' .. target
     redis.call('ZADD', of_target, now + lease_ms, run_id)
+    -- Behind the first write, which memory may refuse: once one is made all are let through.
+    redis.call('ZREMRANGEBYSCORE', of_target, '-inf', '(' .. now)
     -- Never sooner than before: another gateway may give longer leases.
     redis.call('PEXPIRE', of_target, lease_ms, 'NX')
     redis.call('PEXPIRE', of_target, lease_ms, 'GT')

@@ -1,0 +1,156 @@
+"""Whoever is killed, and wherever: the audit has each intent, one outcome of each, all in order."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.faults.fleet import Site, hashed, outcomes
+from tests.faults.forks import Forks
+from tests.faults.line import Moment, Step, script
+from tests.faults.wire import Connection, previewed
+from tests.target import Target, hang
+
+# The shipper removes what it has shipped by the ids in the stream.
+REMOVAL = script("collect", with_=r"\{default\}.*\d{13}-\d+")
+RESERVE, SETTLE, RELEASE = script("reserve"), script("settle"), script("release")
+
+
+class Doomed:
+    """A gateway that will be killed, and an API key for it."""
+
+    def __init__(self, connection: Connection, kill: Callable[[], None], bearer: str) -> None:
+        self.connection, self.kill, self._bearer = connection, kill, bearer
+
+    async def preview(self, url: str, key: str) -> str:
+        return await previewed(self.connection, url, key, self._bearer)
+
+    async def run(self, preview_id: str, key: str) -> dict[str, Any]:
+        answer = await self.connection.execute(preview_id, key, 0, self._bearer)
+        return answer.body
+
+    async def killed_in(self, preview_id: str, key: str) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await self.run(preview_id, key)
+            pytest.fail("a gateway that was to be killed has answered")
+
+
+@asynccontextmanager
+async def doomed(site: Site, forks: Forks, **env: str) -> AsyncIterator[Doomed]:
+    issued = await site.key()
+    async with forks.gateway(site.env(**env)) as fork:
+        connection = await Connection.to(fork.url)
+        yield Doomed(connection, fork.kill, f"Authorization: Bearer {issued.secret}")
+        await connection.close()
+
+
+def keys_of(target: Target) -> list[str]:
+    return [json.loads(delivery.body)["key"] for delivery in target.deliveries]
+
+
+@pytest.mark.parametrize(
+    ("step", "came"),
+    [
+        (Step(RESERVE, "before"), None),
+        (Step(RESERVE, "after"), ("unknown", "interrupted")),
+        (Step(SETTLE, "before"), ("unknown", "interrupted")),
+        (Step(SETTLE, "after"), ("success", "")),
+    ],
+    ids=["before reserve", "reserved", "before settle", "settled"],
+)
+async def test_a_run_whose_gateway_is_killed_has_one_outcome(
+    site: Site, forks: Forks, target: Target, step: Step, came: tuple[str, str] | None
+) -> None:
+    """What it had reserved and not settled is unknown; what nobody reserved has no entry."""
+    async with site.redis_line() as redis, doomed(site, forks, REDIS_URL=redis.url) as gateway:
+        done = await gateway.run(await gateway.preview(target.url, "order-1"), "order-1")
+        assert done["status"] == "success"
+        preview_id = await gateway.preview(target.url, "order-2")
+        redis.at(step, gateway.kill)
+        await gateway.killed_in(preview_id, "order-2")
+    site.end_leases()
+    await site.ship()
+    told = outcomes(await site.books(), keys_of(target))
+    assert told.pop(hashed("order-1")) == ("success", "")
+    assert told == ({hashed("order-2"): came} if came else {})
+    assert ("order-2" in keys_of(target)) == (step.sign is SETTLE)
+
+
+async def test_a_run_that_the_target_held_as_its_gateway_died_is_unknown(
+    site: Site, forks: Forks, target: Target
+) -> None:
+    target.answer = hang
+    async with doomed(site, forks) as gateway:
+        preview_id = await gateway.preview(target.url, "order-1")
+        running = asyncio.create_task(gateway.killed_in(preview_id, "order-1"))
+        await target.arrived.wait()
+        await site.ship()  # not yet: it may still be settled
+        assert [entry.event for entry in await site.books()][-1] == "run.intended"
+        gateway.kill()
+        await running
+    assert site.end_leases() == 1
+    await site.ship()
+    told = outcomes(await site.books(), keys_of(target))
+    assert told == {hashed("order-1"): ("unknown", "interrupted")}
+    assert keys_of(target) == ["order-1"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "came"),
+    [("before", ("unknown", "interrupted")), ("after", ("not_sent", "target_unreachable"))],
+)
+async def test_a_run_that_was_being_given_back_has_one_outcome(
+    site: Site, forks: Forks, moment: Moment, came: tuple[str, str]
+) -> None:
+    """Nothing was sent; who died before saying so leaves an unknown."""
+    async with site.redis_line() as redis, doomed(site, forks, REDIS_URL=redis.url) as gateway:
+        with socket.socket() as refusing:
+            refusing.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{refusing.getsockname()[1]}/hook"
+            preview_id = await gateway.preview(url, "order-1")
+            redis.at(Step(RELEASE, moment), gateway.kill)
+            await gateway.killed_in(preview_id, "order-1")
+    site.end_leases()
+    await site.ship()
+    assert outcomes(await site.books(), []) == {hashed("order-1"): came}
+
+
+@pytest.mark.parametrize(
+    ("step", "written", "waiting"),
+    [
+        (Step(re.compile(rb"BEGIN;"), "before"), 0, 6),
+        (Step(re.compile(rb"INSERT INTO audit "), "before"), 0, 6),
+        (Step(re.compile(rb"COMMIT"), "before"), 0, 6),
+        (Step(re.compile(rb"COMMIT"), "after"), 6, 6),
+        (Step(REMOVAL, "before"), 6, 6),
+        (Step(REMOVAL, "after"), 6, 0),
+    ],
+    ids=["collected", "in it", "before commit", "committed", "before removal", "removed"],
+)
+async def test_what_a_shipper_leaves_when_it_is_killed_is_shipped_once(
+    shared_site: Site, forks: Forks, target: Target, step: Step, written: int, waiting: int
+) -> None:
+    """Another takes up what it had collected, written or not yet removed."""
+    site = shared_site
+    async with site.redis_line() as redis, site.database_line() as database:
+        env = {"REDIS_URL": redis.url, "DATABASE_URL": site.through(database)}
+        async with doomed(site, forks, **env) as gateway:
+            site.lead("another")
+            for key in ("order-1", "order-2", "order-3"):
+                await gateway.run(await gateway.preview(target.url, key), key)
+            between = redis if step.sign is REMOVAL else database
+            between.at(step, gateway.kill)
+            site.lead(None)
+            async with asyncio.timeout(10):
+                await between.reached.wait()
+    assert await site.count() == 1 + written  # the key's
+    assert site.waiting() == waiting
+    await site.ship()
+    told = outcomes(await site.books(), keys_of(target))
+    assert told == {hashed(f"order-{n}"): ("success", "") for n in (1, 2, 3)}
+    assert site.waiting() == 0

@@ -1,0 +1,138 @@
+"""What waits in an outbox, what ships it, and the database in which it arrives; each may fail."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import time
+from typing import Any
+
+from sqlalchemy import text
+
+from gateway.archive import Archive
+from gateway.endpoints import Opened
+from gateway.roster import Roster
+from gateway.sealing import Sealer
+from gateway.settings import Settings
+from gateway.shipper import Shipper
+from gateway.values import Secret
+from stores.connection import Store
+from stores.outbox import Outbox, Waiting
+from stores.scripts import StoreUnavailable
+from stores.sql import workspaces
+from stores.sql.audit import Chain
+from stores.sql.database import Database, DatabaseUnavailable
+from stores.sql.signed import Head, SignedHead
+from stores.sql.verify import verify
+from stores.sql.walk import Broken, Verified
+from tests.keyed import first_key
+from tests.sql.chains import entry, head, rows
+
+KEY = b"a" * 32
+KEPT = timedelta(days=90)
+SECOND = timedelta(seconds=1)
+
+
+class Away(Archive):
+    """Goes away when told; waits at `gate` before each use."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.away = False
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+
+    async def database(self) -> Database:
+        self.asked.set()
+        await self.gate.wait()
+        if self.away:
+            raise DatabaseUnavailable
+        return await super().database()
+
+
+class Crashing(Outbox):
+    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always."""
+
+    lost = sole = False
+
+    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+        if self.lost and shipped:
+            raise StoreUnavailable
+        return await super().collect(workspace, shipped=shipped, most=most)
+
+    async def lead(self, who: str, lasting: timedelta) -> bool:
+        return self.sole or await super().lead(who, lasting)
+
+
+class Audit:
+    """An outbox, a database, and as many shippers between them as are asked for."""
+
+    def __init__(self, store: Store, archive: Away, roster: Roster) -> None:
+        self.outbox = Crashing(store.scripts)
+        self.client = store.client
+        self.archive = archive
+        self._roster = roster
+        self._recorded = 0
+
+    async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = SECOND) -> None:
+        """So many entries of so long ago, their sources numbered on."""
+        at = round((time() - ago.total_seconds()) * 1000)
+        numbers = range(self._recorded, self._recorded + count)
+        self._recorded += count
+        entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
+        await self.outbox.record(workspace, entries)
+
+    def shipper(self) -> Shipper:
+        return Shipper(self.outbox, self.archive, self._roster, retention=KEPT)
+
+    async def execute(self, statement: str, **values: Any) -> None:
+        async with (await self.archive.database()).begin() as connection:
+            await connection.execute(text(statement), values)
+
+    async def sources(self, workspace: str = "w") -> list[str]:
+        """In the order of the chain."""
+        return [row.source for row in await rows(await self.archive.database(), workspace)]
+
+    async def verified(
+        self, workspace: str = "w", heads: Sequence[SignedHead] = ()
+    ) -> Verified | Broken:
+        return await verify(await self.archive.database(), Chain([KEY]), workspace, heads=heads)
+
+    async def head(self) -> Head:
+        return await head(await self.archive.database())
+
+    async def waits(self, workspace: str = "w") -> int:
+        return (await self.outbox.collect(workspace, most=1)).in_all
+
+    async def break_chain(self) -> None:
+        await self.execute("UPDATE audit_heads SET seq = seq + 1 WHERE workspace = 'w'")
+
+    async def mend_chain(self) -> None:
+        await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
+
+
+@asynccontextmanager
+async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
+    """Of the workspaces `w` and `x`, in a database in this folder."""
+    settings = Settings(data_dir=folder, audit_keys=(Secret(KEY),), key_peppers=(Secret(KEY),))
+    await first_key(settings)
+    archive = Away(settings)
+    async with archive:
+        async with (await archive.database()).begin() as connection:
+            for name in ("w", "x"):
+                await workspaces.create(connection, name, now_ms=1)
+        roster = Roster(archive.found, Sealer(()))
+        await roster.refresh()
+        yield Audit(store, archive, roster)
+        await roster.close()
+
+
+async def shipped(store: Store, state: Opened) -> None:
+    """All that this gateway has noted is in its database, whoever leads."""
+    await state["journal"].write()
+    outbox = Crashing(store.scripts)
+    outbox.sole = True
+    shipper = Shipper(outbox, state["archive"], state["roster"], retention=KEPT)
+    await shipper.turn()
+    assert shipper.check().verdict == "ok", shipper.check()
