@@ -1,7 +1,7 @@
 """A gateway in this process that has a database, asks for keys, and makes them for tests."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -91,16 +91,21 @@ async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIter
 async def first_key(chosen: Settings) -> str:
     """An admin's, in the database of these settings; made if there is none."""
     if not exists(chosen):
-        chosen.data_dir.mkdir(parents=True, exist_ok=True)
-        (chosen.data_dir / FILE).write_bytes(await asyncio.to_thread(_migrated))
+        put_database(chosen.data_dir)
     async with open_database(*located(chosen)) as database:
         keys = issuers(chosen, database).keys
         return (await keys.create_key("default", Wanted("first", "admin"), by=BY)).secret
 
 
+def put_database(folder: Path) -> None:
+    """One with nothing in it but what migrations put there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_bytes(_migrated())
+
+
 @cache
 def _migrated() -> bytes:
-    """A database with nothing in it but what migrations put there."""
-    with TemporaryDirectory(prefix="relay-test-") as folder:
-        migrate(None, Path(folder))
+    # In a thread, for this one may have a running loop.
+    with TemporaryDirectory(prefix="relay-test-") as folder, ThreadPoolExecutor(1) as thread:
+        thread.submit(migrate, None, Path(folder)).result()
         return (Path(folder) / FILE).read_bytes()

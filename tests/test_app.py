@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +15,19 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.admission import Admission
 from gateway.app import create_app
 from gateway.engine import Engine
 from gateway.opening import opened
+from gateway.quotas import Quotas
+from gateway.roster import Roster
+from gateway.sealing import Sealer
 from gateway.serve import ListeningServer, running
 from gateway.settings import Settings
 from gateway.telemetry.context import RequestContext
-from gateway.values import Secret
 from stores import keys
 from tests.engines import ASKING, NO_WAIT, params
-from tests.gateways import LOOPBACK, client, gateway
+from tests.gateways import client, gateway, settings
 from tests.held import Gate
 from tests.target import Target
 from tests.valkey import Valkey
@@ -68,9 +72,20 @@ class ExplodingEngine(Engine):
         raise RuntimeError("secret of the house")
 
 
+async def exploding() -> dict[str, Any]:
+    """The state of a gateway that is open to all and whose engine explodes."""
+    roster = Roster(lambda: None, Sealer(()))
+    await roster.refresh()
+    return {
+        "admission": Admission(Settings(), roster, list),
+        "quotas": Quotas(),
+        "engine": ExplodingEngine(),
+        "actions_enabled": True,
+    }
+
+
 async def exploding_handler(scope: Scope, receive: Receive, send: Send) -> None:
-    state = {"engine": ExplodingEngine(), "actions_enabled": True}
-    await create_app(Settings())({**scope, "state": state}, receive, send)
+    await create_app(Settings())({**scope, "state": await exploding()}, receive, send)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +139,10 @@ async def test_a_fault_within_an_answer_begins_no_other() -> None:
     assert sent == ["http.response.start", "http.response.body"]
 
 
-async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target) -> None:
+async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target, tmp_path: Path) -> None:
     """Egress and store stay open until a run without a caller is stored."""
     gate = Gate(target)
-    settings = Settings(redis_url=Secret(valkey.url.encode()), egress_networks=LOOPBACK)
-    async with opened(settings) as state:
+    async with opened(settings(valkey.url, tmp_path)) as state:
         engine = state["engine"]
         made = await engine.preview(ASKING, "webhook.save", params(target.url))
         preview_id = msgspec.json.decode(made.document)["preview_id"]
@@ -160,7 +174,7 @@ async def test_a_client_that_leaves_in_its_body_is_no_fault(
         "path": "/actions/execute",
         "headers": [(b"content-type", b"application/json")],
         "query_string": b"",
-        "state": {"engine": ExplodingEngine(), "actions_enabled": True},
+        "state": await exploding(),
     }
     await create_app(Settings())(scope, gone, send)
 

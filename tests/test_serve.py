@@ -73,12 +73,12 @@ async def test_a_store_that_does_not_start_stops_the_start(folder: Path) -> None
             httpx2.get(second.url, trust_env=False, timeout=2)
 
 
-async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey) -> None:
+async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey, folder: Path) -> None:
     """`--reload` serves like any other, and ends with all its processes."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve", "--reload", "--port", str(port)),
-        env={**os.environ, "REDIS_URL": valkey.url},
+        env={**os.environ, "REDIS_URL": valkey.url, "RELAY_DATA_DIR": str(folder)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -85,7 +85,7 @@ class Line:
             replies.cancel()
             await asyncio.wait({replies})
             forth.write(request)
-            print('REQ', request, 'REP', await server.read(1 << 20))
+            await server.read(1 << 20)
         self._then()
         self._away = True
         self.reached.set()

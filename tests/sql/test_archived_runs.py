@@ -108,17 +108,10 @@ async def test_what_was_given_back_is_no_run(reader: Relay, database: Database) 
 
 
 async def test_no_database_is_made_to_find_nothing(valkey: Valkey, tmp_path: Path) -> None:
-    """To make one takes a second."""
+    """To make one takes a second; in development what lists things does."""
     async with gateway(valkey.url, data_dir=tmp_path) as client:
         assert (await client.get("/runs/unknown")).status_code == 404
         assert not (tmp_path / "relay.db").exists()
-
-
-async def test_in_development_the_first_question_makes_the_database(
-    valkey: Valkey, tmp_path: Path
-) -> None:
-    """Which holds nothing yet."""
-    async with gateway(valkey.url, data_dir=tmp_path) as client:
         for path, name in (("/runs", "runs"), ("/keys", "keys"), ("/secrets", "secrets")):
             response = await client.get(path)
             assert (response.status_code, response.json()[name]) == (200, []), response.text

@@ -41,7 +41,11 @@ ROTATIONS = [
 ]
 READ = ["/keys", "/secrets", "/runs", "/audit?action=a", "/runs/unknown"]
 # On the other side of each bound.
-TAKEN: list[dict[str, Any]] = [{"name": "n" * 100}, {"expires_in_days": 1}, {"expires_in_days": 365}]
+TAKEN: list[dict[str, Any]] = [
+    {"name": "n" * 100},
+    {"expires_in_days": 1},
+    {"expires_in_days": 365},
+]
 
 
 @pytest.fixture

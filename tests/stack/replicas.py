@@ -12,10 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import sleep
 from typing import Any
 
-from tests.gateways import SIGNING_KEY, unmeasured
+from tests.gateways import LIMITS, PLENTY, SIGNING_KEY, unmeasured
+from tests.keyed import put_database
 from tests.stack.files import DEPLOY, installed, services
 from tests.stack.names import name_server
 
@@ -68,6 +70,7 @@ def start(address: str, redis_url: str, env: Mapping[str, str]) -> subprocess.Po
             "EGRESS_ALLOW": "127.0.0.0/8",
             "ACTIONS_SIGNING_SECRET": SIGNING_KEY.decode(),
             "STOP_DELAY": STOP_DELAY,
+            **dict.fromkeys(LIMITS, str(PLENTY)),
             **env,
         },
         stdout=subprocess.PIPE,
@@ -84,9 +87,12 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def replicas(net: Network, redis_url: str, **env: str) -> Iterator[list[Replica]]:
-    """Three gateways, listening; DNS knows them as `gateway`."""
+    """Three gateways over one database, listening; DNS knows them as `gateway`."""
     addresses = [net.address(last) for last in (1, 2, 3)]
     with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="relay-test-"))
+        put_database(Path(folder))
+        env = {"RELAY_DATA_DIR": folder, **env}
         started = [Replica(each, start(each, redis_url, env)) for each in addresses]
         for replica in started:
             stack.callback(stop, replica.process)

@@ -1,0 +1,160 @@
+"""As many executions as can be asked for, of several keys at several gateways, and their times."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from uuid import uuid4
+
+from stores import keys
+from stores.sql import workspaces
+from stores.sql.migrate import migrate
+from tests.faults.fleet import WORKSPACE, Site, gateways
+from tests.faults.forks import Forks, forking
+from tests.faults.wire import Answer, Connection, previewed
+from tests.target import Target, listening
+from tests.valkey import Valkey
+
+
+class Plan(NamedTuple):
+    """A minute: of a key and of the workspace. `lines`: connections of a key to each gateway."""
+
+    of_key: int
+    of_workspace: int
+    lines: int
+    times: int
+
+
+class Storm:
+    """`granted`: by API key, when each run was opened, in ms on the server's clock."""
+
+    def __init__(self, urls: Sequence[str], secrets: Mapping[str, str], plan: Plan) -> None:
+        self.urls, self.secrets, self._plan = urls, secrets, plan
+        self.previews: Iterator[str] = iter(())
+        self.granted: dict[str, list[int]] = {name: [] for name in secrets}
+        self.refused: list[Answer] = []
+
+    async def ask(self, names: str) -> None:
+        """With these keys at all gateways at once, each line as often as planned."""
+        lines = product(self.urls, names, range(self._plan.lines))
+        await asyncio.gather(*(self._one(url, name) for url, name, _ in lines))
+
+    async def _one(self, url: str, name: str) -> None:
+        connection, preview_id = await Connection.to(url), next(self.previews)
+        for _ in range(self._plan.times):
+            answer = await executed(connection, preview_id, self.secrets[name])
+            if answer.status == 200:
+                self.granted[name].append(moment(answer.body["started_at"]))
+                preview_id = next(self.previews)
+            else:
+                # Refused is not spent: the same preview is tried again.
+                self.refused.append(answer)
+        await connection.close()
+
+    @property
+    def all(self) -> list[int]:
+        return [at for granted in self.granted.values() for at in granted]
+
+
+@asynccontextmanager
+async def stormy(site: Site, forks: Forks, target: Target, plan: Plan) -> AsyncIterator[Storm]:
+    """Four gateways, the keys A, B and C, and previews for all that may be granted."""
+    secrets = {name: (await site.key(name)).secret for name in "ABC"}
+    async with site.database() as database, database.begin() as connection:
+        limits = workspaces.Limits(None, plan.of_workspace, None, None)
+        assert await workspaces.change(connection, WORKSPACE, limits)
+    plenty = dict.fromkeys(("RUNS_AT_ONCE", "RUNS_AT_ONCE_PER_TARGET"), "1000")
+    env = site.env(RATE_LIMIT_EXECUTE=str(plan.of_key), **plenty)
+    async with gateways(forks, env, env, env, env) as four:
+        storm = Storm([one.url for one in four], secrets, plan)
+        connection = await Connection.to(four[0].url)
+        bearer = f"Authorization: Bearer {secrets['A']}"
+        first = await previewed(connection, target.url, "order", bearer)
+        await connection.close()
+        storm.previews = iter(copies(site.valkey, first, 3 * plan.of_workspace + 1000))
+        yield storm
+
+
+async def executed(connection: Connection, preview_id: str, secret: str) -> Answer:
+    return await connection.execute(preview_id, preview_id, 0, f"Authorization: Bearer {secret}")
+
+
+def moment(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def copies(valkey: Valkey, preview_id: str, count: int) -> list[str]:
+    """As many previews like this one: to ask for them would take longer than what is tested."""
+    made = [str(uuid4()) for _ in range(count)]
+    with valkey.client() as redis:
+        pipeline = redis.pipeline(transaction=False)
+        for name in made:
+            pipeline.copy(keys.preview(WORKSPACE, preview_id), keys.preview(WORKSPACE, name))
+        pipeline.execute()
+    return made
+
+
+def burst(granted: Sequence[int], per_minute: int) -> float:
+    """The most by which any window, however long, holds more than the rate gives in its time.
+
+    With the milliseconds that the times are cut to.
+    """
+    rate = per_minute / 60_000
+    most, before = 0.0, -math.inf
+    for number, at in enumerate(sorted(granted)):
+        before = max(before, rate * at - number)
+        most = max(most, number + 1 - rate * (at + 1) + before)
+    return most
+
+
+def fullest(granted: Sequence[int], window_ms: int) -> int:
+    """How many the fullest window of this length holds."""
+    times, first, most = sorted(granted), 0, 0
+    for last, at in enumerate(times):
+        while times[first] < at - window_ms:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+# A gateway of this machine grants some 500 executions a second: more than these, so that limits
+# bind all the time.
+FIFTY_THOUSAND = Plan(of_key=4000, of_workspace=6000, lines=8, times=391)
+
+
+async def main(site: Site) -> None:
+    """50,000 requests; what the fullest windows held."""
+    plan = FIFTY_THOUSAND
+    with forking() as forks:
+        async with listening() as target, stormy(site, forks, target, plan) as storm:
+            began = time.monotonic()
+            await storm.ask("A")
+            await storm.ask("ABC")
+            seconds = time.monotonic() - began
+    limits = [(name, storm.granted[name], plan.of_key) for name in storm.granted]
+    print(f"{len(storm.all) + len(storm.refused)} requests in {seconds:.1f} s")
+    print(f"{len(storm.all)} granted, {len(storm.refused)} refused, {len(target.deliveries)} sent")
+    for name, granted, limit in [*limits, ("all", storm.all, plan.of_workspace)]:
+        print(
+            f"{name}: {limit} a minute; {fullest(granted, 1000)} in the fullest second,"
+            f" {fullest(granted, 60_000)} in the fullest minute;"
+            f" {burst(granted, limit):.1f} more than the rate in the fullest window of any length"
+        )
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory(prefix="relay-test-") as opened:
+        folder = Path(opened)
+        server = Valkey(folder)
+        server.start()
+        migrate(None, folder)
+        try:
+            asyncio.run(main(Site(server, f"sqlite:///{folder}/relay.db", folder)))
+        finally:
+            server.stop()
