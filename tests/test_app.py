@@ -110,6 +110,7 @@ async def test_a_fault_is_a_problem_with_the_id_of_its_request(
     [record] = caplog.records
     assert record.getMessage() == "http.failed"
     assert record.exc_info
+    assert record.exc_info[0] is RuntimeError
     assert answer.headers.get_list("X-Request-ID") == [request_id]
 
 

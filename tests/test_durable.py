@@ -18,7 +18,7 @@ LINGERING = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w'
 async def test_there_is_one_where_there_was_none(tmp_path: Path) -> None:
     """Of the newest revision, for its owner alone, and nothing beside it."""
     await founded(Settings(data_dir=tmp_path))
-    assert os.listdir(tmp_path) == ["relay.db"]
+    assert os.listdir(tmp_path) == ["relay.db"]  # noqa: PTH208
     assert (tmp_path / "relay.db").stat().st_mode & 0o777 == 0o600
     async with open_database(None, tmp_path) as database:
         await database.check()

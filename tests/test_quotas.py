@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
@@ -58,8 +58,8 @@ async def keyed(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Keyed]:
 async def test_each_answer_to_a_preview_says_what_is_left(keyed: Keyed, target: Target) -> None:
     """Only what is inspected is paid for; what is refused before that says what was last known."""
     relay = keyed.relay
-    malformed = {"content": "{", "headers": {"Content-Type": "application/json"}}
-    unknown = {"json": {"action": "no.such", "params": {}}}
+    malformed: Any = {"content": "{", "headers": {"Content-Type": "application/json"}}
+    unknown: Any = {"json": {"action": "no.such", "params": {}}}
     answers = [
         await relay.post("/actions/preview", **malformed),
         await relay.preview(target.url),
@@ -197,6 +197,7 @@ async def test_without_the_store_nothing_is_sent_and_the_rest_is_read(
         ]
         assert not target.deliveries
         assert await statuses(keyed.relay) == {200}
+        own_valkey.start()  # or the close waits for it
 
 
 async def statuses(relay: Relay) -> set[int]:

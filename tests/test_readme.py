@@ -7,20 +7,29 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+import click
 import pytest
 
+from gateway.cli import relay
 from gateway.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```(\w+ ?\w*)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-VOLATILE = {"duration_ms", "expires_at", "started_at", "request_id"}
+VOLATILE = {
+    *("duration_ms", "created_at", "expires_at", "started_at"),
+    *("id", "created_by", "secret"),
+}
+END = "-- the end of what this command printed --"
+# What a gateway says to a key of which it does not know yet.
+EARLY = '"code":"unauthenticated"'
 
 
 def environment(command: str) -> dict[str, str]:
@@ -48,49 +57,86 @@ def started(command: list[str], env: dict[str, str], stream: str) -> Iterator[st
             process.communicate(timeout=30)
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="relay-readme-") as name:
-        yield Path(name)
+class Terminal:
+    """A shell in which one command after another is typed; it ends at the first that fails."""
+
+    def __init__(self, shell: subprocess.Popen[str], here: Mapping[str, str]) -> None:
+        self._shell, self._here = shell, here
+
+    def type(self, command: str) -> str:
+        """What it prints. `here`: what stands in this run for words of the README."""
+        for there, this in self._here.items():
+            command = command.replace(there, this)
+        assert self._shell.stdin
+        assert self._shell.stdout
+        self._shell.stdin.write(f"{command}\necho; echo '{END}'\n")
+        self._shell.stdin.flush()
+        printed = ""
+        for line in self._shell.stdout:
+            if line == f"{END}\n":
+                break
+            printed += line
+        else:
+            raise AssertionError(f"it failed: {command}")
+        for there, this in self._here.items():
+            printed = printed.replace(this, there)
+        return printed
+
+    def answer(self, command: str) -> str:
+        """As `type`; again while the gateway does not know the key."""
+        patience = time.monotonic() + 10
+        while EARLY in (printed := self.type(command)) and time.monotonic() < patience:
+            time.sleep(0.05)
+        return printed
+
+
+@contextmanager
+def terminal(folder: Path, env: Mapping[str, str], here: Mapping[str, str]) -> Iterator[Terminal]:
+    with subprocess.Popen(
+        ["bash", "-euo", "pipefail"],
+        cwd=folder,
+        env={**os.environ, **env},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as shell:
+        try:
+            yield Terminal(shell, here)
+        finally:
+            shell.kill()
 
 
 @pytest.fixture(scope="module")
-def answers(folder: Path) -> list[tuple[str, str, str]]:
+def answers() -> Iterator[list[tuple[str, str, str]]]:
     """Each command of the walk that has an answer below it: command, said, printed."""
     blocks = dict(BLOCKS)
     relay = [sys.executable, "-m", "gateway"]
-    env = {
-        **environment(blocks["sh gateway"]),
-        "RELAY_DATA_DIR": str(folder / "data"),
-        "STOP_DELAY": "0",
-    }
-    receiver_env = environment(blocks["sh receiver"])
-    with (
-        started([*relay, "serve", "--port", "0"], env, "stdout") as gateway,
-        started([*relay, "receive", "--port", "0"], receiver_env, "stderr") as receiver,
-    ):
-        here = {"http://127.0.0.1:8000": gateway, "http://127.0.0.1:9000": receiver}
-        return [
-            (command, said, _printed(command, here, folder))
-            for (_, command), (kind, said) in pairwise(BLOCKS)
-            if kind in ("json", "text")
-        ]
+    with TemporaryDirectory(prefix="relay-readme-") as name:
+        data = {"RELAY_DATA_DIR": f"{name}/data"}
+        env = {**environment(blocks["sh gateway"]), **data, "STOP_DELAY": "0"}
+        receiver_env = environment(blocks["sh receiver"])
+        with (
+            started([*relay, "serve", "--port", "0"], env, "stdout") as gateway,
+            started([*relay, "receive", "--port", "0"], receiver_env, "stderr") as receiver,
+        ):
+            here = {"http://127.0.0.1:8000": gateway, "http://127.0.0.1:9000": receiver}
+            here[".venv/bin/relay"] = shlex.join(relay)
+            with terminal(Path(name), data, here) as typed:
+                yield [*walked(typed)]
 
 
-def _printed(command: str, here: dict[str, str], folder: Path) -> str:
-    for there, url in here.items():
-        command = command.replace(there, url)
-    printed = subprocess.check_output(
-        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, text=True, timeout=30
-    )
-    for there, url in here.items():
-        printed = printed.replace(url, there)
-    return printed
+def walked(typed: Terminal) -> Iterator[tuple[str, str, str]]:
+    _, *walk = BLOCKS  # less the first `make run`
+    for (kind, command), (below, said) in pairwise([*walk, ("", "")]):
+        if kind == "sh":
+            printed = typed.answer(command)
+            if below in ("json", "text"):
+                yield command, said, printed
 
 
 def test_the_curls_answer_what_the_readme_says(answers: list[tuple[str, str, str]]) -> None:
     """Every answer has the members and the lasting values that stand below its command."""
-    assert len(answers) == 3
+    assert len(answers) == 4
     for command, said, printed in answers:
         if said.startswith("{"):
             assert lasting(json.loads(printed)) == lasting(json.loads(said)), command
@@ -120,6 +166,19 @@ def test_make_run_serves() -> None:
         with started(command.split(), env, "stdout") as url:
             probe = subprocess.check_output(["curl", "-sf", f"{url}/ready"], text=True)
         assert json.loads(probe)["status"] == "ready"
+
+
+def test_the_commands_in_its_sentences_are_commands() -> None:
+    """With these options and arguments."""
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"`(?:\.venv/bin/)?relay ([^`]+)`", text)
+    assert len(named) >= 11
+    for words in named:
+        command: click.Command = relay
+        arguments = shlex.split(words)
+        while isinstance(command, click.Group):
+            command = command.commands[arguments.pop(0)]
+        command.make_context(command.name, arguments)
 
 
 def test_the_readme_knows_every_setting() -> None:

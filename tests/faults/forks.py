@@ -12,11 +12,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import click
+
+from gateway.cli import relay
 from tests.gateways import unmeasured, until
 
+# What a gateway or a command loads when it comes to it.
+LOADED = """aiosqlite asyncpg sqlalchemy.dialects.postgresql.asyncpg
+    sqlalchemy.dialects.sqlite.aiosqlite gateway.issuers gateway.serve stores.sql.apikeys
+    stores.sql.audit stores.sql.pages stores.sql.retention stores.sql.secrets""".split()
 DEVELOPMENT = {"EGRESS_ALLOW": "127.0.0.0/8", "STOP_DELAY": "0", "TELEMETRY_ENABLED": "false"}
 
 
@@ -53,7 +61,8 @@ class Forks:
     def ask(self, **asked: object) -> int:
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
     def start(self, *words: str, env: Mapping[str, str]) -> Fork:
@@ -100,8 +109,6 @@ def forking() -> Iterator[Forks]:
 def _forked(words: list[str], environ: dict[str, str], output: str) -> int:
     if pid := os.fork():
         return pid
-    from gateway.cli import relay
-
     status = 1
     try:
         os.environ.clear()
@@ -111,7 +118,7 @@ def _forked(words: list[str], environ: dict[str, str], output: str) -> int:
         relay(words, standalone_mode=False)
         status = 0
     except BaseException as error:  # noqa: BLE001 - what it is must not go on as its parent
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        click.echo(f"{type(error).__name__}: {error}", err=True)
     finally:
         sys.stdout.flush()
         os._exit(status)
@@ -119,18 +126,12 @@ def _forked(words: list[str], environ: dict[str, str], output: str) -> int:
 
 def _serve() -> None:
     """A JSON line each: what to run, or whom to wait for; the answer is a number."""
-    import aiosqlite  # noqa: F401
-    import asyncpg  # type: ignore[import-untyped]  # noqa: F401
-    import sqlalchemy.dialects.postgresql.asyncpg
-    import sqlalchemy.dialects.sqlite.aiosqlite  # noqa: F401
-
-    from gateway import cli, issuers, serve, signing_secrets  # noqa: F401
-    from stores.sql import audit, retention, runs, workspaces  # noqa: F401
-
+    for module in LOADED:
+        import_module(module)
     for line in sys.stdin:
         asked = json.loads(line)
         answer = os.waitpid(asked["wait"], 0)[1] if "wait" in asked else _forked(**asked)
-        print(answer, flush=True)
+        click.echo(answer)
 
 
 if __name__ == "__main__":

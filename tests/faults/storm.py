@@ -12,12 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from uuid import uuid4
 
+import click
+
 from stores import keys
 from stores.sql import workspaces
 from stores.sql.migrate import migrate
 from tests.faults.fleet import WORKSPACE, Site, gateways
 from tests.faults.forks import Forks, forking
-from tests.faults.wire import Answer, Connection, previewed
+from tests.faults.wire import Answer, Connection, connected, previewed
 from tests.target import Target, listening
 from tests.valkey import Valkey
 
@@ -38,6 +40,7 @@ class Storm:
         self.urls, self.secrets, self._plan = urls, secrets, plan
         self.previews: Iterator[str] = iter(())
         self.granted: dict[str, list[int]] = {name: [] for name in secrets}
+        self.done: list[str] = []
         self.refused: list[Answer] = []
 
     async def ask(self, names: str) -> None:
@@ -46,16 +49,22 @@ class Storm:
         await asyncio.gather(*(self._one(url, name) for url, name, _ in lines))
 
     async def _one(self, url: str, name: str) -> None:
-        connection, preview_id = await Connection.to(url), next(self.previews)
-        for _ in range(self._plan.times):
-            answer = await executed(connection, preview_id, self.secrets[name])
-            if answer.status == 200:
-                self.granted[name].append(moment(answer.body["started_at"]))
-                preview_id = next(self.previews)
-            else:
+        preview_id = next(self.previews)
+        async with connected(url) as connection:
+            for _ in range(self._plan.times):
+                answer = await self.execute(connection, preview_id, name)
                 # Refused is not spent: the same preview is tried again.
-                self.refused.append(answer)
-        await connection.close()
+                preview_id = next(self.previews) if answer.status == 200 else preview_id
+
+    async def execute(self, connection: Connection, preview_id: str, name: str) -> Answer:
+        bearer = f"Authorization: Bearer {self.secrets[name]}"
+        answer = await connection.execute(preview_id, preview_id, 0, bearer)
+        if answer.status == 200:
+            self.granted[name].append(moment(answer.body["started_at"]))
+            self.done.append(preview_id)
+        else:
+            self.refused.append(answer)
+        return answer
 
     @property
     def all(self) -> list[int]:
@@ -66,23 +75,18 @@ class Storm:
 async def stormy(site: Site, forks: Forks, target: Target, plan: Plan) -> AsyncIterator[Storm]:
     """Four gateways, the keys A, B and C, and previews for all that may be granted."""
     secrets = {name: (await site.key(name)).secret for name in "ABC"}
-    async with site.database() as database, database.begin() as connection:
+    async with site.database() as database, database.begin() as writing:
         limits = workspaces.Limits(None, plan.of_workspace, None, None)
-        assert await workspaces.change(connection, WORKSPACE, limits)
+        assert await workspaces.change(writing, WORKSPACE, limits)
     plenty = dict.fromkeys(("RUNS_AT_ONCE", "RUNS_AT_ONCE_PER_TARGET"), "1000")
     env = site.env(RATE_LIMIT_EXECUTE=str(plan.of_key), **plenty)
     async with gateways(forks, env, env, env, env) as four:
         storm = Storm([one.url for one in four], secrets, plan)
-        connection = await Connection.to(four[0].url)
         bearer = f"Authorization: Bearer {secrets['A']}"
-        first = await previewed(connection, target.url, "order", bearer)
-        await connection.close()
+        async with connected(four[0].url) as connection:
+            first = await previewed(connection, target.url, "order", bearer)
         storm.previews = iter(copies(site.valkey, first, 3 * plan.of_workspace + 1000))
         yield storm
-
-
-async def executed(connection: Connection, preview_id: str, secret: str) -> Answer:
-    return await connection.execute(preview_id, preview_id, 0, f"Authorization: Bearer {secret}")
 
 
 def moment(text: str) -> int:
@@ -123,8 +127,7 @@ def fullest(granted: Sequence[int], window_ms: int) -> int:
     return most
 
 
-# A gateway of this machine grants some 500 executions a second: more than these, so that limits
-# bind all the time.
+# Four gateways on two cores execute some 500 a second: the limits bind from the third second on.
 FIFTY_THOUSAND = Plan(of_key=4000, of_workspace=6000, lines=8, times=391)
 
 
@@ -138,10 +141,12 @@ async def main(site: Site) -> None:
             await storm.ask("ABC")
             seconds = time.monotonic() - began
     limits = [(name, storm.granted[name], plan.of_key) for name in storm.granted]
-    print(f"{len(storm.all) + len(storm.refused)} requests in {seconds:.1f} s")
-    print(f"{len(storm.all)} granted, {len(storm.refused)} refused, {len(target.deliveries)} sent")
+    click.echo(f"{len(storm.all) + len(storm.refused)} requests in {seconds:.1f} s")
+    click.echo(
+        f"{len(storm.all)} granted, {len(storm.refused)} refused, {len(target.deliveries)} sent"
+    )
     for name, granted, limit in [*limits, ("all", storm.all, plan.of_workspace)]:
-        print(
+        click.echo(
             f"{name}: {limit} a minute; {fullest(granted, 1000)} in the fullest second,"
             f" {fullest(granted, 60_000)} in the fullest minute;"
             f" {burst(granted, limit):.1f} more than the rate in the fullest window of any length"

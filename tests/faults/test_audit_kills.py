@@ -13,7 +13,7 @@ import pytest
 from tests.faults.fleet import Site, hashed, outcomes
 from tests.faults.forks import Forks
 from tests.faults.line import Moment, Step, script
-from tests.faults.wire import Connection, previewed
+from tests.faults.wire import Connection, connected, previewed
 from tests.target import Target, hang
 
 # The shipper removes what it has shipped by the ids in the stream.
@@ -46,10 +46,11 @@ class Doomed:
 @asynccontextmanager
 async def doomed(site: Site, forks: Forks, **env: str) -> AsyncIterator[Doomed]:
     issued = await site.key()
-    async with forks.gateway(site.env(**env)) as fork:
-        connection = await Connection.to(fork.url)
+    async with (
+        forks.gateway(site.env(**env)) as fork,
+        connected(fork.url) as connection,
+    ):
         yield Doomed(connection, fork.kill, f"Authorization: Bearer {issued.secret}")
-        await connection.close()
 
 
 def keys_of(target: Target) -> list[str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -31,14 +33,23 @@ class Connection:
     async def get(self, path: str, *headers: str) -> Answer:
         return await self._ask(f"GET {path}", b"", *headers)
 
+    async def text(self, path: str) -> str:
+        return (await self._exchange(f"GET {path}", b""))[2].decode()
+
     async def _ask(self, what: str, body: bytes, *headers: str) -> Answer:
+        status, given, answer = await self._exchange(what, body, *headers)
+        return Answer(status, given, json.loads(answer))
+
+    async def _exchange(
+        self, what: str, body: bytes, *headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         lines = [f"{what} HTTP/1.1", "Host: relay", *headers, "", ""]
         self._writer.write("\r\n".join(lines).encode() + body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         pairs = (line.partition(": ") for line in head[1:] if line)
         given = {name.lower(): value for name, _, value in pairs}
         answer = await self._reader.readexactly(int(given["content-length"]))
-        return Answer(int(head[0].split()[1]), given, json.loads(answer))
+        return int(head[0].split()[1]), given, answer
 
     async def execute(self, preview_id: str, key: str, wait: int, *headers: str) -> Answer:
         headers = (f"Idempotency-Key: {key}", f"Prefer: wait={wait}", *headers)
@@ -47,6 +58,15 @@ class Connection:
     async def close(self) -> None:
         self._writer.close()
         await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    connection = await Connection.to(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def previewed(connection: Connection, url: str, key: str, *headers: str) -> str:

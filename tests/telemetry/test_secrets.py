@@ -1,69 +1,218 @@
-"""A secret that passes through Relay is in no span, metric, line or problem."""
+"""A secret that passes through Relay, or that Relay keeps, is told nobody."""
 
-import json
+import base64
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+import pytest
+from redis import Redis
+from standardwebhooks import Webhook
+
+from gateway.apikeys import CHECKSUM, SECRET, make
+from gateway.values import Secret
+from stores import keys
+from stores.connection import Store
+from stores.entries import NOWHERE, Entry
+from stores.outbox import Outbox
 from tests.collector import Collector
+from tests.gateways import Relay, gateway, until
+from tests.keyed import BY, Keyed, keyed_gateway
 from tests.target import Target, reset, status
-from tests.telemetry.conftest import Lines, Traced
+from tests.telemetry.conftest import GRAFANA, Lines
+from tests.valkey import Valkey
 
 CANARY = "hunter2-0123456789-canary"
+HOUSE = {
+    "key_peppers": b"pepper-canary-0123456789-0123456",
+    "audit_keys": b"audits-canary-0123456789-0123456",
+    "encryption_keys": b"sealer-canary-0123456789-0123456",
+}
+PASSWORD = "dbpass-canary-0123456789"
 
 
-async def test_no_canary_sings(
-    traced: Traced, collector: Collector, target: Target, lines: Lines
-) -> None:
-    """URL, headers, body, signing secret, answer, key: whatever becomes of the run."""
+def shapes(secret: bytes) -> set[bytes]:
+    """As it is, and as bytes are written, also where they are a part of something longer."""
+    written = {secret, secret.hex().encode(), repr(secret)[2:-1].encode()}
+    for start in range(3):
+        whole = secret[start:][: (len(secret) - start) // 3 * 3]
+        written |= {base64.b64encode(whole), base64.urlsafe_b64encode(whole)}
+    return written
+
+
+def singing(canaries: dict[str, bytes], places: dict[str, bytes]) -> set[tuple[str, str]]:
+    """Which canary is where."""
+    assert all(places.values()), {name for name, what in places.items() if not what}
+    return {
+        (canary, place)
+        for canary, secret in canaries.items()
+        for place, what in places.items()
+        if any(shape in what for shape in shapes(secret))
+    }
+
+
+async def executed(relay: Relay, target: Target) -> bytes:
+    """Secrets in URL, headers, body, answer and key, whatever becomes of the run; the refusals."""
     secret = {
         "url": f"{target.url}/{CANARY}?token={CANARY}",
         "headers": {"Authorization": f"Bearer {CANARY}", "X-Key": CANARY},
         "body": {"card": CANARY},
     }
     asked = {"action": "webhook.save", "params": secret}
-    problems = b""
-    async with traced() as relay:
-        relay.headers["Authorization"] = f"Bearer {CANARY}"
-        for answer in (status(200, CANARY.encode()), status(500, CANARY.encode()), reset):
-            target.answer = answer
-            made = await relay.post("/actions/preview", json=asked)
-            assert made.status_code == 200, made.text
-            preview_id = made.json()["preview_id"]
-            key = {"Idempotency-Key": f"{CANARY}-{preview_id}"}
-            for _ in range(2):
-                ran = await relay.post(
-                    "/actions/execute", json={"preview_id": preview_id}, headers=key
-                )
-                assert ran.status_code == 200
-        unreachable = {**secret, "url": f"http://127.0.0.1:1/{CANARY}?t={CANARY}"}
-        forbidden = {**secret, "url": f"http://10.0.0.1/{CANARY}"}
-        wrong = {**secret, "method": CANARY}
-        for params in (unreachable, forbidden, wrong):
-            made = await relay.post("/actions/preview", json={**asked, "params": params})
-            if made.status_code == 200:
-                made = await relay.post(
-                    "/actions/execute", json={"preview_id": made.json()["preview_id"]}
-                )
-            assert made.status_code >= 400
-            problems += made.content
-        problems += (await relay.get(f"/runs/{CANARY}")).content
-        problems += (await relay.get(f"/nowhere?{CANARY}")).content
-        exposed = (await relay.get("/metrics")).content
+    for answer in (status(200, CANARY.encode()), status(500, CANARY.encode()), reset):
+        target.answer = answer
+        made = await relay.post("/actions/preview", json=asked)
+        assert made.status_code == 200, made.text
+        preview_id = made.json()["preview_id"]
+        for _ in range(2):
+            ran = await relay.execute(preview_id, f"{CANARY}-{preview_id}")
+            assert ran.status_code == 200
+    unreachable = {**secret, "url": f"http://127.0.0.1:1/{CANARY}?t={CANARY}"}
+    forbidden = {**secret, "url": f"http://10.0.0.1/{CANARY}"}
+    wrong = {**secret, "method": CANARY}
+    refused = []
+    for params in (unreachable, forbidden, wrong):
+        made = await relay.post("/actions/preview", json={**asked, "params": params})
+        if made.status_code == 200:
+            made = await relay.execute(made.json()["preview_id"])
+        refused.append(made)
+    refused += [await relay.get(f"/runs/{CANARY}"), await relay.get(f"/nowhere?{CANARY}")]
+    assert all(answer.status_code >= 400 for answer in refused)
+    return b"".join(answer.content for answer in refused)
 
+
+async def refused(keyed: Keyed, unknown: str) -> bytes:
+    """What is said of what is no key, of a key that nobody has, of one that may not, and of one
+    that stands where its id belongs.
+    """
+    viewer = await keyed.key("viewer")
+    headers = [f"Bearer {CANARY}", f"Basic {CANARY}", CANARY, f"Bearer {unknown}"]
+    asking = keyed.client()
+    answers = [await asking.get("/actions", headers={"Authorization": one}) for one in headers]
+    answers.append(await keyed.client(viewer).preview(f"https://{CANARY}.example"))
+    answers.append(await keyed.relay.delete(f"/keys/{keyed.admin}"))
+    assert [answer.status_code for answer in answers] == [401] * len(headers) + [403, 404]
+    return b"".join(answer.content for answer in answers)
+
+
+def contents(client: Any) -> Iterable[bytes]:
+    """Every key and all that is in it."""
+    for key in client.scan_iter():
+        yield key
+        match client.type(key):
+            case b"hash":
+                yield from (part for pair in client.hgetall(key).items() for part in pair)
+            case b"stream":
+                yield repr(client.xrange(key)).encode()
+            case b"zset":
+                yield from client.zrange(key, 0, -1)
+            case b"string":
+                yield client.get(key)
+            case kind:
+                pytest.fail(f"what is in {key!r}, of the kind {kind!r}?")
+
+
+def outboxes(client: Redis) -> bytes:
+    """What the audit is told and has not got yet."""
+    return b"".join(repr(client.xrange(key)).encode() for key in client.keys("*:outbox"))
+
+
+def files(folder: Path) -> bytes:
+    return b"".join((folder / name).read_bytes() for name in ("relay.db", "relay.db-wal"))
+
+
+def audited(folder: Path) -> bytes:
+    with sqlite3.connect(folder / "relay.db") as database:
+        tables = ("audit", "audit_heads", "audit_checkpoints")
+        rows = [database.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+    database.close()
+    return repr(rows).encode()
+
+
+async def listed(relay: Relay) -> bytes:
+    """What Relay says of itself and of what it keeps."""
+    paths = ("/keys", "/secrets", "/audit", "/runs", "/ready", "/metrics", "/version")
+    answers = [await relay.get(path) for path in paths]
+    assert {answer.status_code for answer in answers} == {200}
+    return b"".join(answer.content for answer in answers)
+
+
+async def shipped(client: Redis) -> None:
+    """Wait until all that the audit was told is in the database."""
+    client.delete(keys.LEADER)
+
+    async def nothing_waits() -> bool:
+        return not any(client.xlen(key) for key in client.keys("*:outbox"))
+
+    await until(nothing_waits)
+
+
+async def kept(keyed: Keyed, client: Redis, folder: Path) -> dict[str, bytes]:
+    await keyed.state["journal"].write()
+    found = {"redis": b"\n".join(contents(client)), "outboxes": outboxes(client)}
+    await shipped(client)
+    return {**found, "database": files(folder), "audit": audited(folder)}
+
+
+def told(collector: Collector, lines: Lines) -> dict[str, bytes]:
+    """Once the gateway is closed. What a caller writes into a path stands in its span."""
+    spans = [span for span in collector.spans if CANARY not in span.attributes.get("url.path", "")]
+    return {"lines": lines.text.encode(), "spans": repr(spans).encode()}
+
+
+async def test_no_canary_sings(
+    valkey: Valkey, collector: Collector, target: Target, lines: Lines, tmp_path: Path
+) -> None:
+    """Nor is one kept, but for what a run is made of, in Redis, and secrets that are sealed."""
+    telemetry = {"otlp_traces_endpoint": collector.endpoint, "grafana_url": GRAFANA}
+    house = {name: (Secret(secret),) for name, secret in HOUSE.items()}
+    with valkey.client() as client:
+        client.set(keys.LEADER, "another", px=60_000)  # nothing is shipped until we looked
+        async with keyed_gateway(valkey.url, tmp_path, **telemetry, **house) as keyed:
+            signing = (await (await keyed.issuers()).secrets.create_secret("default", by=BY)).secret
+            await keyed.look()
+            unknown = make(live=True).text
+            problems = await executed(keyed.relay, target) + await refused(keyed, unknown)
+            places = {"problems": problems, "answers": await listed(keyed.relay)}
+            places |= await kept(keyed, client, tmp_path)
+    places |= told(collector, lines)
+
+    first = target.deliveries[0]
+    Webhook(signing).verify(first.body, {name.lower(): value for name, value in first.headers})
     assert len(target.deliveries) == 3
-    assert CANARY in json.dumps(str(target.deliveries))
-    for where in (lines.text.encode(), exposed, problems, collector.raw):
-        assert where
-    found = [
-        name
-        for name, where in {
-            "lines": lines.text.encode(),
-            "metrics": exposed,
-            "problems": problems,
-            "spans": b"".join(
-                repr(span).encode()
-                for span in collector.spans
-                if span.attributes.get("url.path") != f"/runs/{CANARY}"
-            ),
-        }.items()
-        if CANARY.encode() in where or b"canary" in where
-    ]
-    assert found == []
+    canaries = {
+        **HOUSE,
+        "key": keyed.admin[-SECRET - CHECKSUM :].encode(),
+        "unknown key": unknown[-SECRET - CHECKSUM :].encode(),
+        "signing secret": base64.b64decode(signing.removeprefix("whsec_")),
+    }
+    assert singing(canaries, places) == set()
+    del places["redis"]
+    assert singing({"caller's": CANARY.encode()}, places) == set()
+
+
+async def test_the_password_of_a_database_is_told_nobody(
+    valkey: Valkey, store: Store, collector: Collector, lines: Lines
+) -> None:
+    """Not when it is away, by whoever misses it: readers of keys, readiness, the audit."""
+    waiting = [("source", Entry(event="request.refused", principal="nobody"))]
+    await Outbox(store.scripts).record(NOWHERE, waiting)
+    url = Secret(f"postgresql://relay:{PASSWORD}@127.0.0.1:1/relay".encode())
+
+    async def missed() -> bool:
+        return {"roster.away", "audit.not_shipped"} <= {*lines.events}
+
+    async with gateway(
+        valkey.url, database_url=url, otlp_traces_endpoint=collector.endpoint
+    ) as relay:
+        unready = await relay.get("/ready")
+        refused = await relay.get("/actions", headers={"Authorization": "Bearer x"})
+        await until(missed)
+        metrics = await relay.get("/metrics")
+    assert (unready.status_code, refused.status_code) == (503, 401)
+    with valkey.client() as client:
+        redis = b"\n".join(contents(client))
+    answers = {"answers": unready.content + refused.content, "metrics": metrics.content}
+    places = {**answers, "redis": redis, **told(collector, lines)}
+    assert singing({"password": PASSWORD.encode()}, places) == set()

@@ -1,0 +1,79 @@
+"""PostgreSQL is away: executions go on, the audit of them waits in sight, and nothing is lost."""
+
+import json
+from typing import Any
+
+from tests.faults.fleet import Site, hashed, outcomes
+from tests.faults.forks import Forks
+from tests.faults.wire import Connection, connected, previewed
+from tests.gateways import until
+from tests.target import Target
+
+BEFORE, MEANWHILE, AFTER = (
+    [f"{when}-{number}" for number in range(5)] for when in ("before", "meanwhile", "after")
+)
+
+
+class Caller:
+    def __init__(self, connection: Connection, secret: str, target: Target) -> None:
+        self._connection, self._target = connection, target
+        self._bearer = f"Authorization: Bearer {secret}"
+
+    async def run(self, keys: list[str]) -> None:
+        for key in keys:
+            preview_id = await previewed(self._connection, self._target.url, key, self._bearer)
+            answer = await self._connection.execute(preview_id, key, 0, self._bearer)
+            assert (answer.status, answer.body["status"]) == (200, "success")
+
+    async def audit_check(self) -> dict[str, Any]:
+        """What /ready says of it; the gateway takes traffic."""
+        answer = await self._connection.get("/ready")
+        assert answer.status == 200
+        [check] = [one for one in answer.body["checks"] if one["name"] == "audit"]
+        return dict(check)
+
+    async def measured(self, name: str) -> float:
+        text = await self._connection.text("/metrics")
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.split()[1])
+
+
+async def test_executions_go_on_and_are_told_of_when_it_is_back(
+    shared_site: Site, forks: Forks, target: Target
+) -> None:
+    """The backlog is in /ready and in the metrics; it is shipped in order, and all of it."""
+    site, issued = shared_site, await shared_site.key()
+    async with site.database_line() as database:
+        env = site.env(
+            DATABASE_URL=site.through(database), TELEMETRY_ENABLED="true", TELEMETRY_BACKEND="prom"
+        )
+        async with forks.gateway(env) as gateway, connected(gateway.url) as connection:
+            caller = Caller(connection, issued.secret, target)
+            await caller.run(BEFORE)
+            database.cut()
+            await caller.run(MEANWHILE)
+            await until(lambda: backlog_told(caller))
+            written = await site.count()
+            database.restore()
+            await caller.run(AFTER)
+            await until(lambda: shipped(site, caller), 12)
+    assert written < 1 + 2 * len(BEFORE + MEANWHILE)
+    keys = BEFORE + MEANWHILE + AFTER
+    books = [entry for entry in await site.books() if entry.event.startswith("run.")]
+    told = outcomes(books, [json.loads(delivery.body)["key"] for delivery in target.deliveries])
+    assert told == {hashed(key): ("success", "") for key in keys}
+    assert [entry.event for entry in books] == ["run.intended", "run.ended"] * len(keys)
+    assert [entry.key_hash for entry in books[::2]] == [hashed(key) for key in keys]
+
+
+async def backlog_told(caller: Caller) -> bool:
+    check = await caller.audit_check()
+    waits = await caller.measured("audit_outbox_entries")
+    oldest = await caller.measured("audit_outbox_oldest_seconds")
+    told = check["verdict"] == "warning" and "DatabaseUnavailable" in check["detail"]
+    return told and f"{waits:.0f} entries wait" in check["detail"] and waits >= 10 and oldest > 0
+
+
+async def shipped(site: Site, caller: Caller) -> bool:
+    check = await caller.audit_check()
+    return site.waiting() == 0 and check["verdict"] == "ok"

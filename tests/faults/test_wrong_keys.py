@@ -1,0 +1,154 @@
+"""Who brings no genuine key costs no look-up, and learns nothing from the time it takes."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from starlette.requests import Request
+
+from gateway import apikeys
+from gateway.admission import Admission
+from gateway.problems import Unauthenticated
+from gateway.settings import Settings
+from gateway.values import Secret
+from stores.scripts import SOURCES
+from stores.sql.database import Database, open_database
+from tests.faults.fleet import Site
+from tests.gateways import gateway
+from tests.sql.issuers import AUDIT_KEY, PEPPER, issuers, roster
+from tests.target import Target
+
+# What a gateway asks of Redis whether or not anybody asks something of it.
+OWN_SCRIPTS = {"collect", "lead", "record"}
+TRIED = 100
+COMPARED = 2000
+
+
+def junk(secret: str) -> list[dict[str, str]]:
+    """A key with one character changed, one that nobody has, none, and what is no key."""
+    other = "A" if secret[-1] != "A" else "B"
+    unknown = apikeys.make(live=True).text
+    given = [
+        f"Bearer {secret[:-1]}{other}",
+        f"Bearer {unknown}",
+        f"Basic {secret}",
+        secret,
+        "Bearer x",
+        "",
+    ]
+    return [{"Authorization": one} for one in given] + [{}]
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """All SQL of this process meanwhile."""
+    said: list[str] = []
+
+    def hear(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    yield said
+    event.remove(Engine, "before_cursor_execute", hear)
+
+
+def scripts_in(asked: list[bytes]) -> list[str]:
+    """The names of the scripts that were called."""
+    names = {
+        sha1(source.encode(), usedforsecurity=False).hexdigest(): name
+        for name, source in SOURCES.items()
+    }
+    called = re.findall(rb"EVALSHA\r\n\$40\r\n([0-9a-f]{40})", b"".join(asked))
+    return [names[digest.decode()] for digest in called]
+
+
+async def test_junk_is_refused_without_a_look_up(site: Site, target: Target) -> None:
+    """Of Redis and of the database is asked what is asked anyhow; what a genuine key's preview
+    takes, and who makes a key, is seen.
+    """
+    secret = (await site.key()).secret
+    settings = {
+        "data_dir": site.folder,
+        "key_peppers": (Secret(PEPPER),),
+        "audit_keys": (Secret(AUDIT_KEY),),
+    }
+    async with site.redis_line() as redis, gateway(redis.url, **settings) as relay:
+        with statements() as said:
+            del redis.asked[:]
+            for headers in junk(secret) * TRIED:
+                assert (await relay.get("/runs/some-run", headers=headers)).status_code == 401
+            commands = re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", b"".join(redis.asked))
+            assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
+            assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
+            assert not [one for one in said if "api_keys" in one]
+            # What does not grow with the requests.
+            assert len(commands) + len(said) < TRIED
+            relay.headers["Authorization"] = f"Bearer {secret}"
+            await relay.preview_id(target.url)
+            await site.key("another")
+        assert [one for one in said if "api_keys" in one]
+        assert {"save", "spend"} <= set(scripts_in(redis.asked))
+
+
+@pytest.fixture
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    shutil.copy(migrated_file, tmp_path / "relay.db")
+    async with open_database(None, tmp_path) as opened:
+        yield opened
+
+
+def timed(admission: Admission, text: str) -> int:
+    """Nanoseconds until it is refused."""
+    scope = {
+        "type": "http",
+        "headers": [(b"authorization", f"Bearer {text}".encode())],
+        "client": ("127.0.0.1", 1),
+        "state": {"request_id": "r-1"},
+    }
+    request = Request(scope)
+    began = perf_counter_ns()
+    try:
+        admission.admit(request, "runs:read")
+    except Unauthenticated:
+        return perf_counter_ns() - began
+    pytest.fail("it was let in")
+
+
+def sealed(start: str) -> str:
+    return start + apikeys.checksum(start)
+
+
+async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
+    """A key whose id nobody has, and one whose secret is wrong: nobody learns which ids there are.
+    The medians differ by less than one comparison takes, which is what could be left out.
+    """
+    issued, known = await issuers(database).key(), roster(database)
+    await known.refresh()
+    admission = Admission(Settings(), known, lambda: [PEPPER])
+    id_at, secret_at = len(apikeys.LIVE), len(apikeys.LIVE) + apikeys.ID
+    body = issued.secret[: -apikeys.CHECKSUM]
+    unknown = sealed(body[:id_at] + "0" * apikeys.ID + body[secret_at:])
+    wrong = sealed(body[:secret_at] + "0" * apikeys.SECRET)
+    pairs = [(timed(admission, unknown), timed(admission, wrong)) for _ in range(COMPARED)]
+    of_unknown, of_wrong = (median(times) for times in zip(*pairs, strict=True))
+    assert 0.75 < of_unknown / of_wrong < 1.25
+    assert abs(of_unknown - of_wrong) < comparison()
+
+
+def comparison() -> float:
+    """What it takes to compare a key, in nanoseconds."""
+    times = []
+    for _ in range(COMPARED):
+        began = perf_counter_ns()
+        apikeys.matches([PEPPER], "x" * apikeys.LENGTH, apikeys.NO_DIGEST)
+        times.append(perf_counter_ns() - began)
+    return median(times)
