@@ -12,7 +12,7 @@ from tests.faults.wire import Answer, connected
 from tests.target import Target
 
 # 16 lines of key A, then 48 of three keys: 3,072 requests.
-PLAN = Plan(of_key=240, of_workspace=480, lines=4, times=48)
+PLAN = Plan(of_key=120, of_workspace=240, lines=4, times=48)
 
 
 async def test_no_window_holds_more_than_its_limit_and_a_burst(
