@@ -1,5 +1,6 @@
 """A change of keys, secrets or workspaces, and its audit entry: both or neither."""
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from stores.sql.audit import Chain
     from stores.sql.database import Database
     from stores.sql.workspaces import Workspace
+
+
+log = logging.getLogger("relay.audit")
 
 
 class By(NamedTuple):
@@ -58,15 +62,28 @@ class Changes:
         self._clock = clock
 
     @asynccontextmanager
-    async def begin(self, workspace: str, by: By) -> AsyncIterator[Change]:
+    async def begin(
+        self, workspace: str, by: By, *, regardless: bool = False
+    ) -> AsyncIterator[Change]:
         """One transaction; an exception in the block undoes it.
 
         Raises DatabaseUnavailable and BrokenChain. The end of the chain is locked last.
+        `regardless`: a chain that is broken is said in the log, and the change made.
         """
+        from stores.sql.audit import BrokenChain
+
         async with self._database.begin() as connection:
             change = Change(connection, int(self._clock() * 1000), by)
             yield change
-            await self._chain.append(connection, workspace, change.entries)
+            try:
+                async with connection.begin_nested():
+                    await self._chain.append(connection, workspace, change.entries)
+            except BrokenChain:
+                if not regardless:
+                    raise
+                for _, entry in change.entries:
+                    facts = {"workspace": workspace, "told": entry.event, "subject": entry.subject}
+                    log.exception("audit.not_told", extra={"facts": facts})
 
     @asynccontextmanager
     async def reading(self) -> "AsyncIterator[AsyncConnection]":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -21,9 +22,12 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> str:
-        """Host and port, of a URL that the guard has seen."""
-        url = urlsplit(self.url)
-        return f"{url.hostname}:{url.port or (80 if url.scheme == 'http' else 443)}"
+        """The host, whatever the port, of a URL that the guard has seen."""
+        host = (urlsplit(self.url).hostname or "").rstrip(".")
+        try:
+            return str(ip_address(host))
+        except ValueError:
+            return host
 
     @property
     def digest(self) -> str:

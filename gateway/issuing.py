@@ -85,8 +85,13 @@ class Issuing:
         """The key as it is then; one that was revoked before stays as it was."""
         from stores.sql import apikeys as rows
 
-        async with self._changes.begin(workspace, by) as change:
+        # A leaked key must go, also while somebody has broken the chain.
+        async with self._changes.begin(workspace, by, regardless=True) as change:
             now_ms = change.now_ms
+            held = await rows.find(change.connection, workspace, key_id)
+            if held is None:
+                raise declined.KeyUnknown(key_id)
+            _check_granted(_like(held), by)
             match await rows.revoke(
                 change.connection, workspace, key_id, by=by.principal, now_ms=now_ms
             ):

@@ -1,27 +1,32 @@
 """What the audit is told of refusals and of its own readers, a second late and many in one.
 
 A stranger who asks a thousand times a second must not fill the store with it: what is alike is
-counted. What the store does not take is kept and offered again; above a bound it is dropped and
-said so. Intents and outcomes of runs do not come this way: the scripts write them.
+counted, and so is what is above a bound. What the store does not take is kept, up to that bound,
+and offered again. Intents and outcomes of runs do not come this way: the scripts write them.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 from msgspec.structs import replace
 
 from gateway.telemetry import metrics
-from stores.entries import Entry
+from stores.entries import NOWHERE, RELAY, Entry
 from stores.outbox import Outbox
 from stores.scripts import StoreUnavailable
 
 PACE = 1.0
-# Different ones between two writings; a line of each is some 200 bytes.
-DIFFERENT_MAX = 500
+# Different ones between two writings, of a workspace; and of strangers, who are anybody. Those
+# beyond are told of in one entry, by their number: 20 a second are 1.7 million a day at most.
+DIFFERENT_MAX = 100
+STRANGERS_MAX = 20
+MORE = Entry(event="request.refused", principal=RELAY, reason="More than are told apart")
+
+Noted = dict[tuple[str, ...], tuple[str, Entry]]
 
 log = logging.getLogger("relay.journal")
 
@@ -29,50 +34,54 @@ log = logging.getLogger("relay.journal")
 class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        # By what makes two alike; with each the source by which it is kept once.
-        self._noted: dict[tuple[str, ...], tuple[str, str, Entry]] = {}
+        # By workspace, and by what makes two alike; with each the source by which it is kept once.
+        self._noted: dict[str, Noted] = {}
 
     def note(self, workspace: str, entry: Entry) -> None:
         """To be written soon. Alike are those of one principal, address, action and reason."""
-        alike = (
-            *(workspace, entry.event, entry.principal, entry.address),
+        alike: tuple[str, ...] = (
+            *(entry.event, entry.principal, entry.address),
             *(entry.action, entry.status, entry.reason, entry.detail),
         )
-        entry = replace(entry, at=round(time.time() * 1000))
-        if alike in self._noted:
-            _, source, first = self._noted[alike]
-            self._noted[alike] = (workspace, source, replace(first, count=first.count + 1))
-        elif len(self._noted) < DIFFERENT_MAX:
-            self._noted[alike] = (workspace, str(uuid4()), entry)
-        else:
+        noted = self._noted.setdefault(workspace, {})
+        if alike not in noted and len(noted) >= _most(workspace):
             metrics.audit_dropped.inc()
+            alike, entry = (), MORE
+        source, first = noted.get(alike, (str(uuid4()), None))
+        if first is None:
+            noted[alike] = (source, replace(entry, at=round(time.time() * 1000)))
+        else:
+            noted[alike] = (source, replace(first, count=first.count + 1))
 
     async def write(self) -> None:
         """What was noted, into the outbox; kept for another time if the store is away."""
         noted, self._noted = self._noted, {}
-        by_workspace: dict[str, list[tuple[str, Entry]]] = {}
-        for workspace, source, entry in noted.values():
-            by_workspace.setdefault(workspace, []).append((source, entry))
         try:
-            for workspace in [*by_workspace]:
-                await self._outbox.record(workspace, by_workspace[workspace])
-                del by_workspace[workspace]
+            for workspace in [*noted]:
+                await self._outbox.record(workspace, [*noted[workspace].values()])
+                del noted[workspace]
         except StoreUnavailable:
             pass
         finally:
-            for workspace, entries in by_workspace.items():
-                self._keep(workspace, entries)
+            for workspace, kept in noted.items():
+                self._keep(workspace, kept)
 
-    def _keep(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
-        room = max(0, DIFFERENT_MAX - len(self._noted))
-        for source, entry in entries[:room]:
-            self._noted[source,] = (workspace, source, entry)
-        metrics.audit_dropped.inc(len(entries[room:]))
+    def _keep(self, workspace: str, kept: "Noted") -> None:
+        """What the store did not say it took goes again as it was: under its own source."""
+        newer = self._noted.setdefault(workspace, {})
+        room = max(0, _most(workspace) - len(newer))
+        for source, entry in [*kept.values()][:room]:
+            newer[source,] = (source, entry)
+        metrics.audit_dropped.inc(max(0, len(kept) - room))
 
     async def watch(self) -> None:
         while True:
             await asyncio.sleep(PACE)
             await self.write()
+
+
+def _most(workspace: str) -> int:
+    return STRANGERS_MAX if workspace == NOWHERE else DIFFERENT_MAX
 
 
 @asynccontextmanager

@@ -34,7 +34,9 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
     observer = metrics.round_trip if settings.counting else None
     async with (
         open_store(url, settings.data_dir, observer=observer) as store,
+        # Whoever reads much must not hold up a revocation, nor the audit: connections are few.
         Archive(settings) as archive,
+        Archive(settings) as asked,
         _roster(settings, archive) as roster,
         _audited(settings, store, archive, roster) as (journal, shipper),
         open_egress(_guard(settings), _secrets_of(settings, roster)) as egress,
@@ -49,7 +51,7 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
                 admission=admission,
                 quotas=Quotas(),
                 roster=roster,
-                archive=archive,
+                archive=asked,
                 journal=journal,
                 actions_enabled=settings.actions_enabled,
                 counting=settings.counting,
@@ -105,13 +107,18 @@ async def _readiness(
 
 def _keys(admission: Admission, roster: Roster) -> Check:
     if not roster.ready:
-        return Check("keys", "failed", roster.detail)
+        # What the database said is in the log: it may name hosts, and anybody may ask us.
+        outdated = roster.state() == "outdated"
+        return Check(
+            "keys", "failed", roster.detail if outdated else "the database does not answer"
+        )
     if admission.open:
         return Check("keys", "ok", "no key was made: whoever asks may do everything")
     if not roster.any_made:
         return Check("keys", "failed", "no key was made: run `relay keys create --role admin`")
-    well = roster.state() == "ok"
-    return Check("keys", "ok" if well else "warning", roster.detail)
+    if roster.state() == "stale":
+        return Check("keys", "warning", "the database does not answer: keys are as last known")
+    return Check("keys", "ok" if roster.state() == "ok" else "warning", roster.detail)
 
 
 def _secrets_of(settings: Settings, roster: Roster) -> SecretsOf:

@@ -101,8 +101,8 @@ class Roster:
             try:
                 await self._look()
             except Exception as error:
-                if self._reading is NOTHING:
-                    self._reading = UNREAD  # there is a database now, and it may hold keys
+                if not self._reading.any_made:
+                    self._reading = UNREAD  # by now there may be keys, which nobody can see
                 self._became(*self._hindered(error))
                 raise
             self.as_of = self._clock()

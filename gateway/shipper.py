@@ -8,7 +8,7 @@ step it died; and what it had only read still waits. While the database is away 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import NamedTuple
@@ -18,8 +18,7 @@ from gateway.archive import Archive
 from gateway.principals import DEFAULT_WORKSPACE
 from gateway.roster import Roster
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Fact
+from gateway.upkeep import Upkeep
 from stores.connection import Check
 from stores.entries import NOWHERE
 from stores.outbox import Outbox, Waiting
@@ -27,13 +26,13 @@ from stores.scripts import StoreUnavailable
 
 PACE = timedelta(seconds=1)
 PAUSE_MAX = timedelta(seconds=8)
-# Longer than a batch takes on a slow database: 500 entries take 70 ms on a fast one.
+# Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
 LEAD = timedelta(seconds=15)
-BATCH = 500
-HEADS_PACE = timedelta(minutes=1)
-REMOVAL_PACE = timedelta(days=1)
+BATCH = 200
+# A gateway that does not lead looks at the backlog for its metrics alone.
+LOOK_PACE = timedelta(seconds=10)
 # What hinders one workspace as another.
-STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated"})
+STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable"})
 # Above this a backlog is a warning of /ready.
 LATE = timedelta(seconds=30)
 
@@ -52,10 +51,11 @@ class Shipper:
         self._outbox = outbox
         self._archive = archive
         self._roster = roster
-        self._retention = retention
         self._name = str(uuid4())
-        self._heads_at = self._removal_at = float("-inf")
+        self._upkeep = Upkeep(archive, retention=retention)
+        self._look_at = self._aside_until = float("-inf")
         self._failure = ""
+        self._waiting: dict[str, Waiting] = {}
         self.backlog = Backlog(0, timedelta(0))
         # Until the next turn.
         self.pause = PACE
@@ -70,8 +70,6 @@ class Shipper:
         """Once all that waits, if this gateway leads; whatever fails is said, and tried again."""
         # Whatever it is: or no entry would ever be shipped again.
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
-        if isinstance(failed, StoreUnavailable):
-            return
         failure = failed if isinstance(failed, str) else type(failed).__name__
         if failure and failure != self._failure:
             log.warning("audit.not_shipped", extra={"facts": {"error": failure}})
@@ -80,30 +78,59 @@ class Shipper:
 
     async def _turn(self) -> str:
         """What hindered it, or nothing."""
-        leads, failure = await self._outbox.lead(self._name, LEAD), ""
-        backlogs = []
-        for workspace in sorted({DEFAULT_WORKSPACE, NOWHERE, *self._roster.workspaces()}):
-            # One whose chain is broken stops no other; a database that is away stops all.
-            waiting, why = await self._ship(workspace, leads=leads and failure not in STOPS)
-            failure = failure or why
-            backlogs.append(waiting)
-        self._tell(backlogs)
-        if leads and self._archive.opened and failure not in STOPS:
-            failure = await self._chores() or failure
+        now = time.monotonic()
+        aside = now < self._aside_until
+        if aside or not await self._outbox.lead(self._name, LEAD):
+            if now >= self._look_at:
+                self._look_at = now + LOOK_PACE.total_seconds()
+                await self._round(self._workspaces, leads=False)
+            return self._failure if aside else ""
+        failure = await self._ship()
+        if failure in STOPS:
+            # Another gateway may reach the database.
+            await self._outbox.lead(self._name, timedelta(0))
+            self._aside_until = now + 2 * LEAD.total_seconds()
+        elif self._archive.opened:
+            failure = await self._upkeep.turn() or failure
         return failure
 
-    async def _ship(self, workspace: str, *, leads: bool) -> tuple[Waiting, str]:
-        """All that waits of a workspace; what waits then, and what hindered."""
+    @property
+    def _workspaces(self) -> Collection[str]:
+        return sorted({DEFAULT_WORKSPACE, NOWHERE, *self._roster.workspaces()})
+
+    async def _ship(self) -> str:
+        """Round by round, a batch of each: one that is flooded holds up no other."""
+        left, failure = self._workspaces, ""
+        while left and failure not in STOPS:
+            left, why = await self._round(left, leads=True)
+            failure = why or failure
+            await self._outbox.lead(self._name, LEAD)
+        return failure
+
+    async def _round(self, workspaces: Collection[str], *, leads: bool) -> tuple[list[str], str]:
+        """Those of which more waits that can be shipped, and what hindered."""
+        more, failure = [], ""
+        for workspace in workspaces:
+            # One whose chain is broken stops no other; a database that is away stops all.
+            batch = self._batch(workspace, leads=leads and failure not in STOPS)
+            [left] = await asyncio.gather(batch, return_exceptions=True)
+            if isinstance(left, BaseException):
+                failure = type(left).__name__
+            elif left:
+                more.append(workspace)
+        self._tell()
+        return more, failure
+
+    async def _batch(self, workspace: str, *, leads: bool) -> bool:
+        """Whether more waits."""
         waiting = await self._outbox.collect(workspace, most=BATCH if leads else 1)
-        while leads and waiting.ids:
-            [failed] = await asyncio.gather(
-                self._append(workspace, waiting), return_exceptions=True
-            )
-            if failed is not None:
-                return waiting, type(failed).__name__
-            shipped = waiting.ids
-            waiting = await self._outbox.collect(workspace, shipped=shipped, most=BATCH)
-        return waiting, ""
+        self._waiting[workspace] = waiting
+        if not leads or not waiting.ids:
+            return False
+        await self._append(workspace, waiting)
+        left = await self._outbox.collect(workspace, shipped=waiting.ids, most=1)
+        self._waiting[workspace] = left
+        return bool(left.ids)
 
     async def _append(self, workspace: str, waiting: Waiting) -> None:
         database = await self._archive.database()
@@ -111,66 +138,11 @@ class Shipper:
             new = await self._archive.chain().append(connection, workspace, waiting.entries)
         metrics.audit_shipped.inc(new)
 
-    def _tell(self, waiting: Sequence[Waiting]) -> None:
-        oldest = max((one.oldest for one in waiting), default=timedelta(0))
-        self.backlog = backlog = Backlog(sum(one.in_all for one in waiting), oldest)
+    def _tell(self) -> None:
+        oldest = max((one.oldest for one in self._waiting.values()), default=timedelta(0))
+        self.backlog = backlog = Backlog(sum(one.in_all for one in self._waiting.values()), oldest)
         metrics.outbox_entries.set(backlog.entries)
         metrics.outbox_oldest.set(backlog.oldest.total_seconds())
-
-    async def _chores(self) -> str:
-        """What hindered them, or nothing."""
-        now, failure = time.monotonic(), ""
-        if now >= self._heads_at:
-            self._heads_at = now + HEADS_PACE.total_seconds()
-            failure = await self._each(self._sign_head)
-        if now >= self._removal_at:
-            self._removal_at = now + REMOVAL_PACE.total_seconds()
-            failure = await self._each(self._remove) or failure
-        return failure
-
-    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> str:
-        """For every chain: one that is broken stops no other."""
-        failure = ""
-        for workspace in await self._audited():
-            [failed] = await asyncio.gather(chore(workspace), return_exceptions=True)
-            failure = failure or (type(failed).__name__ if failed else "")
-        return failure
-
-    async def _sign_head(self, workspace: str) -> None:
-        """Where who may write to the database cannot: a chain that was cut is shorter than it."""
-        database, chain = await self._archive.database(), self._archive.chain()
-        async with database.begin() as connection:
-            head = await chain.locked_head(connection, workspace)
-        if head:
-            at = round(time.time() * 1000)
-            signed = chain.signed_head(workspace, head.seq, head.mac, at)
-            facts: dict[str, Fact] = {
-                "workspace": workspace,
-                "seq": head.seq,
-                "mac": head.mac.hex(),
-                "signed_at": at,
-                "signature": signed.signature.hex(),
-            }
-            say(log, "audit.head", facts)
-
-    async def _remove(self, workspace: str) -> None:
-        from stores.sql import retention
-
-        database, chain = await self._archive.database(), self._archive.chain()
-        now_ms = round(time.time() * 1000)
-        cutoff_ms = now_ms - self._retention // timedelta(milliseconds=1)
-        removed = await retention.remove_before(
-            database, chain, workspace, cutoff_ms=cutoff_ms, now_ms=now_ms
-        )
-        if removed:
-            say(log, "audit.removed", {"workspace": workspace, "entries": removed})
-
-    async def _audited(self) -> list[str]:
-        from stores.sql import pages
-
-        database = await self._archive.database()
-        async with database.connect() as connection:
-            return await pages.audited(connection)
 
     async def leave(self) -> None:
         """Another may lead now."""

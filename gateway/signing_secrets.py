@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from gateway.changes import By, Changes, existing
-from gateway.declined import NoEncryptionKey
+from gateway.declined import MoreThanOwn, NoEncryptionKey, Unmeant
 from gateway.sealing import Forged, Sealer, UnknownKey, place
 from stores.entries import NOWHERE
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(hours=24)
 # Standard Webhooks: 24 to 64.
 SECRET_BYTES = 32
+# Each signs each request, in one header.
+USABLE_MAX = 5
 
 
 class IssuedSecret(NamedTuple):
@@ -39,6 +41,8 @@ class SigningSecrets:
         """As Standard Webhooks writes one; those before it retire after the overlap."""
         from stores.sql import secrets as rows
 
+        if not by.live:  # it would retire the one that live requests are signed with
+            raise MoreThanOwn
         secret_id, plain = str(uuid4()), secrets.token_bytes(SECRET_BYTES)
         sealed, sealed_with = self._seal(plain, place(workspace, secret_id))
         async with self._changes.begin(workspace, by) as change:
@@ -51,6 +55,9 @@ class SigningSecrets:
                 created_at=change.now_ms,
                 created_by=by.principal,
             )
+            usable = await rows.usable(change.connection, change.now_ms)
+            if [one.workspace for one in usable].count(workspace) >= USABLE_MAX:
+                raise Unmeant(f"{USABLE_MAX} secrets sign already; wait until one retires.")
             overlap_ms = OVERLAP // timedelta(milliseconds=1)
             await rows.add(change.connection, row, overlap_ms=overlap_ms, now_ms=change.now_ms)
             change.record("secret.created", secret_id, f"sealed with {sealed_with}")

@@ -65,8 +65,14 @@ def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         entry, facts = _entry.decode(said[b"entry"]), _origin.decode(said.get(b"origin", b"{}"))
-    except msgspec.DecodeError:  # or nothing behind it would ever be shipped
-        entry, facts = UNREADABLE, {}
+        at = int(said[b"at"])
+    except (KeyError, ValueError):  # or nothing behind it would ever be shipped
+        entry, facts, at = UNREADABLE, {}, 0
     known = {name: fact for name, fact in facts.items() if name in Entry.__struct_fields__}
-    entry = msgspec.structs.replace(entry, at=int(said[b"at"]), **known)
-    return said.get(b"source", stream_id).decode(), entry
+    entry = msgspec.structs.replace(entry, at=at, **known)
+    return _source(entry, said.get(b"source", stream_id)), entry
+
+
+def _source(entry: Entry, other: bytes) -> str:
+    """By this the database knows an entry for good: of a run it has one intent and one outcome."""
+    return f"{entry.run_id}:{entry.event}" if entry.run_id else other.decode("utf-8", "replace")

@@ -19,7 +19,7 @@ from gateway.shipper import Shipper
 from gateway.values import Secret
 from stores.connection import Store
 from stores.outbox import Outbox, Waiting
-from stores.scripts import StoreUnavailable
+from stores.scripts import Scripts, StoreUnavailable
 from stores.sql import workspaces
 from stores.sql.audit import Chain
 from stores.sql.database import Database, DatabaseUnavailable
@@ -56,9 +56,15 @@ class Crashing(Outbox):
 
     lost = sole = False
 
+    def __init__(self, scripts: Scripts) -> None:
+        super().__init__(scripts)
+        # The workspaces of the batches that were written, in their order.
+        self.batches: list[str] = []
+
     async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
         if self.lost and shipped:
             raise StoreUnavailable
+        self.batches += [workspace] * bool(shipped)
         return await super().collect(workspace, shipped=shipped, most=most)
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
@@ -110,6 +116,15 @@ class Audit:
 
     async def mend_chain(self) -> None:
         await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
+
+
+def later(shipper: Shipper, by: timedelta) -> None:
+    """What the shipper is after so long."""
+    for moment in ("_look_at", "_aside_until"):
+        setattr(shipper, moment, getattr(shipper, moment) - by.total_seconds())
+    for moment in ("_heads_at", "_removal_at"):
+        due = getattr(shipper._upkeep, moment)
+        setattr(shipper._upkeep, moment, due - by.total_seconds())
 
 
 @asynccontextmanager

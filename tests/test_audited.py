@@ -10,7 +10,7 @@ import pytest
 from gateway.apikeys import LIVE, checksum, make
 from stores.connection import Store
 from stores.entries import NOWHERE, Entry
-from tests.gateways import Relay
+from tests.gateways import LOOPBACK, Relay
 from tests.keyed import Keyed, keyed_gateway
 from tests.shipping import shipped
 from tests.sql.issuers import audited
@@ -100,6 +100,17 @@ async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Rel
         "This takes the scope audit:read",
         "GET /audit",
     )
+
+
+async def test_behind_a_trusted_proxy_it_is_the_client_that_is_named(
+    valkey: Valkey, tmp_path: Path, store: Store
+) -> None:
+    """As the proxy saw him, not as he says."""
+    headers = {"X-Forwarded-For": "192.0.2.1, 198.51.100.7"}
+    async with keyed_gateway(valkey.url, tmp_path, trusted_proxies=LOOPBACK) as keyed:
+        assert (await keyed.client().get("/runs", headers=headers)).status_code == 401
+        [entry] = await entries(keyed, store, NOWHERE)
+    assert entry.address == "198.51.100.7"
 
 
 async def test_limits_are_told_of(keyed: Keyed, store: Store, relay: Relay, target: Target) -> None:

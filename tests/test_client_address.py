@@ -73,4 +73,3 @@ def test_it_is_whom_the_last_trusted_proxy_saw(
     """What a stranger writes into the header stands left of that, and is not looked at."""
     proxies = [ip_network(network) for network in trusted]
     assert client_address(asked(peer, forwarded), proxies) == whom
-

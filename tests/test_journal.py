@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
-from gateway.journal import DIFFERENT_MAX, Journal, written
+from gateway.journal import DIFFERENT_MAX, MORE, STRANGERS_MAX, Journal, written
 from gateway.telemetry import metrics
 from stores.entries import NOWHERE, Entry
 from stores.outbox import Outbox
@@ -116,17 +116,35 @@ async def test_what_was_written_is_not_written_again(journal: Journal, outbox: F
     assert len({source for source, _ in written}) == 2
 
 
-async def test_a_flood_of_different_ones_is_bound(journal: Journal, outbox: Flaky) -> None:
-    """What is above the bound is counted as dropped; what is alike to one inside still counts."""
+@pytest.mark.parametrize(("workspace", "most"), [("w", DIFFERENT_MAX), (NOWHERE, STRANGERS_MAX)])
+async def test_a_flood_of_different_ones_is_bound(
+    journal: Journal, outbox: Flaky, workspace: str, most: int
+) -> None:
+    """Those above the bound are one entry with their number; what is alike to one inside still
+    counts there. Of strangers, who are anybody, fewer are told apart.
+    """
     before = dropped()
-    for number in range(DIFFERENT_MAX + 7):
-        journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
-    journal.note("w", replace(REFUSED, address="2001:db8::0"))
+    for number in range(most + 7):
+        journal.note(workspace, replace(REFUSED, address=f"2001:db8::{number:x}"))
+    journal.note(workspace, replace(REFUSED, address="2001:db8::0"))
     await journal.write()
 
-    written = await entries(outbox)
-    assert [entry.count for entry in written] == [2, *[1] * (DIFFERENT_MAX - 1)]
+    *first, more = await entries(outbox, workspace)
+    assert [entry.count for entry in first] == [2, *[1] * (most - 1)]
+    assert more == replace(MORE, count=7, at=more.at)
     assert dropped() - before == 7
+
+
+async def test_a_flood_of_one_workspace_takes_no_room_of_another(
+    journal: Journal, outbox: Flaky
+) -> None:
+    """Nor do strangers."""
+    for workspace in (NOWHERE, "w"):
+        for number in range(DIFFERENT_MAX + 1):
+            journal.note(workspace, replace(REFUSED, address=f"2001:db8::{number:x}"))
+    journal.note("x", REFUSED)
+    await journal.write()
+    assert [entry.reason for entry in await entries(outbox, "x")] == [REFUSED.reason]
 
 
 async def test_what_the_store_did_not_take_is_written_once_it_is_back(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.shipper import BATCH, LATE, LEAD, PACE, PAUSE_MAX
+from gateway.shipper import BATCH, LATE, LEAD, LOOK_PACE, PACE, PAUSE_MAX
 from stores import keys
 from stores.connection import Check, Store
 from stores.entries import NOWHERE
 from stores.sql.walk import Verified
-from tests.shipping import Audit, audited
+from tests.shipping import Audit, audited, later
 
 
 @pytest.fixture
@@ -114,6 +114,7 @@ async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> N
 
     audit.outbox.lost = False
     await audit.record(2)
+    later(shipper, 2 * LEAD)
     await shipper.turn()
     assert (await audit.sources(), await audit.waits()) == (numbered(5), 0)
     assert isinstance(await audit.verified(), Verified)
@@ -135,9 +136,32 @@ async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
     assert detail == "3 entries wait, the oldest 60 s: DatabaseUnavailable"
 
     audit.archive.away = False
+    later(shipper, 2 * LEAD)
     await shipper.turn()
     assert await audit.sources() == numbered(3)
     assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
+
+
+async def test_who_cannot_reach_the_database_lets_another_lead(audit: Audit) -> None:
+    """At once, and stands aside for a while, in which it says why."""
+    first, second = audit.shipper(), audit.shipper()
+    audit.archive.away = True
+    await audit.record(3)
+    await first.turn()
+    audit.archive.away = False
+    await first.turn()
+    assert await audit.sources() == []
+    assert first.check().detail.endswith(": DatabaseUnavailable")
+    await second.turn()
+    assert await audit.sources() == numbered(3)
+
+
+async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> None:
+    """A batch of each in turn."""
+    await audit.record(2 * BATCH + 1)
+    await audit.record(1, "x")
+    await audit.shipper().turn()
+    assert audit.outbox.batches == ["w", "x", "w", "w"]
 
 
 async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
@@ -148,6 +172,7 @@ async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
     await other.turn()
     assert other.check().verdict == "ok"
     await audit.record(1, "x", ago=LATE + timedelta(seconds=1))
+    later(other, LOOK_PACE)
     await other.turn()
     assert other.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.shipper import HEADS_PACE, REMOVAL_PACE, Shipper
+from gateway.upkeep import HEADS_PACE, REMOVAL_PACE
 from stores.connection import Store
 from stores.sql.signed import SignedHead
 from stores.sql.walk import Broken, Verified
-from tests.shipping import KEPT, Audit, audited
+from tests.shipping import KEPT, SECOND, Audit, audited, later
 from tests.telemetry.conftest import Lines, lines
 
 __all__ = ["lines"]
-SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -43,12 +42,6 @@ def places(lines: Lines) -> list[tuple[str, int]]:
 
 def removals(lines: Lines) -> list[tuple[str, Any]]:
     return [(line["workspace"], line["entries"]) for line in lines.of("audit.removed")]
-
-
-def later(shipper: Shipper, by: timedelta) -> None:
-    """What the shipper is after so long."""
-    shipper._heads_at -= by.total_seconds()
-    shipper._removal_at -= by.total_seconds()
 
 
 async def test_heads_are_signed_every_minute(audit: Audit, lines: Lines) -> None:

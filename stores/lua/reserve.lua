@@ -27,7 +27,7 @@ local doc, spent_by, origin, target =
 
 if redis.call('HGET', run, 'state') == 'released' then return {'released', quota} end
 local holder = redis.call('GET', reservation)
-if holder == run_id then
+if holder == run_id and redis.call('HGET', run, 'state') == 'running' then
   return {'reserved', quota, tonumber(redis.call('HGET', run, 'started_at')), doc}
 end
 local answer = taken(run_prefix, holder, spent_by, doc, now, quota)

@@ -14,6 +14,7 @@ from stores.sql.tables import api_keys
 from stores.sql.workspaces import bump, lock
 
 # The scope without which an admin could not make the next admin.
+DAY_MS = 24 * 3600 * 1000
 MANAGE = "keys:manage"
 
 
@@ -39,6 +40,12 @@ class ApiKey(NamedTuple):
     def manages(self) -> bool:
         """Whether it can make and revoke keys."""
         return self.role == "admin" and (self.scopes is None or MANAGE in self.scopes)
+
+    def manages_as(self, other: "ApiKey") -> bool:
+        """Whether it can make and revoke all that the other can: of its kind, and no narrower."""
+        held = set(self.scopes or ()) if self.scopes is not None else None
+        wide = held is None or (other.scopes is not None and held >= set(other.scopes))
+        return self.manages and wide and (self.live or not other.live)
 
 
 class Revoked(NamedTuple):
@@ -103,10 +110,10 @@ async def revoke(
 
 
 async def _others(connection: AsyncConnection, key: ApiKey, now_ms: int) -> bool:
-    """Whether another key manages on. One that was replaced does not count: it ends soon."""
-    lasting = _is_usable(now_ms) & api_keys.c.replaced_by.is_(None)
+    """Whether another key manages on. One that ends within a day does not count."""
+    lasting = _is_usable(now_ms + DAY_MS) & api_keys.c.replaced_by.is_(None)
     others = (api_keys.c.workspace == key.workspace) & (api_keys.c.id != key.id)
-    return any(other.manages for other in await _keys(connection, lasting & others))
+    return any(other.manages_as(key) for other in await _keys(connection, lasting & others))
 
 
 async def retire(

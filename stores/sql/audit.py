@@ -1,7 +1,7 @@
 """The audit chain: each entry carries an HMAC over the one before it and its own text.
 
-Whoever writes to the tables but holds no key cannot change, move or drop an entry unseen, nor
-have that signed by whoever appends next.
+Whoever writes to the tables but holds no key cannot change, move or drop an entry unseen. To put
+back an older head and what it ended with is seen by the heads in the log alone.
 """
 
 from collections.abc import Iterable, Sequence
