@@ -29,6 +29,8 @@ PAUSE_MAX = timedelta(seconds=8)
 # Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
 LEAD = timedelta(seconds=15)
 BATCH = 200
+# So long a leader that failed leaves it to others, who ask for it every 8 s at least.
+ASIDE = timedelta(seconds=10)
 # A gateway that does not lead looks at the backlog for its metrics alone.
 LOOK_PACE = timedelta(seconds=10)
 # What hinders one workspace as another.
@@ -89,7 +91,7 @@ class Shipper:
         if failure in STOPS:
             # Another gateway may reach the database.
             await self._outbox.lead(self._name, timedelta(0))
-            self._aside_until = now + 2 * LEAD.total_seconds()
+            self._aside_until = now + ASIDE.total_seconds()
         elif self._archive.opened:
             failure = await self._upkeep.turn() or failure
         return failure

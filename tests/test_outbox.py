@@ -56,8 +56,8 @@ async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
     """
     for _ in range(2):
         await runs.reserve(ORDER, lease=LEASE)
-    [stream_id], [(source, entry)], in_all, oldest = await waiting(outbox)
-    assert source == stream_id.decode()
+    _, [(source, entry)], in_all, oldest = await waiting(outbox)
+    assert source == "run-1:run.intended"
     assert entry == Entry(
         event="run.intended",
         principal="k-1",

@@ -146,7 +146,8 @@ async def test_ready_names_the_store_while_it_is_away(
     assert answer.json()["code"] == "not_ready"
     assert "store" in answer.json()["detail"]
     verdicts = {check["name"]: check["verdict"] for check in answer.json()["checks"]}
-    assert verdicts == {"process": "ok", "store": "failed", "keys": "ok", "audit": "ok"}
+    assert verdicts.pop("audit") in ("ok", "warning")  # a warning from its next turn on
+    assert verdicts == {"process": "ok", "store": "failed", "keys": "ok"}
 
     back()
     await until(lambda: status_is(200), patience=5)
