@@ -29,8 +29,8 @@ PAUSE_MAX = timedelta(seconds=8)
 # Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
 LEAD = timedelta(seconds=15)
 BATCH = 200
-# So long a leader that failed leaves it to others, who ask for it every 8 s at least.
-ASIDE = timedelta(seconds=10)
+# So long a leader that failed leaves it to others, who ask for it every second if they are well.
+ASIDE = timedelta(seconds=3)
 # A gateway that does not lead looks at the backlog for its metrics alone.
 LOOK_PACE = timedelta(seconds=10)
 # What hinders one workspace as another.

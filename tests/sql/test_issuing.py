@@ -199,6 +199,17 @@ async def test_a_foreign_key_is_as_unknown_as_one_that_never_was(database: Datab
     assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
 
 
+async def test_nobody_revokes_what_can_more_than_he(database: Database) -> None:
+    """A narrowed key could leave a workspace without any that can make its like."""
+    made = issuers(database)
+    await made.key("Ann", "admin")
+    other = (await made.key("Bob", "admin")).key
+    for by in (By("k", scopes=frozenset({"keys:manage"})), By("k", live=False)):
+        with pytest.raises(declined.MoreThanOwn):
+            await made.keys.revoke_key("default", other.id, by=by)
+    assert (await made.keys.revoke_key("default", other.id, by=By("k"))).revoked_at
+
+
 async def test_an_unknown_workspace_has_no_keys(database: Database) -> None:
     keys = issuers(database).keys
     with pytest.raises(declined.WorkspaceUnknown):

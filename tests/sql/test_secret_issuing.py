@@ -8,6 +8,7 @@ import pytest
 from gateway import declined
 from gateway.changes import By
 from gateway.sealing import Forged, Sealer, key_id, place
+from gateway.signing_secrets import USABLE_MAX
 from gateway.values import signing_key
 from stores.sql.database import Database
 from stores.sql.tables import signing_secrets
@@ -29,6 +30,25 @@ async def test_a_secret_is_kept_sealed_in_its_place(database: Database) -> None:
     (entry,) = await audited(database)
     assert (entry.event, entry.principal, entry.address) == ("secret.created", *by[:2])
     assert made.secret not in repr(entry)
+
+
+async def test_a_test_key_makes_no_signing_secret(database: Database) -> None:
+    """It would retire the one that live requests are signed with."""
+    with pytest.raises(declined.MoreThanOwn):
+        await issuers(database).secrets.create_secret("default", by=By("k", live=False))
+    assert await issuers(database).secrets.list_secrets("default") == []
+
+
+async def test_so_many_secrets_sign_at_once(database: Database) -> None:
+    """Each signs each request, in one header; of another workspace none counts."""
+    made = issuers(database)
+    await made.workspaces.create("team", by=CLI)
+    await made.secrets.create_secret("team", by=CLI)
+    for _ in range(USABLE_MAX):
+        await made.secrets.create_secret("default", by=CLI)
+    with pytest.raises(declined.Unmeant, match="5 secrets sign already"):
+        await made.secrets.create_secret("default", by=CLI)
+    assert len(await made.secrets.list_secrets("default")) == USABLE_MAX
 
 
 async def test_of_secrets_made_at_once_one_stays(database: Database) -> None:
