@@ -5,7 +5,10 @@ and then finds nothing to do. The SQLite file and its folder are for us alone.
 """
 
 import asyncio
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -26,9 +29,23 @@ def migrate(url: str | None, data_dir: Path, *, to: str = "head") -> list[str]:
 
     Raises ValueError, SchemaOutdated for a database newer than this program, DatabaseUnavailable.
     """
-    if file := sqlite_file(parsed_url(url, data_dir)):
-        _make_file(file)
-    return asyncio.run(_upgraded(url, data_dir, to))
+    file = sqlite_file(parsed_url(url, data_dir))
+    if file is None:
+        return asyncio.run(_upgraded(url, data_dir, to))
+    _make_file(file)
+    with _alone(file.parent):
+        return asyncio.run(_upgraded(url, data_dir, to))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Others wait: a file that becomes WAL is locked for them, whatever they are ready to wait."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_file(file: Path) -> None:
