@@ -124,9 +124,7 @@ async def smoke(
             folder = stack.enter_context(TemporaryDirectory(prefix="relay-smoke-"))
             gateway = GatewayServer(_own(settings, folder, made), host="127.0.0.1", port=0)
             url = await stack.enter_async_context(running(gateway))
-        client = httpx2.AsyncClient(
-            base_url=url, timeout=PATIENCE, trust_env=False, headers=settings.bearer
-        )
+        client = _client(url, settings)
         await stack.enter_async_context(client)
         steps = Smoke(client, target, seen, secret.reveal() if secret else None)
         for perform in (steps.preview, steps.execute, steps.replay):
@@ -135,6 +133,11 @@ async def smoke(
             if not step.ok:
                 return False
     return True
+
+
+def _client(url: str, settings: Settings) -> httpx2.AsyncClient:
+    asking = settings.bearer
+    return httpx2.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, headers=asking)
 
 
 def _own(settings: Settings, folder: str, secret: Secret) -> Settings:

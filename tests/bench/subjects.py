@@ -33,18 +33,8 @@ class Rig(NamedTuple):
 
 
 def subjects_of(stack: ExitStack, compare: str, rig: Rig) -> list[Subject]:
-    collector = f"http://127.0.0.1:{rig.sink}"
-    env = {
-        "REDIS_URL": rig.store,
-        **dict.fromkeys(LIMITS, "1000000"),
-        "RUNS_AT_ONCE": "100000",
-        "RUNS_AT_ONCE_PER_TARGET": "100000",
-        "EGRESS_ALLOW": "127.0.0.1",
-        "ACTIONS_SIGNING_SECRET": "bench",
-        "STOP_DELAY": "0",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
-        "GRAFANA_URL": "http://127.0.0.1:3000",
-    }
+    env = _environ(rig)
+    collector = env["OTEL_EXPORTER_OTLP_ENDPOINT"]
 
     def relay(name: str, **more: str) -> Subject:
         return start(name, "/actions/execute", "gateway", "serve", **more)
@@ -73,6 +63,20 @@ def subjects_of(stack: ExitStack, compare: str, rig: Rig) -> list[Subject]:
         relay("quiet", TELEMETRY_ENABLED="false"),
         start("floor", "/actions/replay", *bare),
     ]
+
+
+def _environ(rig: Rig) -> dict[str, str]:
+    return {
+        "REDIS_URL": rig.store,
+        **dict.fromkeys(LIMITS, "1000000"),
+        "RUNS_AT_ONCE": "100000",
+        "RUNS_AT_ONCE_PER_TARGET": "100000",
+        "EGRESS_ALLOW": "127.0.0.1",
+        "ACTIONS_SIGNING_SECRET": "bench",
+        "STOP_DELAY": "0",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{rig.sink}",
+        "GRAFANA_URL": "http://127.0.0.1:3000",
+    }
 
 
 def _made_key(data_dir: Path) -> str:
