@@ -6,7 +6,6 @@ and offered again. Intents and outcomes of runs do not come this way: the script
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -27,8 +26,6 @@ STRANGERS_MAX = 20
 MORE = Entry(event="request.refused", principal=RELAY, reason="More than are told apart")
 
 Noted = dict[tuple[str, ...], tuple[str, Entry]]
-
-log = logging.getLogger("relay.journal")
 
 
 class Journal:

@@ -58,3 +58,21 @@ def test_whatever_is_sent_is_in_the_digest(change: dict[str, Any]) -> None:
 def test_what_is_not_sent_is_not_in_the_digest() -> None:
     """The words around an effect may change."""
     assert effect(summary="other", warnings=("careful",)).digest == effect().digest
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://example.com/hook", "example.com"),
+        ("https://EXAMPLE.com./hook", "example.com"),
+        ("https://example.com:8443/", "example.com"),
+        ("http://example.com", "example.com"),
+        ("https://www.example.com/", "www.example.com"),
+        ("https://[2001:DB8:0:0::1]:8443/", "2001:db8::1"),
+        ("https://[2001:db8::1]/", "2001:db8::1"),
+        ("https://192.0.2.1/", "192.0.2.1"),
+    ],
+)
+def test_a_target_is_a_host_however_it_is_written(url: str, target: str) -> None:
+    """Its places are counted once: no spelling, scheme or port has places of its own."""
+    assert effect(url=url).target == target

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.readiness import FRESH_SECONDS, Readiness
+from gateway.values import Secret
 from stores.connection import Store
-from tests.gateways import until
+from tests.gateways import gateway, until
 from tests.keyed import keyed_gateway
 from tests.valkey import Valkey
 
@@ -152,3 +153,16 @@ async def test_what_is_wrong_from_the_start_is_logged(
         for record in caplog.records
     ]
     assert said == ("eviction", "failed")
+
+
+async def test_what_a_database_says_is_not_for_everybody(valkey: Valkey) -> None:
+    """One that never answered: nobody is let in, and /ready names no host, port or error."""
+    url = Secret(b"postgresql://relay:hunter2@127.0.0.1:1/accounts")
+    async with gateway(valkey.url, database_url=url) as relay:
+        ready, asked = await relay.get("/ready"), await relay.get("/actions")
+
+    assert (ready.status_code, asked.status_code) == (503, 401)
+    checks = {check["name"]: check for check in ready.json()["checks"]}
+    assert checks["keys"]["verdict"] == "failed"
+    assert checks["keys"]["detail"] == "the database does not answer"
+    assert all(word not in ready.text for word in ("127.0.0.1", "hunter2", "accounts", "Error"))

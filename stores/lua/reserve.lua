@@ -12,7 +12,7 @@
 --   {'no_preview', quota}
 --   {'limited', quota, 'key', 'workspace', 'runs' or 'target', retry_ms}
 --   {'released', quota}              this very run was given back before we came
--- Sent twice with one run_id: 'reserved' both times.
+-- Sent twice with one run_id: 'reserved' both times, while it runs; then 'taken' by itself.
 -- include clock
 -- include quota
 -- include places

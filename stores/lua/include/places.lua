@@ -1,6 +1,6 @@
 -- Runs in flight, of a workspace and of each of its targets: sorted by the end of their leases.
 -- What a dead gateway left holds its place until then. The workspace's row is cleared by
--- collect.lua alone, which owes each of them an outcome; it outlives a week without any gateway.
+-- collect.lua alone, which owes each of them an outcome; it lasts a week without any gateway.
 local ROW_MS = 7 * 24 * 3600 * 1000
 
 local function crowded(row, target, most, most_of_target, now)
