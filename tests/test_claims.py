@@ -7,6 +7,7 @@ import pytest
 from stores import keys
 from stores.claims import Claimed, Expired, Reservation, Reserved, Taken
 from stores.limits import Limited, Places, Quota, Rates
+from stores.outbox import Outbox
 from stores.previews import Live, NoPreview, Previews, Spent
 from stores.runs import Runs
 from stores.scripts import Scripts, StoreUnavailable
@@ -55,6 +56,18 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
     assert [type(answer) for answer in told] == kinds
     assert [left(answer) for answer in told] == [("key", 9)] * len(told)
     assert [await scripts._client.get(bucket) for bucket in BUCKETS] == buckets
+
+
+async def test_a_claim_that_comes_again_after_the_end_does_not_send(runs: Runs) -> None:
+    """A run that has its answer, and one that was given up, is found by its own claim as by any."""
+    first, second = claim("run-1"), claim("run-2", key="order-2", preview_id="p-2")
+    await runs.reserve(first, lease=LEASE)
+    await runs.settle(first, state="success", doc=b"{}")
+    await runs.reserve(second, lease=timedelta(0))
+    await Outbox(runs._scripts).collect("w", most=1)
+
+    again = [await runs.reserve(one, lease=LEASE) for one in (first, second)]
+    assert [answer.run.id for answer in again if isinstance(answer, Taken)] == ["run-1", "run-2"]
 
 
 async def test_without_limits_no_answer_has_a_quota(runs: Runs, scripts: Scripts) -> None:
