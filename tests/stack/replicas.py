@@ -22,6 +22,7 @@ from tests.stack.files import DEPLOY, installed, services
 from tests.stack.names import name_server
 
 PORT = 8000
+STATS_PORT = 8405
 STOP_DELAY = services()["gateway"]["environment"]["STOP_DELAY"]
 
 
@@ -104,9 +105,9 @@ def replicas(net: Network, redis_url: str, **env: str) -> Iterator[list[Replica]
         yield started
 
 
-def wait_for_listener(process: subprocess.Popen[str], address: str) -> None:
+def wait_for_listener(process: subprocess.Popen[str], address: str, port: int) -> None:
     while process.poll() is None:
-        with suppress(ConnectionRefusedError), socket.create_connection((address, PORT)):
+        with suppress(ConnectionRefusedError), socket.create_connection((address, port)):
             return
         sleep(0.01)
     raise RuntimeError("it ended before it listened")
@@ -117,7 +118,7 @@ class Proxy:
 
     def __init__(self, net: Network, log: Path) -> None:
         address = net.names["haproxy"][0]
-        self.url, self.stats = f"http://{address}:{PORT}", f"http://{address}:8405"
+        self.url, self.stats = f"http://{address}:{PORT}", f"http://{address}:{STATS_PORT}"
         self._log = log
 
     def lines(self) -> list[dict[str, Any]]:
@@ -135,7 +136,7 @@ def proxy(net: Network, folder: Path, config: Path = DEPLOY / "haproxy.cfg") -> 
     address, log = net.names["haproxy"][0], folder / "haproxy.log"
     env = {
         "LISTEN": f"{address}:{PORT}",
-        "LISTEN_STATS": f"{address}:8405",
+        "LISTEN_STATS": f"{address}:{STATS_PORT}",
         "RESOLVER": f"{net.address(53)}:{net.dns_port}",
     }
     with log.open("w") as out:
@@ -147,7 +148,8 @@ def proxy(net: Network, folder: Path, config: Path = DEPLOY / "haproxy.cfg") -> 
             text=True,
         )
         try:
-            wait_for_listener(process, address)
+            for port in (PORT, STATS_PORT):  # it opens one after the other
+                wait_for_listener(process, address, port)
             yield Proxy(net, log)
         finally:
             stop(process)

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.gateways import Relay, client, until
 from tests.stack.files import DEPLOY, installed, services, yaml
-from tests.stack.replicas import PORT, Network, stop
+from tests.stack.replicas import PORT, STATS_PORT, Network, stop
 
 BIND = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 
@@ -36,7 +36,7 @@ def with_addresses(net: Network, folder: Path) -> Path:
     relay, haproxy = config["scrape_configs"]
     del relay["dns_sd_configs"]
     relay["static_configs"] = [{"targets": [f"{each}:{PORT}" for each in net.names["gateway"]]}]
-    haproxy["static_configs"] = [{"targets": [f"{net.names['haproxy'][0]}:8405"]}]
+    haproxy["static_configs"] = [{"targets": [f"{net.names['haproxy'][0]}:{STATS_PORT}"]}]
     file = folder / "prometheus.yml"
     YAML().dump(config, file)
     return file
