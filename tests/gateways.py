@@ -133,7 +133,7 @@ def gateway_process(env: Mapping[str, str]) -> Iterator[GatewayProcess]:
         folder.cleanup()
 
 
-async def until(holds: Any, patience: float = 10.0) -> None:
+async def until(holds: Any, patience: float = 30.0) -> None:
     """Wait for a condition that no event tells of. Raises TimeoutError."""
     async with asyncio.timeout(patience):
         while not await holds():

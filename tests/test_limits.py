@@ -192,16 +192,15 @@ async def test_a_changed_limit_counts_at_once(limits: Limits) -> None:
 
 
 async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
-    """Four clients ask for a second as fast as they can; each grant is held between two looks at
-    the server's clock.
+    """Four clients ask as fast as they can, until some had to come from the rate; each grant is
+    held between two looks at the server's clock.
     """
     grants: list[tuple[int, int]] = []
 
     async def hammer() -> None:
         async with Redis(unix_socket_path=str(valkey.socket)) as client:
-            limits, began = Limits(Scripts(client)), await moment(client)
-            before = began
-            while before < began + 1_000_000:
+            limits, before = Limits(Scripts(client)), await moment(client)
+            while len(grants) < 605:
                 granted = await spend(limits, 600, 100_000)
                 after = await moment(client)
                 if isinstance(granted, Granted):
@@ -210,7 +209,6 @@ async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
 
     await asyncio.gather(*(hammer() for _ in range(4)))
     grants.sort()
-    assert len(grants) > 603
     for first, (began, _) in enumerate(grants):
         for so_many, (_, ended) in enumerate(grants[first:], 1):
             assert so_many <= 600 + (ended - began) / 100_000

@@ -86,14 +86,14 @@ async def test_junk_is_refused_without_a_look_up(site: Site) -> None:
         assert "inspect" in scripts_in(redis.asked)
         del redis.asked[:]
         with statements() as said:
-            for headers in junk(secret) * TRIED:
+            for headers in (tried := junk(secret) * TRIED):
                 assert (await relay.get("/runs/some-run", headers=headers)).status_code == 401
             commands = re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", b"".join(redis.asked))
             assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
             assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
             assert not [one for one in said if "api_keys" in one]
-            # What does not grow with the requests.
-            assert len(commands) + len(said) < TRIED
+            # What grows with time, not with the requests: most go by without any.
+            assert len(commands) + len(said) < len(tried) / 2
             await site.key("another")
         assert [one for one in said if "api_keys" in one]
 
