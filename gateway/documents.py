@@ -15,6 +15,7 @@ from msgspec import Meta, Raw, Struct
 from gateway.actions.action import Action
 from gateway.effects import Effect
 from gateway.outcomes import Answered, NoResponse
+from gateway.run_errors import INTERRUPTED, RunError, no_response, target_status
 from stores.claims import Reservation, Run
 
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -64,18 +65,12 @@ class Result(Struct, kw_only=True):
     truncated: bool
 
 
-class RunError(Struct, kw_only=True):
-    code: Literal["target_status", "no_response", "interrupted"]
-    detail: str
-    safe_to_retry: bool = False
-
-
 class RunDocument(Struct, kw_only=True):
     run_id: str
     preview_id: str
     action: str
     provider: str
-    status: Literal["running", "success", "failed", "unknown"]
+    status: Literal["running", "success", "failed", "unknown", "not_sent"]
     result: Result | None = None
     error: RunError | None = None
     duration_ms: int | None = None
@@ -94,11 +89,6 @@ class _Stored(Origin):
 _stored = msgspec.json.Decoder(_Stored)
 _origin = msgspec.json.Decoder(Origin)
 origin = _origin.decode
-
-INTERRUPTED = RunError(
-    code="interrupted",
-    detail="The gateway that sent this ended before the answer was stored.",
-)
 
 
 def with_moment(document: bytes, **moment: str) -> bytes:
@@ -169,16 +159,12 @@ def outcome_document(
     )
     match outcome:
         case NoResponse(detail):
-            run.error = RunError(code="no_response", detail=detail)
+            run.error = no_response(detail)
         case Answered(status_code=code, response=response, truncated=truncated):
             run.result = Result(status_code=code, response=response, truncated=truncated)
             run.status = "success" if outcome.success else "failed"
-            run.error = None if outcome.success else _target_status(code)
+            run.error = None if outcome.success else target_status(code)
     return run
-
-
-def _target_status(status_code: int) -> RunError:
-    return RunError(code="target_status", detail=f"The target answered {status_code}.")
 
 
 def run_answer(run: Run) -> bytes:

@@ -13,15 +13,14 @@ from starlette.responses import Response
 from gateway import listings
 from gateway.archive import Archive
 from gateway.declining import asking
-from gateway.documents import INTERRUPTED, Result, RunDocument, RunError, timestamp
+from gateway.documents import Result, RunDocument, timestamp
 from gateway.queries import AuditQuery, RunsQuery, epoch_ms, query, refused
+from gateway.run_errors import kept
 from stores.entries import Entry
 
 if TYPE_CHECKING:
     from gateway.endpoints import State
     from stores.sql.pages import AuditPage, Filter, RunRow, RunsCursor, RunsPage
-
-NO_RESPONSE = RunError(code="no_response", detail="No whole answer of the target came back.")
 
 
 async def list_runs(request: "Request[State]") -> Response:
@@ -49,8 +48,8 @@ async def list_audit(request: "Request[State]") -> Response:
 
 
 async def archived_run(archive: Archive, workspace: str, run_id: str) -> bytes | None:
-    """The document of a run that Redis has forgotten, less the target's answer; None where
-    nothing was sent, or no such run is of this workspace. Raises StoreUnavailable.
+    """The document of a run that Redis has forgotten, or of which nothing was sent, less the
+    target's answer; None where no such run is of this workspace. Raises StoreUnavailable.
     """
     if (opening := archive.found()) is None:
         return None
@@ -59,7 +58,7 @@ async def archived_run(archive: Archive, workspace: str, run_id: str) -> bytes |
 
         async with opening as database, database.connect() as connection:
             row = await pages.find_run(connection, workspace, run_id)
-    return None if row is None or row.status == "not_sent" else _document(row)
+    return _document(row) if row else None
 
 
 async def _runs(archive: Archive, workspace: str, asked: RunsQuery) -> "RunsPage":
@@ -132,20 +131,8 @@ def _document(row: "RunRow") -> bytes:
     if row.status_code is not None:
         result = Result(status_code=row.status_code, response="", truncated=True)
     run = RunDocument(**{**facts, "started_at": timestamp(row.started_at)})
-    run.result, run.error = result, _error(row)
+    run.result, run.error = result, kept(row.reason, row.status_code)
     return msgspec.json.encode(run)
-
-
-def _error(row: "RunRow") -> RunError | None:
-    match row.reason:
-        case "target_status":
-            return RunError(code="target_status", detail=f"The target answered {row.status_code}.")
-        case "no_response":
-            return NO_RESPONSE
-        case "interrupted":
-            return INTERRUPTED
-        case _:
-            return None
 
 
 def _body(body: Struct) -> Response:

@@ -59,10 +59,11 @@ def _row(workspace: str, entry: Entry) -> dict[str, Any]:
 
 
 def _outcome(entry: Entry) -> dict[str, Any]:
+    timed = entry.reason != "interrupted" and entry.status != "not_sent"
     return {
         "status": fitted(runs.c.status, entry.status),
         "reason": fitted(runs.c.reason, entry.reason) or None,
         "status_code": entry.status_code or None,
-        # Of a run that was interrupted nobody knows how long it took.
-        "duration_ms": None if entry.reason == "interrupted" else entry.duration_ms,
+        # Of a run that was interrupted nobody knows how long it took, and not sent takes no time.
+        "duration_ms": entry.duration_ms if timed else None,
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.documents import INTERRUPTED, timestamp
+from gateway.documents import timestamp
+from gateway.run_errors import INTERRUPTED
 from gateway.values import Secret
 from stores.sql.database import Database, open_database
 from tests.gateways import Relay, gateway, until
@@ -69,11 +70,18 @@ ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
         {"status": "unknown", "status_code": 0, "reason": "interrupted"},
         ("unknown", None, None, {"code": "interrupted", "detail": INTERRUPTED.detail}),
     ),
+    *(
+        (
+            {"status": "not_sent", "status_code": 0, "reason": reason},
+            ("not_sent", None, None, {"code": reason, "detail": "No byte was sent."}),
+        )
+        for reason in ("target_unreachable", "target_forbidden", "store_unavailable")
+    ),
 ]
 
 
 async def test_each_ending_is_told(reader: Relay, database: Database) -> None:
-    """With its status, and why it was no success; nothing of it was to be sent again."""
+    """With its status, and why it was no success; only what was not sent may be sent again."""
     for number, (ending, _) in enumerate(ENDINGS):
         name = f"r-{number}"
         entries = [(f"{number}-0", intended(name, at=NOON))]
@@ -91,18 +99,15 @@ async def test_each_ending_is_told(reader: Relay, database: Database) -> None:
             "provider": "independent",
             "status": status,
             "result": result,
-            "error": error and {**error, "safe_to_retry": False},
+            "error": error and {**error, "safe_to_retry": status == "not_sent"},
             "duration_ms": duration_ms,
             "started_at": timestamp(NOON),
             "trace_link": None,
         }
 
 
-async def test_what_was_given_back_is_no_run(reader: Relay, database: Database) -> None:
-    """Nothing was sent, the preview was free again: 404, as when Redis still knew."""
-    given_back = ended("r-1", status="not_sent", status_code=0, reason="target_unreachable")
-    await append(database, [("1", intended("r-1")), ("2", given_back)], workspace="default")
-    for name in ("r-1", "unknown", "a%00b"):
+async def test_what_nobody_has_is_not_found(reader: Relay) -> None:
+    for name in ("unknown", "a%00b"):
         response = await reader.get(f"/runs/{name}")
         assert (response.status_code, response.json()["code"]) == (404, "run_not_found")
 

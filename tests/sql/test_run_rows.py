@@ -53,7 +53,10 @@ OUTCOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"status": "unknown", "reason": "interrupted", "status_code": 0, "duration_ms": 0},
         {"status_code": None, "duration_ms": None},
     ),
-    ({"status": "not_sent", "reason": "dns", "status_code": 0}, {"status_code": None}),
+    (
+        {"status": "not_sent", "reason": "dns", "status_code": 0, "duration_ms": 0},
+        {"status_code": None, "duration_ms": None},
+    ),
 ]
 
 
