@@ -77,10 +77,10 @@ class Admission:
         key = _key(given)
         known = self._roster.find(key.id)
         genuine = matches(self._peppers(), key.text, known.digest if known else NO_DIGEST)
-        if known is None or not genuine or known.live != key.live:
-            if known:  # in its audit
+        if known is None or not genuine:
+            if workspace := self._roster.workspace_of(key.id):  # whose audit is told
                 refused = request.state["principal"]
-                refused.workspace, refused.id = known.workspace, known.id
+                refused.workspace, refused.id = workspace, key.id
             raise problems.Unauthenticated(
                 "This key is unknown, or it has expired or was revoked.", headers=CHALLENGE
             )

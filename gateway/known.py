@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.roles import Scope, granted
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Others run in between: so many take a millisecond or two.
 CHUNK = 500
+# So long a key that is over is still known to be its workspace's, whose audit is told who tries it.
+REMEMBERED = timedelta(days=90)
 
 
 class Known(NamedTuple):
@@ -58,11 +61,14 @@ class Signing(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """`any_made`: whether a key was ever made, revoked ones too."""
+    """`any_made`: whether a key was ever made, revoked ones too. `ended`: the workspaces of keys
+    that were revoked or have expired, for as long as REMEMBERED.
+    """
 
     generation: int
     any_made: bool
     keys: Mapping[str, Known]
+    ended: Mapping[str, str]
     limits: Mapping[str, Limits]
     signing: Mapping[str, Sequence[Signing]]
 
@@ -87,7 +93,7 @@ class Reading(NamedTuple):
 
 
 # Nobody knows yet whether there are keys: so nobody may come without one.
-UNREAD = Reading(-1, True, {}, {}, {})
+UNREAD = Reading(-1, True, {}, {}, {}, {})
 NOTHING = UNREAD._replace(any_made=False)
 
 
@@ -97,13 +103,16 @@ async def read(connection: "AsyncConnection", sealer: Sealer, *, now_ms: int) ->
     # First: what changes while we read is read again.
     number = await workspaces.generation(connection)
     keys = await apikeys.usable(connection, now_ms)
-    any_made = bool(keys) or await apikeys.any_made(connection)
+    since_ms = now_ms - REMEMBERED // timedelta(milliseconds=1)
+    ended = await apikeys.ended(connection, now_ms, since_ms=since_ms)
+    any_made = bool(keys or ended) or await apikeys.any_made(connection)
     listed = await workspaces.listed(connection)
     sealed = await secrets.usable(connection, now_ms)
     return Reading(
         generation=number,
         any_made=any_made,
         keys=await _keys(keys),
+        ended=ended,
         limits={workspace.name: Limits(*workspace.limits) for workspace in listed},
         signing=await _signing(sealed, sealer),
     )

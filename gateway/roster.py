@@ -67,6 +67,11 @@ class Roster:
         known = self._reading.keys.get(key_id)
         return known if known and known.expires_at_ms > self._clock() * 1000 else None
 
+    def workspace_of(self, key_id: str) -> str | None:
+        """Whose the key is, or was until it was revoked or expired; None of one that nobody had."""
+        known = self._reading.keys.get(key_id)
+        return known.workspace if known else self._reading.ended.get(key_id)
+
     def limits(self, workspace: str) -> Limits:
         return self._reading.limits.get(workspace, NO_LIMITS)
 

@@ -11,7 +11,7 @@ from gateway.apikeys import LIVE, checksum, make
 from stores.connection import Store
 from stores.entries import NOWHERE, Entry
 from tests.gateways import LOOPBACK, Relay
-from tests.keyed import Keyed, keyed_gateway
+from tests.keyed import BY, Keyed, keyed_gateway
 from tests.shipping import shipped
 from tests.sql.issuers import audited
 from tests.target import Answer, Target, status
@@ -87,6 +87,18 @@ async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
         "GET /runs/{run_id}",
     )
     assert start[17:40] not in repr(entry)
+
+
+async def test_a_key_that_is_over_stands_in_its_workspace(
+    keyed: Keyed, store: Store, key: str
+) -> None:
+    """Whoever revoked it sees that somebody still has it."""
+    await (await keyed.issuers()).keys.revoke_key("w", public_id(key), by=BY)
+    await keyed.look()
+    assert (await keyed.client(key).get("/runs")).status_code == 401
+    [entry] = [one for one in await entries(keyed, store) if one.event == "request.refused"]
+    facts = ("principal", "status", "detail")
+    assert said(entry, *facts) == (public_id(key), "unauthenticated", "GET /runs")
 
 
 async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Relay) -> None:

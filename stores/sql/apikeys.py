@@ -75,6 +75,13 @@ async def usable(connection: AsyncConnection, now_ms: int) -> list[ApiKey]:
     return await _keys(connection, _is_usable(now_ms), api_keys.c.workspace, api_keys.c.id)
 
 
+async def ended(connection: AsyncConnection, now_ms: int, *, since_ms: int) -> dict[str, str]:
+    """The workspaces of those that were revoked or have expired since then, by their ids."""
+    over = (api_keys.c.revoked_at >= since_ms) | api_keys.c.expires_at.between(since_ms, now_ms)
+    rows = await connection.execute(select(api_keys.c.id, api_keys.c.workspace).where(over))
+    return {row.id: row.workspace for row in rows}
+
+
 async def any_made(connection: AsyncConnection) -> bool:
     """Whether there ever was one, revoked or not."""
     return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
@@ -136,15 +143,19 @@ async def retire(
 
 
 async def used(connection: AsyncConnection, moments: Mapping[str, int]) -> None:
-    """When each key, by its id, was last used; a later moment stands. Gateways need not know."""
+    """When each key, by its id, was last used; a later moment stands. Gateways need not know.
+
+    A key that is being changed at this moment is left out: who waits for no row, while he holds
+    those of many workspaces, is in no deadlock.
+    """
     if not moments:
         return
     last = api_keys.c.last_used_at
     moment: BindParameter[int] = bindparam("moment")
     earlier = last.is_(None) | (last < moment)
-    statement = update(api_keys).where(api_keys.c.id == bindparam("key"), earlier)
-    # In one order everywhere: two gateways that lock the same rows never wait for each other.
-    rows = [{"key": key_id, "moment": moments[key_id]} for key_id in sorted(moments)]
+    free = select(api_keys.c.id).where(api_keys.c.id == bindparam("key"), earlier)
+    statement = update(api_keys).where(api_keys.c.id.in_(free.with_for_update(skip_locked=True)))
+    rows = [{"key": key_id, "moment": moment} for key_id, moment in moments.items()]
     await connection.execute(statement.values(last_used_at=moment), rows)
 
 

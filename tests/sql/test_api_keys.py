@@ -1,13 +1,14 @@
 """Keys are found in their own workspace only, and its last admin is never removed."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from stores.sql import apikeys, workspaces
 from stores.sql.apikeys import ApiKey, LastAdmin, NoKey, Revoked
-from stores.sql.database import Database
+from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys
 
 NOW = 1_000_000
@@ -108,6 +109,18 @@ async def test_usable_are_those_neither_revoked_nor_expired(keys: Keys) -> None:
     assert await keys.usable() == ["aaaaaaaa", "lasts", "foreign"]
 
 
+async def test_ended_are_those_that_were_usable_once(keys: Keys) -> None:
+    """With their workspaces; those that ended long ago are not among them."""
+    expired = KEY._replace(id="expired", expires_at=NOW, workspace="other")
+    revoked = KEY._replace(id="revoked", revoked_at=NOW, revoked_by="boss")
+    long_ago = expired._replace(id="long-ago", expires_at=NOW - 11)
+    forgotten = revoked._replace(id="gone", revoked_at=NOW - 11)
+    await keys.insert(KEY, expired, revoked, long_ago, forgotten)
+    async with keys.database.connect() as connection:
+        ended = await apikeys.ended(connection, NOW, since_ms=NOW - 10)
+    assert ended == {"expired": "other", "revoked": "default"}
+
+
 async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
     """Those of one millisecond stand in one order every time."""
     made = [KEY._replace(id=name, created_at=at) for name, at in (("a", 1), ("c", 2), ("b", 2))]
@@ -178,3 +191,17 @@ async def test_the_last_use_is_never_earlier(keys: Keys) -> None:
             await apikeys.used(connection, moments)
     assert await keys.find(KEY) == KEY._replace(last_used_at=6)
     assert await keys.find(other) == other._replace(last_used_at=7)
+
+
+async def test_the_last_use_waits_for_no_change(postgres_url: str, tmp_path: Path) -> None:
+    """A key that is being changed is left out: the change may itself wait for another of these."""
+    other = KEY._replace(id="bbbbbbbb")
+    async with open_database(postgres_url, tmp_path) as database:
+        keys = Keys(database)
+        await keys.insert(KEY, other)
+        async with database.begin() as changing:
+            await apikeys.retire(changing, "default", KEY.id, expires_at=LATER, replaced_by="c")
+            async with asyncio.timeout(5), database.begin() as connection:
+                await apikeys.used(connection, {KEY.id: 5, other.id: 7})
+        assert await keys.find(other) == other._replace(last_used_at=7)
+        assert await keys.find(KEY) == KEY._replace(replaced_by="c")
