@@ -22,7 +22,7 @@ from tests.claims import ORIGIN
 from tests.gateways import Relay, gateway
 from tests.postgres import Postgres, postgres_server
 from tests.target import Target, listening
-from tests.valkey import Valkey
+from tests.valkey import PATIENCE, Valkey
 
 # What a test before has left, a connection included, is gone; what migrations put there is back.
 EMPTY = f"""
@@ -92,7 +92,7 @@ async def scripts(request: pytest.FixtureRequest) -> AsyncIterator[Scripts]:
         client: Redis = FakeRedis()
     else:
         client = Redis(unix_socket_path=str(request.getfixturevalue("valkey").socket))
-    yield Scripts(client)
+    yield Scripts(client, patience=PATIENCE)
     await client.aclose()
 
 

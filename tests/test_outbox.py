@@ -14,6 +14,7 @@ from stores.outbox import Outbox, Waiting
 from stores.runs import Runs
 from stores.scripts import Scripts
 from tests.claims import LEASE, claim, found
+from tests.valkey import stranger
 
 NO_LEASE = timedelta(0)
 OUTBOX = keys.outbox("w")
@@ -126,9 +127,8 @@ async def test_all_racing_for_one_end_tell_one(
 ) -> None:
     """Ten that collect, a late settle, a late release: one outcome, and the run is as it says."""
     await runs.reserve(ORDER, lease=NO_LEASE)
-    client = scripts._client
-    ends = [settle(Runs(Scripts(client))), release(Runs(Scripts(client)))]
-    collects = [waiting(Outbox(Scripts(client))) for _ in range(10)]
+    ends = [settle(Runs(stranger(scripts))), release(Runs(stranger(scripts)))]
+    collects = [waiting(Outbox(stranger(scripts))) for _ in range(10)]
     await asyncio.gather(*(ends + collects if first == "release" else collects + ends))
 
     [intent, (event, status)] = await told(outbox)
@@ -237,9 +237,7 @@ async def test_one_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
 async def test_fifty_racing_to_lead_one_leads(outbox: Outbox, scripts: Scripts) -> None:
     """All that are told that they lead are one."""
     who = [f"gateway-{n % 25}" for n in range(50)]
-    leads = await asyncio.gather(
-        *(Outbox(Scripts(scripts._client)).lead(name, LEASE) for name in who)
-    )
+    leads = await asyncio.gather(*(Outbox(stranger(scripts)).lead(name, LEASE) for name in who))
     leaders = [name for name, lead in zip(who, leads, strict=True) if lead]
     assert len(leaders) == 2
     assert len(set(leaders)) == 1

@@ -14,6 +14,7 @@ from stores.previews import Previews
 from stores.runs import Runs
 from stores.scripts import Scripts
 from tests.claims import LEASE, ORIGIN
+from tests.valkey import stranger
 
 NO_LEASE = timedelta(0)
 HOUR = timedelta(hours=1)
@@ -50,7 +51,7 @@ def said(answer: Claimed) -> Any:
 async def raced(scripts: Scripts, claims: list[Reservation]) -> Counter[Any]:
     """What claims that share no pipeline are told."""
     answers = await asyncio.gather(
-        *(Runs(Scripts(scripts._client)).reserve(it, lease=LEASE) for it in claims)
+        *(Runs(stranger(scripts)).reserve(it, lease=LEASE) for it in claims)
     )
     return Counter(map(said, answers))
 

@@ -12,6 +12,7 @@ from stores.runs import Runs
 from stores.scripts import Scripts
 from tests.answers import exactly
 from tests.claims import LEASE, ORIGIN, claim, found
+from tests.valkey import stranger
 
 
 async def test_a_free_key_with_a_live_preview_is_reserved(runs: Runs) -> None:
@@ -141,7 +142,7 @@ async def test_a_run_that_never_was_is_not_found(runs: Runs) -> None:
 
 def strangers(scripts: Scripts) -> list[Runs]:
     """Fifty that share no pipeline, as processes do not."""
-    return [Runs(Scripts(scripts._client)) for _ in range(50)]
+    return [Runs(stranger(scripts)) for _ in range(50)]
 
 
 async def test_fifty_racing_for_one_key_open_one_run(scripts: Scripts, runs: Runs) -> None:

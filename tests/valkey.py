@@ -10,8 +10,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from stores.embedded import server_binary
+from stores.scripts import Scripts
 
 START_PATIENCE = 10.0
+# Fifty connections at once take seconds where everything else runs, too.
+PATIENCE = 30.0
+
+
+def stranger(scripts: Scripts) -> Scripts:
+    """One that shares no pipeline with these, as another process does not."""
+    return Scripts(scripts._client, patience=PATIENCE)
 
 
 class Valkey:
