@@ -18,7 +18,7 @@ from gateway.archive import Archive
 from gateway.principals import DEFAULT_WORKSPACE
 from gateway.roster import Roster
 from gateway.telemetry import metrics
-from gateway.upkeep import Upkeep
+from gateway.upkeep import Failure, Upkeep
 from stores.connection import Check
 from stores.entries import NOWHERE
 from stores.outbox import Outbox, Waiting
@@ -31,7 +31,8 @@ PAUSE_MAX = timedelta(seconds=8)
 # Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
 LEAD = timedelta(seconds=15)
 BATCH = 200
-# So long a leader that failed leaves it to others, who ask for it every second if they are well.
+# So long a leader that failed leaves it to others, who ask for it every second if they are well:
+# they may reach the database, or have an audit key that this one lacks.
 ASIDE = timedelta(seconds=3)
 # A gateway that does not lead looks at the backlog for its metrics alone.
 LOOK_PACE = timedelta(seconds=10)
@@ -58,69 +59,85 @@ class Shipper:
         self._name = str(uuid4())
         self._upkeep = Upkeep(archive, retention=retention)
         self._look_at = self._aside_until = float("-inf")
-        self._failure = ""
+        self._failure: Failure | None = None
+        self._more = False
         self._waiting: dict[str, Waiting] = {}
         self.backlog = Backlog(0, timedelta(0))
         # Until the next turn.
         self.pause = PACE
 
     async def watch(self) -> None:
-        """Ship for ever, every second; less often while that fails."""
+        """Ship for ever, every second; at once where more waits, less often where none can go."""
         await asyncio.sleep(START_PAUSE.total_seconds())
         while True:
             await asyncio.sleep(self.pause.total_seconds())
             await self.turn()
 
     async def turn(self) -> None:
-        """Once all that waits, if this gateway leads; whatever fails is said, and tried again."""
+        """All that waits, for a second at most, if this gateway leads; whatever fails is said, and
+        tried again.
+        """
+        self._more = False
         # Whatever it is: or no entry would ever be shipped again.
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
-        failure = failed if isinstance(failed, str) else type(failed).__name__
+        failure = Failure(type(failed).__name__) if isinstance(failed, BaseException) else failed
         if failure and failure != self._failure:
-            log.warning("audit.not_shipped", extra={"facts": {"error": failure}})
+            facts = {name: fact for name, fact in failure._asdict().items() if fact}
+            log.warning("audit.not_shipped", extra={"facts": facts})
         self._failure = failure
-        self.pause = min(self.pause * 2, PAUSE_MAX) if failure else PACE
+        if failure and not failure.workspace:
+            self.pause = min(max(self.pause, PACE) * 2, PAUSE_MAX)
+        else:
+            self.pause = timedelta(0) if self._more else PACE
 
-    async def _turn(self) -> str:
-        """What hindered it, or nothing."""
+    async def _turn(self) -> Failure | None:
+        """What hindered it."""
         now = time.monotonic()
         aside = now < self._aside_until
         if aside or not await self._outbox.lead(self._name, LEAD):
             if now >= self._look_at:
                 self._look_at = now + LOOK_PACE.total_seconds()
                 await self._round(self._workspaces, leads=False)
-            return self._failure if aside else ""
+            return self._failure if aside else None
         failure = await self._ship()
-        if failure in STOPS:
-            # Another gateway may reach the database.
-            await self._outbox.lead(self._name, timedelta(0))
-            self._aside_until = now + ASIDE.total_seconds()
-        elif self._archive.opened:
+        if self._archive.opened and (failure is None or failure.workspace):
             failure = await self._upkeep.turn() or failure
+        if failure:
+            await self._outbox.lead(self._name, timedelta(0))
+            self._aside_until = time.monotonic() + ASIDE.total_seconds()
         return failure
 
     @property
     def _workspaces(self) -> Collection[str]:
         return sorted({DEFAULT_WORKSPACE, NOWHERE, *self._roster.workspaces()})
 
-    async def _ship(self) -> str:
-        """Round by round, a batch of each: one that is flooded holds up no other."""
-        left, failure = self._workspaces, ""
-        while left and failure not in STOPS:
+    async def _ship(self) -> Failure | None:
+        """Round by round, a batch of each: one that is flooded holds up no other. One that stays
+        flooded does not either: the next turn begins with all.
+        """
+        left, failure = self._workspaces, None
+        until = time.monotonic() + PACE.total_seconds()
+        while left and time.monotonic() < until and (failure is None or failure.workspace):
             left, why = await self._round(left, leads=True)
             failure = why or failure
             await self._outbox.lead(self._name, LEAD)
+        self._more = bool(left)
         return failure
 
-    async def _round(self, workspaces: Collection[str], *, leads: bool) -> tuple[list[str], str]:
+    async def _round(
+        self, workspaces: Collection[str], *, leads: bool
+    ) -> tuple[list[str], Failure | None]:
         """Those of which more waits that can be shipped, and what hindered."""
-        more, failure = [], ""
+        more, failure = [], None
         for workspace in workspaces:
             # One whose chain is broken stops no other; a database that is away stops all.
-            batch = self._batch(workspace, leads=leads and failure not in STOPS)
-            [left] = await asyncio.gather(batch, return_exceptions=True)
+            goes = leads and (failure is None or bool(failure.workspace))
+            [left] = await asyncio.gather(
+                self._batch(workspace, leads=goes), return_exceptions=True
+            )
             if isinstance(left, BaseException):
-                failure = type(left).__name__
+                error = type(left).__name__
+                failure = Failure(error, "" if error in STOPS else workspace)
             elif left:
                 more.append(workspace)
         self._tell()
@@ -157,7 +174,7 @@ class Shipper:
     def check(self) -> Check:
         waits, oldest = self.backlog
         if self._failure or oldest > LATE:
-            why = f": {self._failure}" if self._failure else ""
+            why = f": {self._failure.error}" if self._failure else ""
             seconds = round(oldest.total_seconds())
             return Check("audit", "warning", f"{waits} entries wait, the oldest {seconds} s{why}")
         return Check("audit", "ok", f"{waits} entries wait")

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import NamedTuple
 
 from gateway.archive import Archive
 from gateway.telemetry.logs import say
@@ -16,29 +17,40 @@ REMOVAL_PACE = timedelta(days=1)
 log = logging.getLogger("relay.audit")
 
 
+class Failure(NamedTuple):
+    """The kind of error. `workspace`: whose chain alone it concerns; empty where it is all."""
+
+    error: str
+    workspace: str = ""
+
+
 class Upkeep:
     def __init__(self, archive: Archive, *, retention: timedelta) -> None:
         self._archive = archive
         self._retention = retention
         self._heads_at = self._removal_at = float("-inf")
+        self._unsigned: Failure | None = None
+        self._unremoved: Failure | None = None
 
-    async def turn(self) -> str:
-        """What is due of it; what hindered, or nothing."""
-        now, failure = time.monotonic(), ""
+    async def turn(self) -> Failure | None:
+        """What is due of it. What hindered it, until it is done again and succeeds."""
+        now = time.monotonic()
         if now >= self._heads_at:
+            self._unsigned = await self._each(self._sign_head)
             self._heads_at = now + HEADS_PACE.total_seconds()
-            failure = await self._each(self._sign_head)
         if now >= self._removal_at:
-            self._removal_at = now + REMOVAL_PACE.total_seconds()
-            failure = await self._each(self._remove) or failure
-        return failure
+            self._unremoved = await self._each(self._remove)
+            pace = HEADS_PACE if self._unremoved else REMOVAL_PACE
+            self._removal_at = now + pace.total_seconds()
+        return self._unsigned or self._unremoved
 
-    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> str:
+    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> Failure | None:
         """For every chain: one that is broken stops no other."""
-        failure = ""
+        failure = None
         for workspace in await self._audited():
             [failed] = await asyncio.gather(chore(workspace), return_exceptions=True)
-            failure = failure or (type(failed).__name__ if failed else "")
+            if failed:
+                failure = failure or Failure(type(failed).__name__, workspace)
         return failure
 
     async def _sign_head(self, workspace: str) -> None:

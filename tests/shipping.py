@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from time import time
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import text
 
@@ -29,7 +31,7 @@ from stores.sql.walk import Broken, Verified
 from tests.keyed import first_key
 from tests.sql.chains import entry, head, rows
 
-KEY = b"a" * 32
+KEY, NEWER = b"a" * 32, b"n" * 32
 KEPT = timedelta(days=90)
 SECOND = timedelta(seconds=1)
 
@@ -40,8 +42,18 @@ class Away(Archive):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.away = False
+        self.keys: Sequence[bytes] = [KEY]
         self.asked, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
+
+    def keyed(self, keys: Sequence[bytes]) -> "Away":
+        """The same database for who has other audit keys."""
+        other = copy(self)
+        other.keys = keys
+        return other
+
+    def chain(self) -> Chain:
+        return Chain(self.keys)
 
     async def database(self) -> Database:
         self.asked.set()
@@ -52,7 +64,9 @@ class Away(Archive):
 
 
 class Crashing(Outbox):
-    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always."""
+    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always.
+    `refilled`: workspaces in which as much comes anew whenever something was shipped.
+    """
 
     lost = sole = False
 
@@ -60,11 +74,15 @@ class Crashing(Outbox):
         super().__init__(scripts)
         # The workspaces of the batches that were written, in their order.
         self.batches: list[str] = []
+        self.refilled: Sequence[str] = ()
 
     async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
         if self.lost and shipped:
             raise StoreUnavailable
         self.batches += [workspace] * bool(shipped)
+        if shipped and workspace in self.refilled:
+            again = [(str(uuid4()), entry(at=1)) for _ in shipped]
+            await self.record(workspace, again)
         return await super().collect(workspace, shipped=shipped, most=most)
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
@@ -89,8 +107,10 @@ class Audit:
         entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
         await self.outbox.record(workspace, entries)
 
-    def shipper(self) -> Shipper:
-        return Shipper(self.outbox, self.archive, self._roster, retention=KEPT)
+    def shipper(self, *keys: bytes) -> Shipper:
+        """With these audit keys, or that of the archive."""
+        archive = self.archive.keyed(keys) if keys else self.archive
+        return Shipper(self.outbox, archive, self._roster, retention=KEPT)
 
     async def execute(self, statement: str, **values: Any) -> None:
         async with (await self.archive.database()).begin() as connection:

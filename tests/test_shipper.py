@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.shipper import BATCH, LATE, LEAD, LOOK_PACE, PACE, PAUSE_MAX
+from gateway.shipper import ASIDE, BATCH, LATE, LEAD, LOOK_PACE, PACE, PAUSE_MAX
 from stores import keys
 from stores.connection import Check, Store
 from stores.entries import NOWHERE
 from stores.sql.walk import Verified
-from tests.shipping import Audit, audited, later
+from tests.shipping import KEY, NEWER, Audit, audited, later
 
 
 @pytest.fixture
@@ -164,6 +164,39 @@ async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> 
     assert audit.outbox.batches == ["w", "x", "w", "w"]
 
 
+async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
+    """A turn ends after a second, with heads signed and work left; the next begins at once, and
+    with all workspaces.
+    """
+    shipper = audit.shipper()
+    audit.outbox.refilled = ["w", "x"]
+    await audit.record(1)
+    await audit.record(1, "x")
+    async with asyncio.timeout(20):
+        await shipper.turn()
+    assert shipper.pause == timedelta(0)
+    assert shipper._upkeep._heads_at > 0
+    audit.outbox.refilled = ["w"]
+    await shipper.turn()
+    assert await audit.waits("x") == 0
+    audit.outbox.refilled = []
+    await shipper.turn()
+    assert (await audit.waits(), shipper.pause) == (0, PACE)
+
+
+async def test_who_lacks_the_newest_audit_key_lets_another_lead(audit: Audit) -> None:
+    """Keys are changed gateway by gateway: one that has the new one can go on."""
+    knowing, lacking = audit.shipper(NEWER, KEY), audit.shipper(KEY)
+    await audit.record(1)
+    await knowing.turn()
+    await knowing.leave()
+    await audit.record(2)
+    await lacking.turn()
+    assert lacking.check().detail.endswith(": BrokenChain")
+    await knowing.turn()
+    assert (await audit.sources(), await audit.waits()) == (numbered(3), 0)
+
+
 async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
     """On a gateway that does not lead, too: nobody may be shipping."""
     leader, other = audit.shipper(), audit.shipper()
@@ -180,7 +213,9 @@ async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
 async def test_a_broken_chain_stops_no_other(
     audit: Audit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its entries wait, it is named once in the log, and in /ready as long as it lasts."""
+    """Its entries wait, it is named once in the log, and in /ready as long as it lasts; others
+    go at their pace.
+    """
     shipper = audit.shipper()
     await audit.record(1)
     await shipper.turn()
@@ -189,6 +224,8 @@ async def test_a_broken_chain_stops_no_other(
         await audit.record(2)
         await audit.record(2, "x")
         await shipper.turn()
+        assert shipper.pause == PACE
+        later(shipper, ASIDE)
 
     assert (len(await audit.sources()), await audit.waits()) == (1, 4)
     assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)
@@ -196,7 +233,7 @@ async def test_a_broken_chain_stops_no_other(
     [said] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert (said.getMessage(), vars(said)["facts"]) == (
         "audit.not_shipped",
-        {"error": "BrokenChain"},
+        {"error": "BrokenChain", "workspace": "w"},
     )
 
     await audit.mend_chain()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.shipper import ASIDE
 from gateway.upkeep import HEADS_PACE, REMOVAL_PACE
 from stores.connection import Store
 from stores.sql.signed import SignedHead
@@ -115,3 +116,22 @@ async def test_a_broken_chain_hinders_no_other(audit: Audit, lines: Lines) -> No
     assert places(lines)[before:] == [("default", 1), ("x", 6)]
     assert removals(lines) == [("x", 2), ("x", 3)]
     assert shipper.check().detail.endswith(": BrokenChain")
+
+
+async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> None:
+    """Though nothing of it waits, until it is found whole: each minute, and not once a day."""
+    shipper = audit.shipper()
+    await shipper.turn()
+    await audit.record(3, ago=KEPT + SECOND)
+    await shipper.turn()
+    await audit.break_chain()
+    later(shipper, REMOVAL_PACE)
+    for _ in range(3):
+        await shipper.turn()
+        assert shipper.check().detail.endswith(": BrokenChain")
+        later(shipper, ASIDE)
+    await audit.mend_chain()
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert shipper.check().verdict == "ok"
+    assert removals(lines) == [("w", 2)]
