@@ -5,6 +5,7 @@ Intents and outcomes are put here by the scripts that open and end runs, in the 
 
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +16,9 @@ from stores.scripts import Scripts
 
 # In the place of what another version, or another's hand, put there.
 UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
+# The last millisecond of the year 9999; what the database has room for.
+LAST_MS = 253_402_300_799_999
+SOURCE_MAX = 64
 
 _entry = msgspec.json.Decoder(Entry)
 _origin = msgspec.json.Decoder(dict[str, str])
@@ -65,14 +69,26 @@ def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         entry, facts = _entry.decode(said[b"entry"]), _origin.decode(said.get(b"origin", b"{}"))
-        at = int(said[b"at"])
+        at = _moment(said[b"at"])
     except (KeyError, ValueError):  # or nothing behind it would ever be shipped
         entry, facts, at = UNREADABLE, {}, 0
+    if preview_id := said.get(b"preview"):
+        facts["preview_id"] = preview_id.decode("utf-8", "replace")
     known = {name: fact for name, fact in facts.items() if name in Entry.__struct_fields__}
     entry = msgspec.structs.replace(entry, at=at, **known)
     return _source(entry, said.get(b"source", stream_id)), entry
 
 
+def _moment(text: bytes) -> int:
+    """Raises ValueError for what is in no year that can be written."""
+    if not 0 <= (at := int(text)) <= LAST_MS:
+        raise ValueError(at)
+    return at
+
+
 def _source(entry: Entry, other: bytes) -> str:
     """By this the database knows an entry for good: of a run it has one intent and one outcome."""
-    return f"{entry.run_id}:{entry.event}" if entry.run_id else other.decode("utf-8", "replace")
+    source = f"{entry.run_id}:{entry.event}" if entry.run_id else other.decode("utf-8", "replace")
+    if len(source) <= SOURCE_MAX and "\0" not in source:
+        return source
+    return sha256(source.encode("utf-8", "replace")).hexdigest()

@@ -20,7 +20,14 @@ NO_LEASE = timedelta(0)
 OUTBOX = keys.outbox("w")
 INTENT = msgspec.json.encode(Entry(event="run.intended", principal="k-1", run_id="run-1"))
 INTERRUPTED = Entry(
-    event="run.ended", principal=RELAY, run_id="run-1", status="unknown", reason="interrupted"
+    event="run.ended",
+    principal=RELAY,
+    run_id="run-1",
+    preview_id="p-1",
+    action="webhook.save",
+    provider="independent",
+    status="unknown",
+    reason="interrupted",
 )
 ORDER = claim()._replace(intent=INTENT)
 
@@ -87,6 +94,8 @@ async def test_what_was_not_sent_is_told_once(runs: Runs, outbox: Outbox) -> Non
     await release(runs)
     await settle(runs)
     assert await told(outbox) == [("run.intended", ""), ("run.ended", "not_sent")]
+    _, [_, (_, given_back)], _, _ = await waiting(outbox)
+    assert (given_back.action, given_back.provider) == ("webhook.save", "independent")
 
 
 async def test_a_run_that_never_opened_is_not_told_of(runs: Runs, outbox: Outbox) -> None:
@@ -181,16 +190,6 @@ async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
 
     await outbox.record("w", [("s", Entry(event="e", principal="p"))])
     assert (await waiting(outbox)).ids == [b"9999999999999-6"]
-
-
-async def test_what_cannot_be_read_stops_nothing(outbox: Outbox, scripts: Scripts) -> None:
-    """It is told of in its place, and what is behind it comes too."""
-    for text in ("{}", "no JSON"):
-        await scripts._client.xadd(OUTBOX, {"at": 1, "entry": text})
-    await outbox.record("w", [("s-1", Entry(event="audit.read", principal="k-1"))])
-
-    entries = [entry.event for _, entry in (await waiting(outbox)).entries]
-    assert entries == ["entry.unreadable", "entry.unreadable", "audit.read"]
 
 
 async def test_recorded_twice_is_one_source(outbox: Outbox) -> None:

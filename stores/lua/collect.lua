@@ -15,11 +15,12 @@ local now = milliseconds()
 -- Never the whole stream: it remembers the last id, and an id names an entry for good.
 if ARGV[3] then redis.call('XDEL', outbox, unpack(ARGV, 3)) end
 for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, '-inf', now, 'LIMIT', 0, 500)) do
-  if redis.call('HGET', run_prefix .. run_id, 'state') == 'running' then
-    redis.call('HSET', run_prefix .. run_id, 'state', 'interrupted')
-  end
+  local state, preview, origin =
+    unpack(redis.call('HMGET', run_prefix .. run_id, 'state', 'preview', 'origin'))
+  if state == 'running' then redis.call('HSET', run_prefix .. run_id, 'state', 'interrupted') end
   redis.call('XADD', outbox, '*', 'at', now, 'entry', '{"event":"run.ended","principal":"relay",' ..
-    '"run_id":"' .. run_id .. '","status":"unknown","reason":"interrupted"}')
+    '"run_id":"' .. run_id .. '","status":"unknown","reason":"interrupted"}',
+    'preview', preview or '', 'origin', origin or '{}')
   redis.call('ZREM', in_flight, run_id)
 end
 local waiting = redis.call('XRANGE', outbox, '-', '+', 'COUNT', most)

@@ -12,12 +12,12 @@
 -- include places
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, channel, mark_ms, ending = unpack(ARGV)
-local state, target = unpack(redis.call('HMGET', run, 'state', 'target'))
+local state, target, origin = unpack(redis.call('HMGET', run, 'state', 'target', 'origin'))
 
 if state and state ~= 'running' and state ~= 'released' then return {'lost'} end
 if state == 'running' then
   leave_place(in_flight, target, run_id)
-  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending)
+  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending, 'origin', origin)
 end
 redis.call('DEL', run)
 redis.call('HSET', run, 'state', 'released')
