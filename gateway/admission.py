@@ -80,7 +80,7 @@ class Admission:
         if known is None or not genuine:
             if workspace := self._roster.workspace_of(key.id):  # whose audit is told
                 refused = request.state["principal"]
-                refused.workspace, refused.id = workspace, key.id
+                refused.workspace, refused.named = workspace, key.id
             raise problems.Unauthenticated(
                 "This key is unknown, or it has expired or was revoked.", headers=CHALLENGE
             )

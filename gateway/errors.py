@@ -40,6 +40,7 @@ def _audit(request: Request[Any], code: str, error: problems.Problem) -> None:
         principal=asking.id,
         address=asking.address,
         request_id=request.state["request_id"],
+        subject=asking.named,
         status=code,
         # What follows is not the same in two that are alike, such as a time to wait.
         reason=str(error).partition(". ")[0].rstrip("."),

@@ -9,41 +9,57 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 from uuid import uuid4
 
 from msgspec.structs import replace
 
+from gateway import problems
 from gateway.telemetry import metrics
-from stores.entries import NOWHERE, RELAY, Entry
+from stores.entries import Entry
 from stores.outbox import Outbox
 from stores.scripts import StoreUnavailable
 
 PACE = 1.0
-# Different ones between two writings, of a workspace; and of strangers, who are anybody. Those
-# beyond are told of in one entry, by their number: 20 a second are 1.7 million a day at most.
+# Different ones of a workspace between two writings; fewer of strangers, who are anybody and take
+# no room from those whose key is genuine. Those beyond are told of by their number, in one entry
+# of each event and principal: 20 a second are 1.7 million a day at most.
 DIFFERENT_MAX = 100
 STRANGERS_MAX = 20
-MORE = Entry(event="request.refused", principal=RELAY, reason="More than are told apart")
+MORE = "More than are told apart"
 
 Noted = dict[tuple[str, ...], tuple[str, Entry]]
+
+
+class Room(NamedTuple):
+    """What shares a bound. `strangers`: refused, for nobody knows who they are."""
+
+    workspace: str
+    strangers: bool
+
+    @property
+    def most(self) -> int:
+        return STRANGERS_MAX if self.strangers else DIFFERENT_MAX
 
 
 class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        # By workspace, and by what makes two alike; with each the source by which it is kept once.
-        self._noted: dict[str, Noted] = {}
+        # By what makes two alike; with each the source by which it is kept once.
+        self._noted: dict[Room, Noted] = {}
 
     def note(self, workspace: str, entry: Entry) -> None:
         """To be written soon. Alike are those of one principal, address, action and reason."""
         alike: tuple[str, ...] = (
             *(entry.event, entry.principal, entry.address),
-            *(entry.action, entry.status, entry.reason, entry.detail),
+            *(entry.action, entry.subject, entry.status, entry.reason, entry.detail),
         )
-        noted = self._noted.setdefault(workspace, {})
-        if alike not in noted and len(noted) >= _most(workspace):
+        room = Room(workspace, strangers=entry.status == problems.code(problems.Unauthenticated))
+        noted = self._noted.setdefault(room, {})
+        if alike not in noted and len(noted) >= room.most:
             metrics.audit_dropped.inc()
-            alike, entry = (), MORE
+            alike = (entry.event, entry.principal)
+            entry = Entry(event=entry.event, principal=entry.principal, reason=MORE)
         source, first = noted.get(alike, (str(uuid4()), None))
         if first is None:
             noted[alike] = (source, replace(entry, at=round(time.time() * 1000)))
@@ -54,31 +70,27 @@ class Journal:
         """What was noted, into the outbox; kept for another time if the store is away."""
         noted, self._noted = self._noted, {}
         try:
-            for workspace in [*noted]:
-                await self._outbox.record(workspace, [*noted[workspace].values()])
-                del noted[workspace]
+            for room in [*noted]:
+                await self._outbox.record(room.workspace, [*noted[room].values()])
+                del noted[room]
         except StoreUnavailable:
             pass
         finally:
-            for workspace, kept in noted.items():
-                self._keep(workspace, kept)
+            for room, kept in noted.items():
+                self._keep(room, kept)
 
-    def _keep(self, workspace: str, kept: "Noted") -> None:
+    def _keep(self, room: Room, kept: Noted) -> None:
         """What the store did not say it took goes again as it was: under its own source."""
-        newer = self._noted.setdefault(workspace, {})
-        room = max(0, _most(workspace) - len(newer))
-        for source, entry in [*kept.values()][:room]:
+        newer = self._noted.setdefault(room, {})
+        free = max(0, room.most - len(newer))
+        for source, entry in [*kept.values()][:free]:
             newer[source,] = (source, entry)
-        metrics.audit_dropped.inc(max(0, len(kept) - room))
+        metrics.audit_dropped.inc(max(0, len(kept) - free))
 
     async def watch(self) -> None:
         while True:
             await asyncio.sleep(PACE)
             await self.write()
-
-
-def _most(workspace: str) -> int:
-    return STRANGERS_MAX if workspace == NOWHERE else DIFFERENT_MAX
 
 
 @asynccontextmanager

@@ -11,12 +11,13 @@ ANONYMOUS = "anonymous"
 
 
 class Principal(Struct, kw_only=True):
-    """One for each request. `id`: the public id of the key. `quota`: what the store said is left
-    of it, once it was asked.
+    """One for each request. `id`: the public id of the key. `named`: of a key that somebody has
+    named without having it. `quota`: what the store said is left, once it was asked.
     """
 
     workspace: str = DEFAULT_WORKSPACE
     id: str = ANONYMOUS
+    named: str = ""
     live: bool = True
     scopes: frozenset[Scope] = SCOPES
     address: str = ""

@@ -72,14 +72,17 @@ async def test_a_stranger_stands_in_no_workspace(keyed: Keyed, store: Store) -> 
 async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
     keyed: Keyed, store: Store, key: str
 ) -> None:
-    """Whoever owns the key sees that somebody tries; the audit has nothing of what was sent."""
+    """Whoever owns the key sees that somebody tries, and is not said to have tried himself; the
+    audit has nothing of what was sent.
+    """
     start = f"{key[:40]}{'a' if key[40] != 'a' else 'b'}{key[41:-6]}"
     headers = {"Authorization": f"Bearer {start}{checksum(start)}", "X-Request-ID": "r-1"}
     assert (await keyed.client().get("/runs/r-7", headers=headers)).status_code == 401
 
     [entry] = await entries(keyed, store)
-    facts = ("principal", "address", "request_id", "status", "detail")
+    facts = ("principal", "subject", "address", "request_id", "status", "detail")
     assert said(entry, *facts) == (
+        "anonymous",
         public_id(key),
         HERE,
         "r-1",
@@ -97,7 +100,7 @@ async def test_a_key_that_is_over_stands_in_its_workspace(
     await keyed.look()
     assert (await keyed.client(key).get("/runs")).status_code == 401
     [entry] = [one for one in await entries(keyed, store) if one.event == "request.refused"]
-    facts = ("principal", "status", "detail")
+    facts = ("subject", "status", "detail")
     assert said(entry, *facts) == (public_id(key), "unauthenticated", "GET /runs")
 
 

@@ -28,6 +28,7 @@ DIFFERENT = [
     {"principal": "ijklmnop"},
     {"address": "198.51.100.2"},
     {"action": "webhook.save"},
+    {"subject": "ijklmnop"},
     {"status": "rate_limited"},
     {"reason": "This takes the scope runs:read."},
     {"detail": "GET /runs"},
@@ -116,23 +117,44 @@ async def test_what_was_written_is_not_written_again(journal: Journal, outbox: F
     assert len({source for source, _ in written}) == 2
 
 
-@pytest.mark.parametrize(("workspace", "most"), [("w", DIFFERENT_MAX), (NOWHERE, STRANGERS_MAX)])
+@pytest.mark.parametrize(
+    ("status", "most"), [("forbidden", DIFFERENT_MAX), ("unauthenticated", STRANGERS_MAX)]
+)
 async def test_a_flood_of_different_ones_is_bound(
-    journal: Journal, outbox: Flaky, workspace: str, most: int
+    journal: Journal, outbox: Flaky, status: str, most: int
 ) -> None:
     """Those above the bound are one entry with their number; what is alike to one inside still
     counts there. Of strangers, who are anybody, fewer are told apart.
     """
-    before = dropped()
+    before, refused = dropped(), replace(REFUSED, status=status)
     for number in range(most + 7):
-        journal.note(workspace, replace(REFUSED, address=f"2001:db8::{number:x}"))
-    journal.note(workspace, replace(REFUSED, address="2001:db8::0"))
+        journal.note("w", replace(refused, address=f"2001:db8::{number:x}"))
+    journal.note("w", replace(refused, address="2001:db8::0"))
     await journal.write()
 
-    *first, more = await entries(outbox, workspace)
+    *first, more = await entries(outbox)
     assert [entry.count for entry in first] == [2, *[1] * (most - 1)]
-    assert more == replace(MORE, count=7, at=more.at)
+    assert more == Entry(
+        event=refused.event, principal=refused.principal, reason=MORE, count=7, at=more.at
+    )
     assert dropped() - before == 7
+
+
+async def test_no_flood_hides_who_reads(journal: Journal, outbox: Flaky) -> None:
+    """Strangers who name keys take none of the room of others; in a flood of his own the reader
+    is still named, with the number of his readings.
+    """
+    reading = Entry(event="audit.read", principal="reader")
+    for number in range(2 * DIFFERENT_MAX):
+        named = replace(REFUSED, status="unauthenticated", subject=f"{number:08}")
+        journal.note("w", named)
+        journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
+        journal.note("w", replace(reading, detail=f"limit={number}"))
+    await journal.write()
+
+    read = [one for one in await entries(outbox) if one.event == "audit.read"]
+    assert {one.principal for one in read} == {"reader"}
+    assert sum(one.count for one in read) == 2 * DIFFERENT_MAX
 
 
 async def test_a_flood_of_one_workspace_takes_no_room_of_another(
