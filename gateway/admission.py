@@ -6,14 +6,15 @@ one that nobody has costs what a wrong one costs.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
 from gateway import problems
 from gateway.apikeys import NO_DIGEST, Parsed, matches, parse
-from gateway.known import Known
+from gateway.known import Known, Limits
 from gateway.principals import Principal
 from gateway.roles import Scope
 from gateway.roster import Roster
@@ -56,6 +57,7 @@ class Admission:
         self._settings = settings
         self._roster = roster
         self._peppers = peppers
+        self._bounds = lru_cache(maxsize=1000)(partial(bounds, settings))
 
     def admit(self, request: Request[Any], scope: Scope) -> Principal:
         """Raises Unauthenticated and Forbidden."""
@@ -93,17 +95,8 @@ class Admission:
         return not self._settings.production and not self._roster.any_made
 
     def _limited(self, principal: Principal) -> Principal:
-        settings = self._settings
-        if not settings.rate_limit_enabled:
-            return principal
-        own = self._roster.limits(principal.workspace)
-        previews, executes = settings.preview_limit, settings.execute_limit
-        principal.previews = Rates(previews, _or(own.preview, previews))
-        principal.executes = Rates(executes, _or(own.execute, executes))
-        principal.places = Places(
-            _or(own.runs_at_once, settings.runs_at_once),
-            _or(own.runs_at_once_per_target, settings.runs_at_once_per_target),
-        )
+        bounds = self._bounds(self._roster.limits(principal.workspace))
+        principal.previews, principal.executes, principal.places = bounds
         return principal
 
 
@@ -112,8 +105,25 @@ def stranger(address: str, request_id: str) -> Principal:
     return Principal(workspace=NOWHERE, scopes=frozenset(), address=address, request_id=request_id)
 
 
-def _or(own: int | None, default: int) -> int:
-    return default if own is None else own
+class Bounds(NamedTuple):
+    previews: Rates
+    executes: Rates
+    places: Places
+
+
+def bounds(settings: Settings, own: Limits) -> Bounds:
+    """Of a key, in a workspace with limits of its own. RATE_LIMIT_ENABLED is about rates alone:
+    places keep one slow target from taking all.
+    """
+    previews, executes = settings.preview_limit, settings.execute_limit
+    rates = Rates(previews, own.preview or previews), Rates(executes, own.execute or executes)
+    if not settings.rate_limit_enabled:
+        rates = Rates(), Rates()
+    in_all = own.runs_at_once or settings.runs_at_once
+    half = max(1, in_all // 2)
+    of_all = settings.runs_at_once_per_target or half
+    of_own = min(of_all, half) if own.runs_at_once else of_all
+    return Bounds(*rates, Places(in_all, own.runs_at_once_per_target or of_own))
 
 
 def _principal(known: Known, address: str, request_id: str) -> Principal:

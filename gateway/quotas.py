@@ -46,8 +46,9 @@ class Quotas:
                 self._heard.clear()
             self._heard[who] = _Heard(principal.quota, now)
         heard = self._heard.get(who)
-        bound, left, seconds = _left(heard, rates, now) if heard else ("key", rates.per_key, 0)
         policies = {"key": rates.per_key, "workspace": rates.per_workspace}
+        least = min(policies.items(), key=lambda policy: policy[1])
+        bound, left, seconds = _left(heard, rates, now) if heard else (*least, 0)
         return {
             "RateLimit-Policy": ", ".join(f'"{name}";q={q};w=60' for name, q in policies.items()),
             "RateLimit": f'"{bound}";r={left};t={seconds}',

@@ -39,9 +39,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     # A minute, and as many at once; of a key, and of all keys of a workspace together.
     preview_limit: int = 200
     execute_limit: int = 100
-    # A send lasts 15 s at most: a target that hangs takes no more than these places.
+    # A send lasts 15 s at most: a target that hangs takes no more than its places, half of all
+    # unless told.
     runs_at_once: int = 100
-    runs_at_once_per_target: int = 50
+    runs_at_once_per_target: int | None = None
     # Whose X-Forwarded-For is believed.
     trusted_proxies: tuple[Network, ...] = ()
     actions_enabled: bool = True

@@ -19,7 +19,7 @@ LONG_RUN = msgspec.json.encode(Entry(event="e", principal="p", run_id="r" * 100)
 
 async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
     """As it is collected, with what stands behind it."""
-    await scripts._client.xadd(OUTBOX, dict(fields))
+    await scripts._client.xadd(OUTBOX, dict(fields))  # type: ignore[arg-type]
     outbox = Outbox(scripts)
     await outbox.record("w", [("s-1", Entry(event="audit.read", principal="k-1"))])
     first, (_, behind) = (await outbox.collect("w", most=9)).entries

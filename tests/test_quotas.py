@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
+from gateway.admission import bounds
+from gateway.known import Limits
+from gateway.settings import Settings
+from stores.limits import Places
 from tests.gateways import Relay
+from tests.held import held
 from tests.keyed import Keyed, keyed_gateway
 from tests.target import Target
 from tests.valkey import Valkey
@@ -175,12 +180,45 @@ async def test_other_routes_and_strangers_are_told_nothing(keyed: Keyed) -> None
 async def test_without_limits_nothing_is_said(
     valkey: Valkey, tmp_path: Path, target: Target
 ) -> None:
-    """RATE_LIMIT_ENABLED=false: nobody is stopped."""
-    async with limiting(valkey.url, tmp_path, rate_limit_enabled=False) as keyed:
+    """RATE_LIMIT_ENABLED=false: nobody is stopped but by a place that is taken."""
+    given = {"rate_limit_enabled": False, "runs_at_once": 1}
+    async with limiting(valkey.url, tmp_path, **given) as keyed:
         answers = [await keyed.relay.preview(target.url) for _ in range(PREVIEWS + 2)]
         answers.append(await keyed.relay.execute(answers[0].json()["preview_id"]))
+        first = await held(keyed.relay, target, "order-1")
+        full = await keyed.relay.execute(answers[1].json()["preview_id"])
+        answers.append(await first.end())
     assert {answer.status_code for answer in answers} == {200}
+    assert code(full) == (429, "rate_limited")
     assert not any("ratelimit" in name for answer in answers for name in answer.headers)
+
+
+async def test_what_was_never_heard_of_is_the_smaller_limit(keyed: Keyed) -> None:
+    """Of the first request that is refused before the store is asked."""
+    await keyed.workspace("small", preview=3)
+    relay = keyed.client(await keyed.key("operator", workspace="small"))
+    answer = await relay.post("/actions/preview", json={"action": "no.such", "params": {}})
+    assert told(answer) == ("workspace", 3, 0)
+
+
+# What the settings say, what the workspace has of its own, and the places there are then.
+PLACES: list[tuple[dict[str, Any], Limits, Places]] = [
+    ({}, Limits(), Places(100, 50)),
+    ({"runs_at_once": 20}, Limits(), Places(20, 10)),
+    ({"runs_at_once": 1}, Limits(), Places(1, 1)),
+    ({"runs_at_once_per_target": 100}, Limits(), Places(100, 100)),
+    ({}, Limits(runs_at_once=10), Places(10, 5)),
+    ({"runs_at_once_per_target": 100}, Limits(runs_at_once=10), Places(10, 5)),
+    ({"runs_at_once_per_target": 3}, Limits(runs_at_once=10), Places(10, 3)),
+    ({}, Limits(runs_at_once=10, runs_at_once_per_target=9), Places(10, 9)),
+    ({}, Limits(runs_at_once_per_target=9), Places(100, 9)),
+]
+
+
+def test_one_target_takes_half_of_all_places_unless_told() -> None:
+    """However few there are in all."""
+    for given, own, places in PLACES:
+        assert bounds(Settings(**given), own).places == places, (given, own)
 
 
 async def test_without_the_store_nothing_is_sent_and_the_rest_is_read(
