@@ -16,6 +16,7 @@ from gateway.declining import asking
 from gateway.documents import Result, RunDocument, timestamp
 from gateway.queries import AuditQuery, RunsQuery, epoch_ms, query, refused
 from gateway.run_errors import kept
+from gateway.telemetry.server import API_KEY
 from stores.entries import Entry
 
 if TYPE_CHECKING:
@@ -116,12 +117,13 @@ def _cursor(cursor: "int | RunsCursor | None") -> str | None:
 
 def _reading(request: "Request[State]") -> Entry:
     principal = request.state["principal"]
+    asked = " ".join(f"{name}={text}" for name, text in request.query_params.items())
     return Entry(
         event="audit.read",
         principal=principal.id,
         address=principal.address,
         request_id=request.state["request_id"],
-        detail=" ".join(f"{name}={text}" for name, text in request.query_params.items()),
+        detail=API_KEY.sub(r"\1", asked),
     )
 
 

@@ -177,9 +177,10 @@ def audited(row: "Row") -> AuditEntry:
     try:
         recorded = row.recorded
         facts = {**asdict(recorded), "at": timestamp(recorded.at)}
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except (msgspec.DecodeError, ValueError, OverflowError, OSError):  # the last: of a year too far
         facts = {"event": row.event, "principal": row.principal, "unreadable": str(row.entry)}
-    return AuditEntry(**{**facts, "seq": row.seq, "mac": row.mac.hex()})
+    mac = row.mac.hex() if isinstance(row.mac, bytes) else str(row.mac)
+    return AuditEntry(**{**facts, "seq": row.seq, "mac": mac})
 
 
 def _time(epoch_ms: int | None) -> str | None:

@@ -20,6 +20,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 T = TypeVar("T", bound="RunsQuery")
+# What the reader of a type knows, and the sender of a query does not.
+EXPECTED = {
+    "limit": "Give a number, 1 to 200.",
+    **dict.fromkeys(
+        ("since", "until"),
+        "Give a moment like 2026-11-23T04:00:00Z; in a URL + is written %2B.",
+    ),
+}
 
 
 class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +58,10 @@ def query(request: Request[Any], kind: type[T]) -> T:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         where, detail = located(error)
-        raise refused(where[1:], detail) from error
+        name = where[1:]
+        if name not in kind.__struct_fields__:
+            detail = "There is no such parameter."
+        raise refused(name, EXPECTED.get(name, detail)) from error
 
 
 def refused(parameter: str, detail: str) -> problems.InvalidRequest:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from gateway.apikeys import make
 from gateway.documents import timestamp
 from gateway.values import Secret
 from stores.sql.database import Database, open_database
@@ -129,14 +130,15 @@ async def test_other_workspaces_are_not_read(reader: Relay, database: Database) 
 async def test_who_reads_the_audit_stands_in_it(reader: Relay) -> None:
     """With what he asked for; the runs may be read unseen."""
     await reader.get("/runs", params={"limit": 7})
-    read = await reader.get("/audit", params={"limit": 7, "status": "failed"})
+    key = make(live=True)
+    read = await reader.get("/audit", params={"limit": 7, "principal": key.text})
 
     async def recorded() -> list[Any]:
         return await pages(reader, "/audit", "entries", limit=50, event="audit.read")
 
     await until(recorded)
     first = (await recorded())[-1]
-    assert first["detail"] == "limit=7 status=failed"
+    assert first["detail"] == f"limit=7 principal=rly_live_{key.id}"  # less what nobody may know
     assert first["request_id"] == read.json()["request_id"]
     assert (first["principal"], first["address"]) == ("anonymous", "127.0.0.1")
 
@@ -144,13 +146,16 @@ async def test_who_reads_the_audit_stands_in_it(reader: Relay) -> None:
 async def test_an_entry_that_was_changed_is_shown(reader: Relay, database: Database) -> None:
     """As the text that stands there; the others are read all the same."""
     await append(database, MIXED, workspace="default")
-    for seq, changed in ((1, "{"), (2, '{"event": 1}'), (3, "ä")):
+    too_far = (await rows(database, "default"))[3].entry.replace(str(NOON + 4), "9" * 20)
+    for seq, changed in enumerate(("{", '{"event": 1}', "ä", too_far), 1):
         async with database.begin() as connection:
-            update = text("UPDATE audit SET entry = :changed WHERE seq = :seq")
+            update = text("UPDATE audit SET entry = :changed, mac = 'x' WHERE seq = :seq")
             await connection.execute(update, {"changed": changed, "seq": seq})
     entries = await pages(reader, "/audit", "entries", limit=50, **MIXED_TIME)
-    assert [one.get("unreadable") for one in entries] == [None, None, "ä", '{"event": 1}', "{"]
-    assert [one["event"] for one in entries[2:]] == [what.event for _, what in MIXED[2::-1]]
+    shown = [one.get("unreadable") for one in entries]
+    assert shown == [None, too_far, "ä", '{"event": 1}', "{"]
+    assert [one["event"] for one in entries[1:]] == [what.event for _, what in MIXED[3::-1]]
+    assert {one["mac"] for one in entries[1:]} == {"x"}
 
 
 @pytest.mark.parametrize("path", ["/runs", "/audit"])
@@ -161,3 +166,4 @@ async def test_a_query_that_is_wrong_is_refused(reader: Relay, path: str) -> Non
         assert response.status_code == 400
         assert response.json()["code"] == "invalid_request"
         assert response.json()["detail"].startswith(f"The parameter {name}: ")
+        assert "`" not in response.json()["detail"]
