@@ -1,6 +1,7 @@
 """The durable store as this process has it: opened when it is first needed, kept until the end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ class Archive:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._database: Database | None = None
+        self._failure: Exception | None = None
+        self._failed_at = float("-inf")
 
     async def __aenter__(self) -> "Archive":
         return self
@@ -38,20 +41,31 @@ class Archive:
     async def database(self) -> "Database":
         """In development the embedded one is made if there is none.
 
-        Raises DatabaseUnavailable, SchemaOutdated.
+        Raises DatabaseUnavailable, SchemaOutdated: who waited for a try that failed does not wait
+        for one of his own.
         """
+        if self._database:
+            return self._database
+        came_at = time.monotonic()
         async with self._opening:
-            if self._database is None:
-                await founded(self._settings)
-                from stores.sql.database import open_database
-
-                async with AsyncExitStack() as stack:
-                    opening = open_database(*located(self._settings))
-                    opened = await stack.enter_async_context(opening)
-                    await opened.check()
-                    self._stack = stack.pop_all()
-                self._database = opened
+            if self._failure and came_at <= self._failed_at:
+                raise self._failure.with_traceback(None)
+            try:
+                self._database = self._database or await self._open()
+            except Exception as error:
+                self._failure, self._failed_at = error, time.monotonic()
+                raise
         return self._database
+
+    async def _open(self) -> "Database":
+        await founded(self._settings)
+        from stores.sql.database import open_database
+
+        async with AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(open_database(*located(self._settings)))
+            await opened.check()
+            self._stack = stack.pop_all()
+        return opened
 
     def found(self) -> "AbstractAsyncContextManager[Database] | None":
         """The database for the roster; None while there is none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.settings import Settings
 from gateway.values import Secret
 from gateway.variables import SettingsError
 from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
+from tests.gateways import until
 from tests.keyed import first_key
 
 
@@ -77,6 +79,34 @@ async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> Non
             with pytest.raises(DatabaseUnavailable):
                 await archive.database()
             assert not archive.opened
+
+
+async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Path) -> None:
+    """Many at once hear of it at once; who comes later asks again."""
+    asked, answered = [], asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await answered.wait()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = Secret(f"postgresql://127.0.0.1:{port}/relay".encode())
+        async with Archive(Settings(data_dir=tmp_path, database_url=url)) as archive:
+            asking = [asyncio.create_task(archive.database()) for _ in range(8)]
+            await until(lambda: _holds(asked))
+            answered.set()
+            failed = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(one) for one in failed} == {DatabaseUnavailable}
+            assert len(asked) == 1
+            with pytest.raises(DatabaseUnavailable):
+                await archive.database()
+            assert len(asked) == 2
+
+
+async def _holds(asked: Sequence[object]) -> bool:
+    return bool(asked)
 
 
 async def test_production_signs_no_chain_without_a_key(settings: Settings, tmp_path: Path) -> None:
