@@ -60,11 +60,17 @@ class Admission:
         self._bounds = lru_cache(maxsize=1000)(partial(bounds, settings))
 
     def admit(self, request: Request[Any], scope: Scope) -> Principal:
-        """Raises Unauthenticated and Forbidden."""
+        """Raises Unauthenticated, Forbidden and StoreUnavailable."""
         address = client_address(request, self._settings.trusted_proxies)
         request_id = request.state["request_id"]
         state = request.scope["state"]
         state["principal"] = stranger(address, request_id)
+        if self._roster.wakefulness.overslept:  # a key may have been revoked meanwhile
+            raise problems.StoreUnavailable(
+                "This gateway was stopped for a while and reads its keys again.",
+                safe_to_retry=True,
+                headers={"Retry-After": "1"},
+            )
         state["principal"] = principal = self._principal(request, address)
         note(workspace=principal.workspace, principal=principal.id)
         if scope not in principal.scopes:

@@ -14,7 +14,7 @@ from gateway.problems import Problem
 from gateway.version import VERSION
 
 # Before all others, where a route asks for a scope.
-ADMISSION = (problems.Unauthenticated, problems.Forbidden)
+ADMISSION = (problems.Unauthenticated, problems.Forbidden, problems.StoreUnavailable)
 KEY = "api_key"
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Relay: rly_..."}
 
@@ -50,7 +50,8 @@ def document() -> bytes:
 
 def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
     scope = ROUTE_SCOPES[method, path]
-    refusals = (*operation.problems, *(ADMISSION if scope else ()), problems.InternalError)
+    admission = ADMISSION if scope else ()
+    refusals = [*dict.fromkeys((*operation.problems, *admission, problems.InternalError))]
     described: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gateway.known import NO_LIMITS, NOTHING, UNREAD, Known, Limits, read
 from gateway.last_used import LastUsed
 from gateway.sealing import Sealer
+from gateway.wakefulness import Wakefulness
 
 if TYPE_CHECKING:
     from stores.sql.database import Database
@@ -46,8 +47,10 @@ class Roster:
         *,
         paces: Paces = PACES,
         clock: Callable[[], float] = time.time,
+        wakefulness: Wakefulness | None = None,
     ) -> None:
         """`durable`: opens the database, or None while there is none; then no key was ever made."""
+        self.wakefulness = wakefulness or Wakefulness()
         self._durable = durable
         self._sealer = sealer
         self._paces = paces
@@ -104,7 +107,8 @@ class Roster:
         """Look now. Raises DatabaseUnavailable and SchemaOutdated."""
         async with self._looking:
             try:
-                await self._look()
+                with self.wakefulness.looking():
+                    await self._look()
             except Exception as error:
                 if not self._reading.any_made:
                     self._reading = UNREAD  # by now there may be keys, which nobody can see
@@ -114,13 +118,13 @@ class Roster:
 
     async def watch(self) -> None:
         """Keep fresh, for ever."""
-        write_at = _after(self._paces.write_used)
+        write_at = time.monotonic() + self._paces.write_used.total_seconds()
         while True:
             await asyncio.sleep(self._paces.look.total_seconds())
             await self.look()
             if time.monotonic() >= write_at:
                 await self.write_used()
-                write_at = _after(self._paces.write_used)
+                write_at = time.monotonic() + self._paces.write_used.total_seconds()
 
     async def look(self) -> None:
         """`refresh` for whom `state` is enough."""
@@ -163,7 +167,7 @@ class Roster:
                 return
             now_ms = int(self._clock() * 1000)
             self._reading = await read(connection, self._sealer, now_ms=now_ms)
-        self._reload_at = _after(self._paces.reload)
+        self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
     def _hindered(self, error: Exception) -> tuple[State, str]:
         from stores.sql.database import DatabaseUnavailable, SchemaOutdated
@@ -171,8 +175,7 @@ class Roster:
         if isinstance(error, SchemaOutdated):
             return "outdated", str(error)
         # Of what nobody foresaw the kind alone: what it says may hold anything.
-        known = isinstance(error, DatabaseUnavailable)
-        detail = str(error) if known else type(error).__name__
+        detail = str(error) if isinstance(error, DatabaseUnavailable) else type(error).__name__
         return "away" if self._reading is UNREAD else "stale", detail
 
     def _became(self, state: State, detail: str) -> None:
@@ -180,10 +183,6 @@ class Roster:
         if state != before:
             level = logging.INFO if state in ("ok", "empty") else logging.WARNING
             log.log(level, "roster.%s", state, extra={"facts": {"detail": detail}})
-
-
-def _after(pace: timedelta) -> float:
-    return time.monotonic() + pace.total_seconds()
 
 
 @asynccontextmanager

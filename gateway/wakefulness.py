@@ -1,0 +1,32 @@
+"""Whether this process has run lately. One that was stopped (SIGSTOP, a frozen machine) knows of
+nothing that happened meanwhile, and its timers are as late as it is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Seconds; who looks more often than this has not looked for so long: then he was stopped.
+AWAKE = 5.0
+
+
+class Wakefulness:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = float("inf")  # no timer runs before the first look
+        self._looking_awake = False
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """One at a time. A look that lasts, as where a database hangs, is no sleep."""
+        self._looking_awake = self._clock() <= self._until
+        try:
+            yield
+        finally:
+            self._looking_awake = False
+            self._until = self._clock() + AWAKE
+
+    @property
+    def overslept(self) -> bool:
+        """Whether nobody has looked for too long."""
+        return self._clock() > self._until and not self._looking_awake
