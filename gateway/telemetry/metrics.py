@@ -84,7 +84,8 @@ audit_shipped = Counter(
     "audit_entries_shipped", "How many audit entries this process brought into the database."
 )
 audit_dropped = Counter(
-    "audit_entries_dropped", "How many refusals were too many to be recorded one by one."
+    "audit_entries_dropped",
+    "How many refusals and readings were too many to be recorded one by one.",
 )
 ready = Gauge(
     "ready_check", "How each check of /ready stands: 1 as it should be, else 0.", ["check"]
