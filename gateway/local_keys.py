@@ -47,6 +47,16 @@ def audit_keys(settings: Settings) -> list[bytes]:
     ]
 
 
+def kept_audit_keys(settings: Settings) -> list[bytes]:
+    """Those that there are: a chain cannot have been signed with one that is made to look at it."""
+    if not settings.audit_keys and not (settings.data_dir / FILE).exists():
+        raise SettingsError(
+            f"there is no RELAY_AUDIT_KEY, and there are no keys in RELAY_DATA_DIR "
+            f"({settings.data_dir.absolute()})"
+        )
+    return audit_keys(settings)
+
+
 def encryption_keys(settings: Settings) -> list[bytes]:
     return _set(settings, settings.encryption_keys, "RELAY_ENCRYPTION_KEY") or [
         _local(settings.data_dir).encryption_key

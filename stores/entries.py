@@ -8,13 +8,18 @@ RELAY = "relay"
 NOWHERE = "-"
 
 
+# What an entry can be about; the last stands where there was what is no entry.
+EVENTS = (
+    "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
+    "workspace.created workspace.changed audit.read entry.unreadable"
+).split()
+
+
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`event`: `run.intended`, `run.ended`, `request.refused`, `key.created`, `key.revoked`,
-    `key.rotated`, `secret.created`, `workspace.created`, `workspace.changed`, `audit.read`.
-    `at`: epoch milliseconds. `status`: of a run its outcome (or `not_sent`), of a refusal the
-    problem's code. `key_hash`: SHA-256 of the idempotency key, hex. `count`: how many alike
-    were merged into this one. `subject`: the id of the key, secret or workspace that was changed,
-    or of the key that was named by somebody who does not have it.
+    """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: of a run its outcome (or
+    `not_sent`), of a refusal the problem's code. `key_hash`: SHA-256 of the idempotency key, hex.
+    `count`: how many alike were merged into this one. `subject`: the id of the key, secret or
+    workspace that was changed, or of the key that was named by somebody who does not have it.
     """
 
     event: str

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from prometheus_client import REGISTRY
 
-from gateway.journal import DIFFERENT_MAX, MORE, STRANGERS_MAX, Journal, written
+from gateway.journal import Journal, written
 from gateway.telemetry import metrics
 from stores.entries import NOWHERE, Entry
 from stores.outbox import Outbox
@@ -74,10 +73,6 @@ async def entries(outbox: Outbox, workspace: str = "w") -> list[Entry]:
     return [entry for _, entry in await waiting(outbox, workspace)]
 
 
-def dropped() -> float:
-    return REGISTRY.get_sample_value("audit_entries_dropped_total") or 0.0
-
-
 async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox: Flaky) -> None:
     """The first of them stands for all, its request and its time."""
     for facts in ALIKE * 2:
@@ -115,58 +110,6 @@ async def test_what_was_written_is_not_written_again(journal: Journal, outbox: F
     written = await waiting(outbox)
     assert [entry.count for _, entry in written] == [1, 1]
     assert len({source for source, _ in written}) == 2
-
-
-@pytest.mark.parametrize(
-    ("status", "most"), [("forbidden", DIFFERENT_MAX), ("unauthenticated", STRANGERS_MAX)]
-)
-async def test_a_flood_of_different_ones_is_bound(
-    journal: Journal, outbox: Flaky, status: str, most: int
-) -> None:
-    """Those above the bound are one entry with their number; what is alike to one inside still
-    counts there. Of strangers, who are anybody, fewer are told apart.
-    """
-    before, refused = dropped(), replace(REFUSED, status=status)
-    for number in range(most + 7):
-        journal.note("w", replace(refused, address=f"2001:db8::{number:x}"))
-    journal.note("w", replace(refused, address="2001:db8::0"))
-    await journal.write()
-
-    *first, more = await entries(outbox)
-    assert [entry.count for entry in first] == [2, *[1] * (most - 1)]
-    assert more == Entry(
-        event=refused.event, principal=refused.principal, reason=MORE, count=7, at=more.at
-    )
-    assert dropped() - before == 7
-
-
-async def test_no_flood_hides_who_reads(journal: Journal, outbox: Flaky) -> None:
-    """Strangers who name keys take none of the room of others; in a flood of his own the reader
-    is still named, with the number of his readings.
-    """
-    reading = Entry(event="audit.read", principal="reader")
-    for number in range(2 * DIFFERENT_MAX):
-        named = replace(REFUSED, status="unauthenticated", subject=f"{number:08}")
-        journal.note("w", named)
-        journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
-        journal.note("w", replace(reading, detail=f"limit={number}"))
-    await journal.write()
-
-    read = [one for one in await entries(outbox) if one.event == "audit.read"]
-    assert {one.principal for one in read} == {"reader"}
-    assert sum(one.count for one in read) == 2 * DIFFERENT_MAX
-
-
-async def test_a_flood_of_one_workspace_takes_no_room_of_another(
-    journal: Journal, outbox: Flaky
-) -> None:
-    """Nor do strangers."""
-    for workspace in (NOWHERE, "w"):
-        for number in range(DIFFERENT_MAX + 1):
-            journal.note(workspace, replace(REFUSED, address=f"2001:db8::{number:x}"))
-    journal.note("x", REFUSED)
-    await journal.write()
-    assert [entry.reason for entry in await entries(outbox, "x")] == [REFUSED.reason]
 
 
 async def test_what_the_store_did_not_take_is_written_once_it_is_back(
@@ -213,28 +156,6 @@ async def test_an_entry_whose_reply_was_lost_keeps_its_source(
 
     (first, _), (second, _) = await waiting(outbox)
     assert first == second
-
-
-async def test_the_bound_holds_while_the_store_is_away(journal: Journal, outbox: Flaky) -> None:
-    """What was kept and what comes new share it: the new stay, what has no room is dropped."""
-    before = dropped()
-    outbox.away = {"w"}
-    for number in range(DIFFERENT_MAX):
-        journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
-    outbox.gate.clear()
-    writing = asyncio.create_task(journal.write())
-    await outbox.asked.wait()
-    for number in range(3):
-        journal.note("w", replace(REFUSED, address=f"198.51.100.{number}"))
-    outbox.gate.set()
-    await writing
-    outbox.away = set()
-    await journal.write()
-
-    written = await entries(outbox)
-    assert len(written) == DIFFERENT_MAX
-    assert sum(entry.address.startswith("198.51.100.") for entry in written) == 3
-    assert dropped() - before == 3
 
 
 async def test_what_was_noted_is_written_at_the_close(journal: Journal, outbox: Flaky) -> None:

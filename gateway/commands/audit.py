@@ -15,6 +15,7 @@ from gateway.commands.moment import Moment, epoch_ms
 from gateway.commands.progress import progress
 from gateway.settings import Settings
 from gateway.variables import SettingsError
+from stores.entries import EVENTS
 
 if TYPE_CHECKING:
     from gateway.commands.export import Wanted
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from stores.sql.walk import Broken, Verified
 
 T = TypeVar("T")
+
+# What bytes that are no UTF-8 are read as; no name of a workspace can hold it.
+REPLACEMENT = "\ufffd"
+
+
+class NotLookedAt(click.ClickException):
+    """Nothing is said of the chains: exit status 2."""
+
+    exit_code = 2
 
 
 @click.group()
@@ -43,43 +53,51 @@ def audit() -> None:
 def verify(named: tuple[str, ...], log: TextIO | None, as_json: bool) -> None:
     """Check every entry, and name the first that is not as it was signed.
 
-    Exit status 1 when a chain is broken.
+    Exit status 1 when a chain is broken, 2 when that could not be looked at.
     """
-    verdicts = _run(_verify(named, _heads(log) if log else []))
+    from gateway.commands.heads import logged
+
+    verdicts = _run(_verify(named, logged(log, named) if log else []))
     documents = [_document(verdict) for verdict in verdicts]
     well = all(document["ok"] for document in documents)
     if as_json:
         click.echo(json.dumps({"ok": well, "workspaces": documents}, indent=2))
-    for document in () if as_json else documents:
+        sys.exit(0 if well else 1)
+    if not documents:
+        click.echo("Nothing was audited.")
+    for document in documents:
         broken = "" if document["ok"] else "BROKEN: "
         click.echo(f"{document['workspace']}: {broken}{document['detail']}")
     sys.exit(0 if well else 1)
 
 
 @audit.command()
-@click.option("--since", type=Moment(), required=True, help="Such as 2026-11-23, 24h or 7d.")
+@click.option(
+    "--since",
+    type=Moment(),
+    help="By the time of the entry: such as 2026-11-23, 24h or 7d. One may arrive late: who hands "
+    "over again and again uses --after with the last `seq` that came before.",
+)
 @click.option("--until", type=Moment(), help="Up to then, not included; now by default.")
+@click.option(
+    "--after",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="SEQ",
+    help="Instead of --since: entries with a greater number; takes exactly one --workspace.",
+)
 @click.option("--workspace", "named", multiple=True, help="Only this one; may be repeated.")
-@click.option("--event", multiple=True, help="Only this one, such as run.ended; may be repeated.")
-def export(since: int, until: int | None, named: tuple[str, ...], event: tuple[str, ...]) -> None:
+@click.option(
+    "--event", multiple=True, type=click.Choice(EVENTS), help="Only this one; may be repeated."
+)
+def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) -> None:
     """Print entries as JSON lines: workspace by workspace, oldest first.
 
-    That they were read becomes an entry itself.
+    That they were read becomes an entry itself, which a later reading hands over.
     """
-    from gateway.commands.export import Wanted
+    from gateway.commands.export import Wanted, stretch
 
     now = epoch_ms(datetime.now(UTC))
-    _run(_export(named, Wanted(since, min(until or now, now), event), now_ms=now))
-
-
-def _heads(log: TextIO) -> "list[SignedHead]":
-    from gateway.commands.heads import heads
-
-    found, unreadable = heads(log)
-    if unreadable or not found:
-        said = f"Warning: the log has {len(found)} heads, and {unreadable} that are unreadable."
-        click.echo(said, err=True)
-    return found
+    _run(_export(named, Wanted(stretch(named, now, **asked), event), now_ms=now))
 
 
 async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[Verified | Broken]":
@@ -92,9 +110,17 @@ async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[
             length = sum([await span(connection, chosen(name)) for name in names])
         with progress(length, "Verifying") as bar:
             return [
-                await verified(database, chain, name, heads=heads, progress=bar.update)
+                _believed(await verified(database, chain, name, heads=heads, progress=bar.update))
                 for name in names
             ]
+
+
+def _believed(verdict: "Verified | Broken") -> "Verified | Broken":
+    """Under a name that is no UTF-8 there are entries, and nobody can ask for them by it."""
+    from stores.sql.walk import Broken
+
+    garbled = REPLACEMENT in verdict.workspace
+    return Broken(verdict.workspace, 1, "inserted") if garbled else verdict
 
 
 async def _export(named: Sequence[str], wanted: "Wanted", *, now_ms: int) -> None:
@@ -102,14 +128,17 @@ async def _export(named: Sequence[str], wanted: "Wanted", *, now_ms: int) -> Non
 
     async with _opened() as (database, chain):
         for name in await _names(database, named):
-            await record(database, chain, name, wanted, now_ms=now_ms)
-            await hand_over(database, name, wanted)
+            if REPLACEMENT in name:
+                click.echo(f"Warning: {name!r} is no name, and is not handed over.", err=True)
+                continue
+            last = await record(database, chain, name, wanted, now_ms=now_ms)
+            await hand_over(database, name, wanted, last=last)
 
 
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
     from gateway.durable import located
-    from gateway.local_keys import audit_keys
+    from gateway.local_keys import kept_audit_keys
     from stores.sql.audit import Chain
     from stores.sql.database import open_database, parsed_url
 
@@ -120,7 +149,7 @@ async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
         raise SettingsError(f"DATABASE_URL: {error}") from error
     async with open_database(*located(settings)) as database:
         await database.check()
-        yield database, Chain(audit_keys(settings))
+        yield database, Chain(kept_audit_keys(settings))
 
 
 async def _names(
@@ -132,7 +161,7 @@ async def _names(
     async with database.connect() as connection:
         there = {*known, *await audited(connection)}
     if strange := sorted({*named} - there):
-        raise click.ClickException(f"Nothing was audited in {', '.join(strange)}.")
+        raise NotLookedAt(f"Nothing was audited in {', '.join(strange)}.")
     return sorted({*named} or there)
 
 
@@ -141,7 +170,8 @@ def _document(verdict: "Verified | Broken") -> dict[str, Any]:
 
     if isinstance(verdict, Broken):
         return {"ok": False, **verdict._asdict(), "detail": verdict.sentence}
-    return {"ok": True, **verdict._asdict(), "detail": f"{verdict.entries} entries verified"}
+    entries = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
+    return {"ok": True, **verdict._asdict(), "detail": f"{entries} verified"}
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -152,6 +182,10 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (SettingsError, SchemaOutdated, DatabaseUnavailable) as error:
-        raise click.ClickException(str(error)) from error
-    except DBAPIError as error:  # such as bytes that are no text
-        raise click.ClickException(f"the database holds what it cannot: {error.orig}") from error
+        raise NotLookedAt(str(error)) from error
+    except OSError as error:
+        if error.filename is None:  # a pipe that nobody reads
+            raise
+        raise NotLookedAt(f"{error.filename}: {error.strerror}") from error
+    except DBAPIError as error:  # such as a table that is gone
+        raise NotLookedAt(f"the database holds what it cannot: {error.orig}") from error

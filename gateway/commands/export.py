@@ -1,6 +1,7 @@
 """Hand over the audit as JSON lines, and record in it that it was."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ from gateway.documents import timestamp
 from stores.entries import Entry
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from stores.sql.audit import Chain
     from stores.sql.database import Database
     from stores.sql.signed import Row
@@ -19,60 +22,149 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-class Wanted(NamedTuple):
-    """`until_ms` is not in; `event`: one of these, none for any."""
+class Between(NamedTuple):
+    """By the time of the entry; `until_ms` is not in."""
 
     since_ms: int
     until_ms: int
+
+    def __str__(self) -> str:
+        return f"from {timestamp(self.since_ms)} to {timestamp(self.until_ms)}"
+
+
+class After(NamedTuple):
+    """By number; an entry that comes late has a greater one than those that came before it."""
+
+    seq: int
+
+    def __str__(self) -> str:
+        return f"after entry {self.seq}"
+
+
+class Wanted(NamedTuple):
+    """`event`: one of these, none for any."""
+
+    stretch: Between | After
     event: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         only = f" of {', '.join(self.event)}" if self.event else ""
-        return f"export{only} from {timestamp(self.since_ms)} to {timestamp(self.until_ms)}"
+        return f"export{only} {self.stretch}"
+
+
+def stretch(
+    named: Sequence[str], now_ms: int, *, since: int | None, until: int | None, after: int | None
+) -> Between | After:
+    """What the options come to. Raises UsageError."""
+    if since is not None and after is None:
+        return Between(since, now_ms if until is None else min(until, now_ms))
+    if since is not None or after is None:
+        raise click.UsageError("Give one of --since and --after.")
+    if until is not None:
+        raise click.UsageError("--until goes with --since: by time, late entries are left out.")
+    if len({*named}) != 1:
+        raise click.UsageError("--after takes exactly one --workspace: each counts its own.")
+    return After(after)
+
+
+class Place(NamedTuple):
+    """Where a reading has come to: so many rows `beyond` the entry `seq`.
+
+    Those have no whole numbers to go on from; SQLite keeps in a column whatever it is given.
+    """
+
+    seq: int | None = None
+    beyond: int = 0
+
+    def past(self, rows: "Sequence[Row]") -> "Place":
+        for beyond, row in enumerate(reversed(rows)):
+            if isinstance(row.seq, int):
+                return Place(row.seq, beyond)
+        return Place(self.seq, self.beyond + len(rows))
 
 
 async def record(
     database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, now_ms: int
-) -> None:
-    """A broken chain can be handed over too, if not with a word of that in it."""
+) -> int | None:
+    """The number of the last entry before this one.
+
+    None for a broken chain: it can be handed over too, if not with a word of that in it.
+    """
     from stores.sql.audit import BrokenChain
 
     entry = Entry(event="audit.read", at=now_ms, principal="cli", detail=str(wanted))
     try:
         async with database.begin() as connection:
+            head = await chain.locked_head(connection, workspace)
+            last = head.seq if head else 0
+            _check(workspace, wanted, last)
             await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
+            return last
     except BrokenChain as error:
         click.echo(f"Warning: this reading is not recorded: {error}", err=True)
+        return None
 
 
-async def hand_over(database: "Database", workspace: str, wanted: Wanted) -> None:
-    """Print what is wanted, oldest first, however much it is."""
-    from stores.sql.pages import Filter, chosen, following, span
+def _check(workspace: str, wanted: Wanted, last: int) -> None:
+    """Who had more entries than there are must not take that for news that did not come."""
+    if isinstance(wanted.stretch, After) and wanted.stretch.seq > last:
+        raise click.UsageError(
+            f"there is no entry {wanted.stretch.seq} in {workspace}: the last one is {last}. "
+            "If there was one, the end of the chain was cut"
+        )
 
-    between = Filter(since_ms=wanted.since_ms, until_ms=wanted.until_ms)
-    asked = chosen(workspace, between, wanted.event)
+
+async def hand_over(
+    database: "Database", workspace: str, wanted: Wanted, *, last: int | None
+) -> None:
+    """Print what is wanted, oldest first, however much it is. `last`: of what `record` said."""
+    from stores.sql.pages import following, span
+
+    asked = _asked(workspace, wanted, last)
     # Where the lines are on a terminal too, they show themselves how it goes on.
     shown = not sys.stdout.isatty()
     async with database.connect() as connection:
         length = await span(connection, asked) if shown else 0
     with progress(length, f"Exporting {workspace}", shown=shown) as bar:
-        rows: list[Row] = []
+        place = Place()
         while True:
-            last = rows[-1].seq if rows else None
             # A transaction a page: whoever reads our lines may take his time.
             async with database.connect() as connection:
-                rows = await following(connection, asked, last, limit=PAGE)
+                beyond = asked.offset(place.beyond)
+                rows = await following(connection, beyond, place.seq, limit=PAGE)
             if not rows:
                 return
             click.echo("\n".join(map(line, rows)))
-            bar.update(rows[-1].seq - (rows[0].seq - 1 if last is None else last))
+            bar.update(_steps(place, rows))
+            place = place.past(rows)
+
+
+def _asked(workspace: str, wanted: Wanted, last: int | None) -> "Select[Any]":
+    from stores.sql.pages import Filter, chosen
+    from stores.sql.tables import audit
+
+    match wanted.stretch:
+        case Between(since_ms, until_ms):
+            between = Filter(since_ms=since_ms, until_ms=until_ms)
+            return chosen(workspace, between, wanted.event)
+        case After(seq):
+            later = chosen(workspace, event=wanted.event).where(audit.c.seq > seq)
+            # Each reading hands over the entry of the one before it, and no more of itself.
+            return later if last is None else later.where(audit.c.seq <= last)
+
+
+def _steps(place: Place, rows: "Sequence[Row]") -> int:
+    numbers = [row.seq for row in rows if isinstance(row.seq, int)]
+    if not numbers:
+        return 0
+    return numbers[-1] - (numbers[0] - 1 if place.seq is None else place.seq)
 
 
 def line(row: "Row") -> str:
     """The entry with its HMAC; as text where it is no JSON any more."""
     try:
         entry = msgspec.json.decode(row.entry, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.DecodeError):
         entry = {"workspace": row.workspace, "seq": row.seq, "unreadable": str(row.entry)}
     mac = row.mac.hex() if isinstance(row.mac, bytes) else str(row.mac)
     return msgspec.json.encode({**entry, "mac": mac}).decode()

@@ -1,12 +1,15 @@
 """Heads of audit chains as the log has them: lines of the event `audit.head`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import click
 import msgspec
 
 if TYPE_CHECKING:
     from stores.sql.signed import SignedHead
+
+EVENT, WRAPPED_EVENT = '"audit.head"', r"\"audit.head\""
 
 
 class Line(msgspec.Struct):
@@ -20,6 +23,13 @@ class Line(msgspec.Struct):
     signature: str
 
 
+class Wrapped(msgspec.Struct):
+    """A line as drivers of logs keep it: Docker's json-file, `journalctl -o json`."""
+
+    log: str = ""
+    message: str = msgspec.field(name="MESSAGE", default="")
+
+
 class Heads(NamedTuple):
     """`unreadable`: how many were cut off or spoilt; less is known without them."""
 
@@ -27,21 +37,44 @@ class Heads(NamedTuple):
     unreadable: int
 
 
+def logged(lines: Iterable[str], named: Collection[str]) -> "list[SignedHead]":
+    """Those of the workspaces that are named, or all. Raises BadParameter where there are none.
+
+    Without heads a chain that was cut looks whole: whoever gives a log asks for more than that.
+    """
+    read, unreadable = heads(lines)
+    found = [head for head in read if not named or head.workspace in named]
+    whose = f" of {', '.join(named)}" if named else ""
+    said = f"the log has {len(found)} heads{whose}, and {unreadable} that are unreadable"
+    if not found:
+        raise click.BadParameter(f"{said}.", param_hint="--heads")
+    if unreadable:
+        click.echo(f"Warning: {said}.", err=True)
+    return found
+
+
 def heads(lines: Iterable[str]) -> Heads:
     """Those in a log, whatever else is in it or stands before a line."""
     found, unreadable = [], 0
     for line in lines:
-        if '"audit.head"' not in line:
-            continue
         try:
-            found.append(_head(msgspec.json.decode(line[line.find("{") :], type=Line)))
+            if EVENT in line:
+                found.append(_head(line))
+            elif WRAPPED_EVENT in line:
+                found.append(_head(_unwrapped(line)))
         except (ValueError, msgspec.DecodeError):
             unreadable += 1
     return Heads(found, unreadable)
 
 
-def _head(line: Line) -> "SignedHead":
+def _unwrapped(text: str) -> str:
+    wrapped = msgspec.json.decode(text[text.find("{") :], type=Wrapped)
+    return wrapped.log or wrapped.message
+
+
+def _head(text: str) -> "SignedHead":
     from stores.sql.signed import SignedHead
 
+    line = msgspec.json.decode(text[text.find("{") :], type=Line)
     mac, signature = bytes.fromhex(line.mac), bytes.fromhex(line.signature)
     return SignedHead(line.workspace, line.seq, mac, line.signed_at, signature)

@@ -114,7 +114,11 @@ async def audited(connection: AsyncConnection) -> list[str]:
     """Every workspace of which there is anything, be it a head alone."""
     tables = (audit_heads, audit_checkpoints, audit)
     first, *others = (select(table.c.workspace) for table in tables)
-    return sorted((await connection.execute(first.union(*others))).scalars())
+    # SQLite keeps in a column whatever it is given.
+    names = (await connection.execute(first.union(*others))).scalars()
+    return sorted(
+        name if isinstance(name, str) else bytes(name).decode(errors="replace") for name in names
+    )
 
 
 async def span(connection: AsyncConnection, asked: Select[Any]) -> int:

@@ -50,8 +50,15 @@ async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
 
     def connector() -> sqlite3.Connection:
         # No isolation level: Python would begin transactions on its own, and late.
-        return sqlite3.connect(
+        file = sqlite3.connect(
             where, uri=True, timeout=timeout, isolation_level=None, factory=_File
         )
+        file.text_factory = _text
+        return file
 
     return await _Connection(connector, iter_chunk_size=64).opened()
+
+
+def _text(raw: bytes) -> str:
+    """SQLite keeps as text whatever it is given: one row that is none must not hide the others."""
+    return raw.decode(errors="replace")
