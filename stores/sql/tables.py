@@ -92,6 +92,8 @@ audit = Table(
     Column("mac", LargeBinary(32), nullable=False),
     UniqueConstraint("workspace", "source", name="audit_source"),
     Index("audit_by_time", "workspace", "at"),
+    Index("audit_by_status", "workspace", "status", "seq"),
+    Index("audit_by_principal", "workspace", "principal", "seq"),
 )
 
 # The end of each chain; locked by whoever appends to it.
@@ -132,4 +134,6 @@ runs = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("trace_link", Text),
     Index("runs_by_time", "workspace", "started_at", "run_id"),
+    Index("runs_by_status", "workspace", "status", "started_at", "run_id"),
+    Index("runs_by_principal", "workspace", "principal", "started_at", "run_id"),
 )
