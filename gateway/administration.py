@@ -10,6 +10,7 @@ from gateway.changes import By
 from gateway.declining import asking, no_key
 from gateway.endpoints import JSON, State
 from gateway.issuing import Issued
+from gateway.principals import ANONYMOUS
 
 _new_key = msgspec.json.Decoder(listings.NewKey)
 _rotation = msgspec.json.Decoder(listings.Rotation)
@@ -17,7 +18,7 @@ _new_secret = msgspec.json.Decoder(listings.NewSecret)
 
 
 async def create_key(request: Request[State]) -> Response:
-    asked = await wire.read(request, _new_key)
+    asked = await wire.read_once(request, _new_key)
     with asking(look_at="/keys"):
         issuers = await request.state["archive"].issuers()
         issued = await issuers.keys.create_key(_workspace(request), asked.wanted, by=_by(request))
@@ -25,7 +26,7 @@ async def create_key(request: Request[State]) -> Response:
 
 
 async def rotate_key(request: Request[State]) -> Response:
-    key_id, asked = _key_id(request), await wire.read(request, _rotation)
+    key_id, asked = _key_id(request), await wire.read_once(request, _rotation)
     with asking(look_at="/keys"):
         issuers = await request.state["archive"].issuers()
         issued = await issuers.keys.rotate_key(
@@ -52,7 +53,7 @@ async def list_keys(request: Request[State]) -> Response:
 
 
 async def create_secret(request: Request[State]) -> Response:
-    await wire.read(request, _new_secret)
+    await wire.read_once(request, _new_secret)
     with asking(look_at="/secrets"):
         issuers = await request.state["archive"].issuers()
         made = await issuers.secrets.create_secret(_workspace(request), by=_by(request))
@@ -98,6 +99,7 @@ def _by(request: Request[State]) -> By:
     principal = request.state["principal"]
     return By(
         principal=principal.id,
+        key=None if principal.id == ANONYMOUS else principal.id,
         address=principal.address,
         request_id=request.state["request_id"],
         scopes=principal.scopes,

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-from gateway.declined import WorkspaceUnknown
+from gateway.declined import AskingKeyOver, WorkspaceUnknown
+from gateway.principals import ANONYMOUS
 from gateway.roles import SCOPES, Scope
 from stores.entries import Entry
 
@@ -23,13 +24,17 @@ log = logging.getLogger("relay.audit")
 
 
 class By(NamedTuple):
-    """Who asks for a change, and what he may hand out: whoever has the command line, anything."""
+    """Who asks for a change, and what he may hand out: whoever has the command line, anything.
+
+    `key`: the id of the key that he asks with, if any.
+    """
 
     principal: str
     address: str = ""
     request_id: str = ""
     scopes: frozenset[Scope] = SCOPES
     live: bool = True
+    key: str | None = None
 
 
 class Change:
@@ -37,16 +42,16 @@ class Change:
         self.connection = connection
         self.now_ms = now_ms
         self.entries: list[tuple[str, Entry]] = []
-        self._by = by
+        self.by = by
 
     def record(self, event: str, subject: str, detail: str) -> None:
         """What the audit is to say of it. `subject`: the id of what was changed."""
         entry = Entry(
             event=event,
             at=self.now_ms,
-            principal=self._by.principal,
-            address=self._by.address,
-            request_id=self._by.request_id,
+            principal=self.by.principal,
+            address=self.by.address,
+            request_id=self.by.request_id,
             subject=subject,
             detail=detail,
         )
@@ -65,15 +70,20 @@ class Changes:
     async def begin(
         self, workspace: str, by: By, *, regardless: bool = False
     ) -> AsyncIterator[Change]:
-        """One transaction; an exception in the block undoes it.
+        """One transaction, one at a time in a workspace; an exception in the block undoes it.
 
-        Raises DatabaseUnavailable and BrokenChain. The end of the chain is locked last.
-        `regardless`: a chain that is broken is said in the log, and the change made.
+        Raises DatabaseUnavailable, BrokenChain and AskingKeyOver. The workspace is locked first,
+        the end of its chain last. `regardless`: a chain that is broken is said in the log, and the
+        change made.
         """
         from stores.sql.audit import BrokenChain
+        from stores.sql.workspaces import lock
 
         async with self._database.begin() as connection:
+            await lock(connection, workspace)
+            # The time after the wait: the key of whoever asks may have ended meanwhile.
             change = Change(connection, int(self._clock() * 1000), by)
+            await _check_admitted(change, workspace)
             yield change
             try:
                 async with connection.begin_nested():
@@ -89,6 +99,19 @@ class Changes:
     async def reading(self) -> "AsyncIterator[AsyncConnection]":
         async with self._database.connect() as connection:
             yield connection
+
+
+async def _check_admitted(change: Change, workspace: str) -> None:
+    """Raises AskingKeyOver. What admitted him is memory, and up to some seconds old."""
+    from stores.sql import apikeys
+
+    by = change.by
+    if by.key is not None:
+        key = await apikeys.find(change.connection, workspace, by.key)
+        if key is None or key.revoked_at is not None or key.expires_at <= change.now_ms:
+            raise AskingKeyOver
+    elif by.principal == ANONYMOUS and await apikeys.any_made(change.connection):
+        raise AskingKeyOver
 
 
 async def existing(connection: "AsyncConnection", name: str) -> "Workspace":

@@ -3,10 +3,11 @@
 Declined
 ├── WorkspaceUnknown
 ├── WorkspaceTaken
+├── AskingKeyOver         whoever asks was revoked, or has expired, since he was admitted
 ├── KeyUnknown            of another workspace, too
 ├── KeyOver               it was revoked, has expired or was rotated before
 ├── LastAdminKept
-├── MoreThanOwn           nobody hands out more than he has
+├── MoreThanOwn           nobody hands out, or ends, more than he has
 ├── NoEncryptionKey
 └── Unmeant               a name, role, scope or time that cannot be meant
 """
@@ -26,9 +27,14 @@ class WorkspaceTaken(Declined):
         super().__init__(f"There is a workspace {name!r} already.")
 
 
+class AskingKeyOver(Declined):
+    def __init__(self) -> None:
+        super().__init__("This key is unknown, or it has expired or was revoked.")
+
+
 class KeyUnknown(Declined):
-    def __init__(self, key_id: str) -> None:
-        super().__init__(f"There is no key {key_id!r} in this workspace.")
+    def __init__(self, key_id: str, workspace: str) -> None:
+        super().__init__(f"There is no key {key_id!r} in the workspace {workspace!r}.")
 
 
 class KeyOver(Declined):
@@ -43,10 +49,7 @@ class LastAdminKept(Declined):
 
 
 class MoreThanOwn(Declined):
-    def __init__(self) -> None:
-        super().__init__(
-            "A key hands out only scopes that it has itself, and a test key only test keys."
-        )
+    pass
 
 
 class NoEncryptionKey(Declined):

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from gateway import declined, problems
+from gateway.admission import CHALLENGE
 from gateway.declined import Declined
 from gateway.problems import Problem
 
 # No request makes a workspace: nothing stands here for one that is taken.
 PROBLEMS: Mapping[type[Declined], type[Problem]] = {
     declined.WorkspaceUnknown: problems.NotFound,
+    declined.AskingKeyOver: problems.Unauthenticated,
     declined.KeyUnknown: problems.KeyNotFound,
     declined.KeyOver: problems.KeyOver,
     declined.LastAdminKept: problems.LastAdminKept,
@@ -32,6 +34,8 @@ def asking(*, look_at: str | None = None) -> Iterator[None]:
         yield
     except declined.KeyUnknown as error:
         raise no_key() from error
+    except declined.AskingKeyOver as error:  # as admission says it
+        raise problems.Unauthenticated(str(error), headers=CHALLENGE) from error
     except Declined as error:
         raise PROBLEMS[type(error)](str(error)) from error
     except (SchemaOutdated, BrokenChain) as error:

@@ -67,7 +67,7 @@ class Issuing:
         async with self._changes.begin(workspace, by) as change:
             old = await rows.find(change.connection, workspace, key_id)
             if old is None:
-                raise declined.KeyUnknown(key_id)
+                raise declined.KeyUnknown(key_id, workspace)
             wanted = _like(old)
             _check_granted(wanted, by)
             if old.expires_at <= change.now_ms:
@@ -90,8 +90,9 @@ class Issuing:
             now_ms = change.now_ms
             held = await rows.find(change.connection, workspace, key_id)
             if held is None:
-                raise declined.KeyUnknown(key_id)
-            _check_granted(_like(held), by)
+                raise declined.KeyUnknown(key_id, workspace)
+            if not _within(_like(held), by):
+                raise declined.MoreThanOwn("A key can end only keys that may no more than it.")
             match await rows.revoke(
                 change.connection, workspace, key_id, by=by.principal, now_ms=now_ms
             ):
@@ -102,7 +103,7 @@ class Issuing:
                 case rows.LastAdmin():
                     raise declined.LastAdminKept
                 case rows.NoKey():
-                    raise declined.KeyUnknown(key_id)
+                    raise declined.KeyUnknown(key_id, workspace)
                 case _ as unforeseen:
                     assert_never(unforeseen)
 
@@ -158,9 +159,15 @@ def _check(wanted: Wanted) -> None:
 
 def _check_granted(wanted: Wanted, by: By) -> None:
     """Raises MoreThanOwn."""
+    if not _within(wanted, by):
+        raise declined.MoreThanOwn(
+            "A key hands out only scopes that it has itself, and a test key only test keys."
+        )
+
+
+def _within(wanted: Wanted, by: By) -> bool:
     asked = granted(wanted.role, wanted.scopes, live=wanted.live)
-    if not may_grant(by.scopes, asked, granter_live=by.live, asked_live=wanted.live):
-        raise declined.MoreThanOwn
+    return may_grant(by.scopes, asked, granter_live=by.live, asked_live=wanted.live)
 
 
 def _like(key: "ApiKey") -> Wanted:

@@ -42,7 +42,7 @@ class SigningSecrets:
         from stores.sql import secrets as rows
 
         if not by.live:  # it would retire the one that live requests are signed with
-            raise MoreThanOwn
+            raise MoreThanOwn("A test key makes no signing secrets: they sign live requests.")
         secret_id, plain = str(uuid4()), secrets.token_bytes(SECRET_BYTES)
         sealed, sealed_with = self._seal(plain, place(workspace, secret_id))
         async with self._changes.begin(workspace, by) as change:

@@ -13,10 +13,11 @@ from stores.sql.database import DatabaseUnavailable, SchemaOutdated
 
 RAISED = [
     (declined.WorkspaceUnknown("team"), problems.NotFound, "team"),
-    (declined.KeyUnknown("abcdefgh"), problems.KeyNotFound, "There is no key of this id"),
+    (declined.AskingKeyOver(), problems.Unauthenticated, "or it has expired or was revoked"),
+    (declined.KeyUnknown("abcdefgh", "w"), problems.KeyNotFound, "There is no key of this id"),
     (declined.KeyOver("It has expired."), problems.KeyOver, "It has expired."),
     (declined.LastAdminKept(), problems.LastAdminKept, "last key"),
-    (declined.MoreThanOwn(), problems.Forbidden, "only scopes that it has"),
+    (declined.MoreThanOwn("No more."), problems.Forbidden, "No more."),
     (declined.NoEncryptionKey("Not set."), problems.EncryptionNotConfigured, "Not set."),
     (declined.Unmeant("No role."), problems.InvalidRequest, "No role."),
     (SchemaOutdated("run `relay migrate`"), StoreUnavailable, "run `relay migrate`"),
@@ -53,7 +54,7 @@ def test_whatever_is_declined_has_a_problem() -> None:
 
 def test_an_unknown_key_is_not_named() -> None:
     """Or the answer for a foreign id would differ from that for an unknown one."""
-    assert "abcdefgh" not in str(answered(declined.KeyUnknown("abcdefgh")))
+    assert "abcdefgh" not in str(answered(declined.KeyUnknown("abcdefgh", "w")))
 
 
 def test_the_host_of_the_database_is_not_told() -> None:

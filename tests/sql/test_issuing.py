@@ -100,7 +100,7 @@ async def test_nobody_hands_out_more_than_he_has(
 ) -> None:
     """Neither by making a key nor by rotating one."""
     made = issuers(database)
-    with pytest.raises(declined.MoreThanOwn):
+    with pytest.raises(declined.MoreThanOwn, match="hands out only scopes that it has"):
         await made.keys.create_key("default", wanted, by=by)
     stronger = await made.keys.create_key("default", wanted, by=CLI)
     with pytest.raises(declined.MoreThanOwn):
@@ -205,7 +205,7 @@ async def test_nobody_revokes_what_can_more_than_he(database: Database) -> None:
     await made.key("Ann", "admin")
     other = (await made.key("Bob", "admin")).key
     for by in (By("k", scopes=frozenset({"keys:manage"})), By("k", live=False)):
-        with pytest.raises(declined.MoreThanOwn):
+        with pytest.raises(declined.MoreThanOwn, match="end only keys that may no more than it"):
             await made.keys.revoke_key("default", other.id, by=by)
     assert (await made.keys.revoke_key("default", other.id, by=By("k"))).revoked_at
 

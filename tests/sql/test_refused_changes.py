@@ -16,6 +16,7 @@ from tests.sql.administered import administered, made, problem, seen
 from tests.sql.proxy import proxy
 from tests.valkey import Valkey
 
+JSON = {"Content-Type": "application/json"}
 VIEWER: dict[str, Any] = {"name": "CI", "role": "viewer"}
 KEYS = [
     ({"name": "CI"}, "/role"),
@@ -84,6 +85,28 @@ async def test_what_no_key_can_be_is_refused(admin: Relay) -> None:
     assert await keys(admin) == before
     for wanted in TAKEN:
         await made(admin, **wanted)
+
+
+async def test_no_member_is_there_twice(admin: Relay) -> None:
+    """However it is written; or one would be checked here and another by whoever stands before."""
+    before = await keys(admin)
+    rotate = f"/keys/{await own(admin)}/rotate"
+    viewer = b'"name": "CI", "role": "viewer"'
+    asked = [
+        ("/keys", b'{%s, "role": "admin"}' % viewer, "/role"),
+        ("/keys", b'{"kind": "test", %s, "k\\u0069nd": "live"}' % viewer, "/kind"),
+        ("/keys", b'{%s, "scopes": null, "scopes": null}' % viewer, "/scopes"),
+        ("/keys", b'{%s, "scopes": [{"a": 1, "a": 1}]}' % viewer, "/scopes/0"),
+        (rotate, b'{"overlap_hours": 1, "overlap_hours": 2}', "/overlap_hours"),
+        ("/secrets", b'{"a": 1, "a": 1}', "/a"),
+    ]
+    for path, body, pointer in asked:
+        response = await admin.post(path, content=body, headers=JSON)
+        assert problem(response) == (400, "invalid_request"), body
+        [error] = response.json()["errors"]
+        assert error["pointer"] == pointer, body
+    assert await keys(admin) == before
+    assert (await admin.post("/keys", content=b"{%s}" % viewer, headers=JSON)).status_code == 201
 
 
 async def test_nobody_hands_out_more_than_he_has(admin: Relay) -> None:

@@ -34,7 +34,7 @@ async def test_a_secret_is_kept_sealed_in_its_place(database: Database) -> None:
 
 async def test_a_test_key_makes_no_signing_secret(database: Database) -> None:
     """It would retire the one that live requests are signed with."""
-    with pytest.raises(declined.MoreThanOwn):
+    with pytest.raises(declined.MoreThanOwn, match="A test key makes no signing secrets"):
         await issuers(database).secrets.create_secret("default", by=By("k", live=False))
     assert await issuers(database).secrets.list_secrets("default") == []
 
