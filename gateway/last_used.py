@@ -17,20 +17,19 @@ class LastUsed:
         self._moments[key_id] = now_ms
 
     async def write(self, database: "Database") -> None:
-        """What cannot be written now is written later."""
+        """What cannot be written now is written later: all, or the keys that are being changed."""
         if not self._moments:
             return
         from stores.sql import apikeys
 
         taken, self._moments = self._moments, {}
-        written = False
+        left = set(taken)
         try:
             async with database.begin() as connection:
-                await apikeys.used(connection, taken)
-            written = True
+                left_out = await apikeys.used(connection, taken)
+            left = left_out
         except Exception as error:  # noqa: BLE001  # nothing hangs on it
             facts = {"keys": len(taken), "error": type(error).__name__}
             log.warning("roster.unwritten", extra={"facts": facts})
         finally:
-            if not written:
-                self._moments = taken | self._moments
+            self._moments = {key_id: taken[key_id] for key_id in left} | self._moments

@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stores.sql.tables import api_keys
 from stores.sql.workspaces import bump, lock
 
-# The scope without which an admin could not make the next admin.
 DAY_MS = 24 * 3600 * 1000
+# The scope without which an admin could not make the next admin.
 MANAGE = "keys:manage"
+# Ids asked for at once, as PostgreSQL and SQLite bind some 32,000 values a statement.
+AT_ONCE = 1000
 
 
 class ApiKey(NamedTuple):
@@ -142,21 +144,31 @@ async def retire(
     return True
 
 
-async def used(connection: AsyncConnection, moments: Mapping[str, int]) -> None:
+async def used(connection: AsyncConnection, moments: Mapping[str, int]) -> set[str]:
     """When each key, by its id, was last used; a later moment stands. Gateways need not know.
 
-    A key that is being changed at this moment is left out: who waits for no row, while he holds
-    those of many workspaces, is in no deadlock.
+    Returns the keys that are being changed at this moment, which are left out: who waits for no
+    row, while he holds those of many workspaces, is in no deadlock.
     """
-    if not moments:
-        return
-    last = api_keys.c.last_used_at
-    moment: BindParameter[int] = bindparam("moment")
-    earlier = last.is_(None) | (last < moment)
-    free = select(api_keys.c.id).where(api_keys.c.id == bindparam("key"), earlier)
-    statement = update(api_keys).where(api_keys.c.id.in_(free.with_for_update(skip_locked=True)))
-    rows = [{"key": key_id, "moment": moment} for key_id, moment in moments.items()]
-    await connection.execute(statement.values(last_used_at=moment), rows)
+    key_ids, left_out = list(moments), set[str]()
+    for start in range(0, len(key_ids), AT_ONCE):
+        there = select(api_keys.c.id).where(api_keys.c.id.in_(key_ids[start : start + AT_ONCE]))
+        unlocked = await connection.execute(there.with_for_update(skip_locked=True))
+        free = set(unlocked.scalars())
+        if free:
+            rows = [{"key": key_id, "moment": moments[key_id]} for key_id in free]
+            await connection.execute(_USED, rows)
+        left_out |= {*(await connection.execute(there)).scalars()} - free
+    return left_out
+
+
+_moment: BindParameter[int] = bindparam("moment")
+_last = api_keys.c.last_used_at
+_USED = (
+    update(api_keys)
+    .where(api_keys.c.id == bindparam("key"), _last.is_(None) | (_last < _moment))
+    .values(last_used_at=_moment)
+)
 
 
 def _named(workspace: str, key_id: str) -> ColumnElement[bool]:
