@@ -46,18 +46,38 @@ async def founded(settings: Settings) -> None:
     A process of its own makes it, and not in its place: to migrate loads 11 MB, and nobody may
     find it half made.
     """
-    place = settings.data_dir / FILE
     if exists(settings):
         return
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with TemporaryDirectory(dir=place.parent, prefix="making-") as folder:
+    with _aside(settings.data_dir) as folder:
         command = [sys.executable, "-m", "gateway", "migrate"]
         environ = {**os.environ, "RELAY_DATA_DIR": folder, "DATABASE_URL": ""}
         if await _ended(command, environ) != 0:
+            place = settings.data_dir / FILE
             log.error("durable.not_made", extra={"facts": {"place": str(place)}})
             return
-        with suppress(FileExistsError):  # another process was first
-            os.link(Path(folder) / FILE, place)
+        _put(folder, settings.data_dir)
+
+
+def founded_here(settings: Settings) -> None:
+    """The same in this process, which is a command's. Raises what `migrate` does."""
+    if exists(settings):
+        return
+    from stores.sql.migrate import migrate
+
+    with _aside(settings.data_dir) as folder:
+        migrate(None, Path(folder))
+        _put(folder, settings.data_dir)
+
+
+def _aside(data_dir: Path) -> TemporaryDirectory[str]:
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return TemporaryDirectory(dir=data_dir, prefix="making-")
+
+
+def _put(folder: str, data_dir: Path) -> None:
+    """In one step. Where another process was first, its database stays."""
+    with suppress(FileExistsError):
+        os.link(Path(folder) / FILE, data_dir / FILE)
 
 
 async def _ended(command: Sequence[str], environ: Mapping[str, str]) -> int:

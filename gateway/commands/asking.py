@@ -9,7 +9,7 @@ import click
 
 from gateway.changes import By
 from gateway.declined import Declined
-from gateway.durable import durable, located
+from gateway.durable import founded_here, located
 from gateway.issuers import Issuers, issuers
 from gateway.settings import Settings
 from gateway.variables import SettingsError
@@ -24,13 +24,11 @@ def ask(question: Callable[[Issuers], Awaitable[T]]) -> T:
     """The answer. In development a database that is not there is made first."""
     from stores.sql.audit import BrokenChain
     from stores.sql.database import DatabaseUnavailable, SchemaOutdated
-    from stores.sql.migrate import migrate
 
     try:
         settings = Settings.from_env(os.environ)
         _check_url(settings)
-        if durable(settings) is None:
-            migrate(*located(settings))
+        founded_here(settings)
         return asyncio.run(_asked(settings, question))
     except (SettingsError, Declined, SchemaOutdated, DatabaseUnavailable, BrokenChain) as error:
         raise click.ClickException(str(error)) from error
