@@ -130,11 +130,12 @@ def egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    origins = listed(text)
-    # As browsers send them: no path, not even a slash.
-    if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in origins):
+    origins = listed(text.lower())
+    # As browsers send them: no path, not even a slash, and no port that goes without saying.
+    form = r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
+    if not all(re.fullmatch(form, origin) for origin in origins):
         raise ValueError(text)
-    return origins
+    return tuple(re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", it) for it in origins)
 
 
 def listed(text: str) -> tuple[str, ...]:

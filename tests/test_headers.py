@@ -1,12 +1,15 @@
 """Headers that stand on every answer."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from gateway.app import create_app
+from gateway.serve import ListeningServer, running
 from gateway.telemetry.context import RequestContext
-from tests.gateways import Relay, gateway
+from tests.gateways import Relay, client, gateway, settings
 from tests.keyed import keyed_gateway
 from tests.target import Target
 from tests.telemetry.test_ids import preflight
@@ -55,6 +58,23 @@ async def test_an_answer_may_say_otherwise() -> None:
     [start] = await messages_of(RequestContext(app, standing=standing))
     said = dict(start["headers"])
     assert (said[b"cache-control"], said[b"x-other"]) == (b"max-age=60", b"1")
+
+
+async def test_an_answer_outside_of_cors_varies_too(valkey: Valkey, tmp_path: Path) -> None:
+    """Such as that to a request whose body is still awaited when the gateway has to stop."""
+    chosen = settings(valkey.url, tmp_path, cors_origins=(ORIGIN,))
+    server = ListeningServer(create_app(chosen), host="127.0.0.1", port=0, grace=0.0)
+    async with running(server) as url, client(url) as relay:
+        reader, writer = await asyncio.open_connection(relay.base_url.host, relay.base_url.port)
+        writer.write(b"POST /actions/preview HTTP/1.1\r\nHost: relay\r\n")
+        writer.write(b"Content-Type: application/json\r\nContent-Length: 2\r\n")
+        writer.write(b"Expect: 100-continue\r\n\r\n")
+        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")  # it is waited for
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+    writer.close()
+    await writer.wait_closed()
+    assert head[0] == "http/1.1 503 service unavailable"
+    assert "vary: origin" in head
 
 
 async def test_a_cache_never_takes_one_origin_for_another(valkey: Valkey) -> None:

@@ -86,6 +86,10 @@ def test_variables_of_others_are_not_looked_at() -> None:
             "cors_origins",
             ("https://a", "http://b:3000"),
         ),
+        ("CORS_ORIGINS", "HTTPS://A.Example:443", "cors_origins", ("https://a.example",)),
+        ("CORS_ORIGINS", "http://a:80, http://a:443", "cors_origins", ("http://a", "http://a:443")),
+        ("CORS_ORIGINS", "https://a:80", "cors_origins", ("https://a:80",)),
+        ("CORS_ORIGINS", "http://[::1]:80", "cors_origins", ("http://[::1]",)),
         ("STOP_DELAY", "0", "stop_delay", timedelta(0)),
         ("STOP_DELAY", "60", "stop_delay", timedelta(seconds=60)),
     ],
@@ -103,6 +107,11 @@ def test_hosts_and_networks_share_a_variable() -> None:
     settings = Settings.from_env({"EGRESS_ALLOW": "a.local,10.0.0.0/8,b.local,::1"})
     assert settings.egress_hosts == {"a.local", "b.local"}
     assert settings.egress_networks == (ip_network("10.0.0.0/8"), ip_network("::1"))
+
+
+NO_ORIGINS = """https://a.example/ https://*.a.example https://* https://a?b https://a#b
+https://é.example https://a: https://a:0 https://a:080 https://a:123456
+https://[::1 ftp://a null""".split()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_hosts_and_networks_share_a_variable() -> None:
         ("CORS_ORIGINS", "*", "origins"),
         ("CORS_ORIGINS", "a.example", "origins"),
         ("CORS_ORIGINS", "https://a.example,", "origins"),
-        ("CORS_ORIGINS", "https://a.example/", "origins"),
+        *[("CORS_ORIGINS", origin, "origins") for origin in NO_ORIGINS],
     ],
 )
 def test_a_value_that_cannot_be_meant_stops_the_start(

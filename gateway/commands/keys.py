@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.apikeys import BASE62, ID, parse
 from gateway.commands.asking import CLI, ask
 from gateway.commands.shown import Document, day, shown, time, told
 from gateway.commands.span import Span
@@ -19,6 +20,23 @@ in_workspace = click.option(
     "--workspace", default="default", show_default=True, help="Whose key it is."
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+TEST = """A test key. What it executes is sent as with any other; it only makes no live keys and no
+signing secrets. A developer may execute with it."""
+
+
+class KeyId(click.ParamType[str]):
+    """The id of a key, or all of one: whoever has found a leaked key has nothing else of it."""
+
+    name = "id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        given = value.strip()
+        if whole := parse(given):
+            return whole.id
+        if len(given) != ID or not set(given) <= set(BASE62):
+            # What it is, is not said: it may be most of a key.
+            self.fail("it is neither the id of a key (8 letters and digits) nor a key.", param, ctx)
+        return given
 
 
 @click.group()
@@ -30,7 +48,7 @@ def keys() -> None:
 @in_workspace
 @click.option("--name", required=True, help="What it is for.")
 @click.option("--role", required=True, type=click.Choice(list(ROLES)), help="What it may do.")
-@click.option("--test", is_flag=True, help="A test key; with it a developer may execute.")
+@click.option("--test", is_flag=True, help=TEST)
 @click.option(
     "--scope",
     "scopes",
@@ -61,7 +79,7 @@ def list_(workspace: str, as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=KeyId())
 @in_workspace
 def revoke(key_id: str, workspace: str) -> None:
     """End a key; gateways refuse it within 5 s."""
@@ -70,7 +88,7 @@ def revoke(key_id: str, workspace: str) -> None:
 
 
 @keys.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=KeyId())
 @in_workspace
 @click.option(
     "--overlap", type=Span(), default=OVERLAP, help="So long the old one holds; 24h by default."
@@ -128,5 +146,8 @@ def _row(key: Document) -> Document:
 
 def _tell(issued: Issued, *, as_json: bool) -> None:
     key = document(issued.key, clock.time() * 1000)
-    said = "Key {id} ({kind} {role}) of the workspace {workspace} expires {expires_at}."
+    said = (
+        "Key {id} ({kind} {role}) of the workspace {workspace} expires {expires_at}. "
+        "It is shown this once and kept nowhere:"
+    )
     told(key, as_json=as_json, secret=issued.secret, said=said.format(**key))

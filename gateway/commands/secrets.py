@@ -81,5 +81,8 @@ def _row(secret: Document) -> Document:
 def _create(workspace: str, *, as_json: bool) -> None:
     issued = ask(lambda issuers: issuers.secrets.create_secret(workspace, by=CLI))
     document = {"id": issued.id, "workspace": workspace}
-    said = f"Signing secret {issued.id} of the workspace {workspace}."
+    said = (
+        f"Signing secret {issued.id} of the workspace {workspace}. It is shown this once, "
+        "and kept sealed:"
+    )
     told(document, as_json=as_json, secret=issued.secret, said=said)

@@ -9,6 +9,8 @@ import click
 Document = Mapping[str, Any]
 # Columns that may take several lines; what is copied from the others stays whole.
 FOLDED = ("name", "role")
+FOLDED_MIN = 9
+GAP = 2
 
 
 def shown(
@@ -24,11 +26,11 @@ def shown(
 
 
 def told(document: Document, *, as_json: bool, secret: str, said: str) -> None:
-    """A secret, this once: alone on stdout, or as `secret` of a JSON object."""
+    """A secret, this once: alone on stdout, or as `secret` of a JSON object. `said`: what of it."""
     if as_json:
         click.echo(json.dumps({**document, "secret": secret}, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{said} It is shown this once and kept nowhere:", err=True)
+    click.echo(said, err=True)
     click.echo(secret)
 
 
@@ -49,12 +51,20 @@ def minute(timestamp: str | None) -> str | None:
 def _print(rows: Sequence[Document]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Table
     from rich.text import Text
 
-    columns = [Column(head, no_wrap=head not in FOLDED, overflow="fold") for head in rows[0]]
-    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for row in rows:
-        # As Text: a name is not to be read as markup.
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
-    Console().print(table)
+    # As Text: a name is not to be read as markup.
+    cells = [[Text("-" if value is None else str(value)) for value in row.values()] for row in rows]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    width = -GAP
+    for head, column in zip(rows[0], zip(*cells, strict=True), strict=True):
+        folded, widest = head in FOLDED, max(len(head), *(cell.cell_len for cell in column))
+        table.add_column(head, no_wrap=not folded, overflow="fold")
+        width += GAP + (min(widest, FOLDED_MIN) if folded else widest)
+    for row in cells:
+        table.add_row(*row)
+    console = Console()
+    # A terminal too narrow breaks the lines: to leave columns out would hide what a key may do.
+    console.width = max(console.width, width)
+    console.print(table)

@@ -105,8 +105,8 @@ def test_a_rotated_key_is_printed_like_a_new_one(relay: Typed) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("keys", "revoke", "abcdefgh"), "There is no key 'abcdefgh' in this workspace."),
-        (("keys", "rotate", "abcdefgh"), "There is no key 'abcdefgh' in this workspace."),
+        (("keys", "revoke", "abcdefgh"), "There is no key 'abcdefgh' in the workspace 'default'."),
+        (("keys", "rotate", "abcdefgh"), "There is no key 'abcdefgh' in the workspace 'default'."),
         (("keys", "list", "--workspace", "team"), "There is no workspace 'team'."),
         ((*CREATE, "--workspace", "team"), "There is no workspace 'team'."),
         ((*CREATE, "--expires", "366d"), "A key expires in the future, at most 365 days from now."),

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ def test_the_secret_stands_alone_on_stdout(relay: Typed) -> None:
     text = done.stdout.removesuffix("\n")
     assert text.startswith("whsec_")
     assert len(signing_key(text)) == 32
-    assert "shown this once" in done.stderr
+    assert re.fullmatch(
+        r"Signing secret \S+ of the workspace default. It is shown this once, and kept sealed:\n",
+        done.stderr,
+    )
     assert signing(relay.folder, OLD) == [signing_key(text)]
     for file in relay.folder.iterdir():
         assert signing_key(text) not in file.read_bytes()
