@@ -10,7 +10,7 @@ from gateway.changes import By
 from gateway.declining import asking, no_key
 from gateway.endpoints import JSON, State
 from gateway.issuing import Issued
-from gateway.principals import ANONYMOUS
+from stores.entries import ANONYMOUS
 
 _new_key = msgspec.json.Decoder(listings.NewKey)
 _rotation = msgspec.json.Decoder(listings.Rotation)

@@ -5,6 +5,7 @@ before them; the alphabet is base62. The checksum tells junk without any look-up
 HMAC-SHA256 of the whole text under a pepper. No repr shows the text.
 """
 
+import hashlib
 import hmac
 import secrets
 import string
@@ -58,6 +59,10 @@ def checksum(start: str) -> str:
         number, digit = divmod(number, 62)
         digits = BASE62[digit] + digits
     return digits
+
+
+def pepper_id(pepper: bytes) -> str:
+    return hashlib.sha256(b"relay key pepper" + pepper).hexdigest()[:16]
 
 
 def digest(pepper: bytes, text: str) -> bytes:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from gateway.declined import AskingKeyOver, WorkspaceUnknown
-from gateway.principals import ANONYMOUS
 from gateway.roles import SCOPES, Scope
-from stores.entries import Entry
+from stores.entries import ANONYMOUS, Entry
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

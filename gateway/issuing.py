@@ -130,6 +130,7 @@ class Issuing:
             created_at=change.now_ms,
             created_by=by,
             expires_at=change.now_ms + _ms(wanted.expires_in),
+            peppered_with=apikeys.pepper_id(self._pepper),
         )
         await rows.insert(change.connection, key)
         return Issued(key, made.text)

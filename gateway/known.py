@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,13 +62,15 @@ class Signing(NamedTuple):
 
 class Reading(NamedTuple):
     """`any_made`: whether a key was ever made, revoked ones too. `ended`: the workspaces of keys
-    that were revoked or have expired, for as long as REMEMBERED.
+    that were revoked or have expired, for as long as REMEMBERED. `peppers`: the ids of those with
+    which usable keys were made, None where nobody knows.
     """
 
     generation: int
     any_made: bool
     keys: Mapping[str, Known]
     ended: Mapping[str, str]
+    peppers: Collection[str | None]
     limits: Mapping[str, Limits]
     signing: Mapping[str, Sequence[Signing]]
 
@@ -83,17 +85,15 @@ class Reading(NamedTuple):
         return secrets
 
     @property
-    def sealed(self) -> list[str]:
-        """The workspaces that have a secret and of whose secrets none could be unsealed."""
-        return [
-            workspace
-            for workspace, held in self.signing.items()
-            if not any(one.secret for one in held)
-        ]
+    def sealed(self) -> int:
+        """How many workspaces have a secret and none that could be unsealed. No names: whoever
+        asks for /ready need not know them.
+        """
+        return sum(not any(one.secret for one in held) for held in self.signing.values())
 
 
 # Nobody knows yet whether there are keys: so nobody may come without one.
-UNREAD = Reading(-1, True, {}, {}, {}, {})
+UNREAD = Reading(-1, True, {}, {}, (), {}, {})
 NOTHING = UNREAD._replace(any_made=False)
 
 
@@ -113,6 +113,7 @@ async def read(connection: "AsyncConnection", sealer: Sealer, *, now_ms: int) ->
         any_made=any_made,
         keys=await _keys(keys),
         ended=ended,
+        peppers={key.peppered_with for key in keys},
         limits={workspace.name: Limits(*workspace.limits) for workspace in listed},
         signing=await _signing(sealed, sealer),
     )

@@ -7,6 +7,7 @@ from functools import cache, partial
 
 from gateway.actions.registry import registered
 from gateway.admission import Admission
+from gateway.apikeys import pepper_id
 from gateway.archive import Archive
 from gateway.egress import Egress, SecretsOf, open_egress
 from gateway.endpoints import Opened
@@ -42,8 +43,9 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
         open_egress(_guard(settings), _secrets_of(settings, roster)) as egress,
         _engine(settings, store, egress) as engine,
     ):
-        admission = Admission(settings, roster, cache(partial(peppers, settings)))
-        looks = (lambda: _keys(admission, roster), shipper.check)
+        ours = cache(partial(peppers, settings))
+        admission = Admission(settings, roster, ours)
+        looks = (lambda: _keys(admission, roster, ours), shipper.check)
         async with _readiness(settings, store, looks) as readiness:
             yield Opened(
                 engine=engine,
@@ -105,7 +107,7 @@ async def _readiness(
         watching.cancel()
 
 
-def _keys(admission: Admission, roster: Roster) -> Check:
+def _keys(admission: Admission, roster: Roster, ours: Callable[[], Sequence[bytes]]) -> Check:
     if not roster.ready:
         # What the database said is in the log: it may name hosts, and anybody may ask us.
         outdated = roster.state() == "outdated"
@@ -115,7 +117,12 @@ def _keys(admission: Admission, roster: Roster) -> Check:
     if admission.open:
         return Check("keys", "ok", "no key was made: whoever asks may do everything")
     if not roster.any_made:
-        return Check("keys", "failed", "no key was made: run `relay keys create --role admin`")
+        command = "relay keys create --role admin --name me"
+        return Check("keys", "failed", f"no key was made: run `{command}`")
+    if lacking := {*roster.peppers} - {None, *map(pepper_id, ours())}:
+        if lacking == {*roster.peppers}:
+            return Check("keys", "failed", "no key was made with RELAY_KEY_PEPPER as it is here")
+        return Check("keys", "warning", "RELAY_KEY_PEPPER lacks what some keys were made with")
     if roster.state() == "stale":
         return Check("keys", "warning", "the database does not answer: keys are as last known")
     return Check("keys", "ok" if roster.state() == "ok" else "warning", roster.detail)

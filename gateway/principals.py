@@ -3,11 +3,10 @@
 from msgspec import Struct
 
 from gateway.roles import SCOPES, Scope
+from stores.entries import ANONYMOUS
 from stores.limits import Places, Quota, Rates
 
 DEFAULT_WORKSPACE = "default"
-# The name of whoever asks in development as long as no key was made.
-ANONYMOUS = "anonymous"
 
 
 class Principal(Struct, kw_only=True):

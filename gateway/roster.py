@@ -63,8 +63,7 @@ class Roster:
         self._reload_at = float("-inf")
         self._used = LastUsed()
         self.detail = "the database has not been read yet"
-        # Seconds since 1970; None before the first reading.
-        self.as_of: float | None = None
+        self.as_of: float | None = None  # seconds since 1970; None before the first reading
 
     def find(self, key_id: str) -> Known | None:
         known = self._reading.keys.get(key_id)
@@ -89,6 +88,10 @@ class Roster:
     def any_made(self) -> bool:
         """Whether a key was ever made; True as long as nobody knows."""
         return self._reading.any_made
+
+    @property
+    def peppers(self) -> Collection[str | None]:
+        return self._reading.peppers
 
     def used(self, key_id: str) -> None:
         self._used.note(key_id, int(self._clock() * 1000))
@@ -152,8 +155,7 @@ class Roster:
         if self._reading is UNREAD or self._reading is NOTHING:
             await self._database.check()
         await self._read(self._database)
-        # No names: whoever asks for /ready need not know them.
-        if sealed := len(self._reading.sealed):
+        if sealed := self._reading.sealed:
             self._became("sealed", f"RELAY_ENCRYPTION_KEY opens no secret of {sealed} workspaces")
         else:
             self._became("ok", "the roster is read")
@@ -165,8 +167,7 @@ class Roster:
             number = await workspaces.generation(connection)
             if number == self._reading.generation and time.monotonic() < self._reload_at:
                 return
-            now_ms = int(self._clock() * 1000)
-            self._reading = await read(connection, self._sealer, now_ms=now_ms)
+            self._reading = await read(connection, self._sealer, now_ms=int(self._clock() * 1000))
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
     def _hindered(self, error: Exception) -> tuple[State, str]:

@@ -118,6 +118,7 @@ def document(key: "ApiKey", now_ms: float) -> Document:
         "revoked_at": time(key.revoked_at),
         "revoked_by": key.revoked_by,
         "replaced_by": key.replaced_by,
+        "peppered_with": key.peppered_with,
         "state": _state(key, now_ms),
     }
 

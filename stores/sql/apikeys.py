@@ -37,6 +37,7 @@ class ApiKey(NamedTuple):
     revoked_at: int | None = None
     revoked_by: str | None = None
     replaced_by: str | None = None
+    peppered_with: str | None = None
 
     @property
     def manages(self) -> bool:

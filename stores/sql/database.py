@@ -22,7 +22,7 @@ from stores.sql.failures import DatabaseUnavailable, unavailable
 __all__ = ["HEAD", "Database", "DatabaseUnavailable", "SchemaOutdated", "open_database"]
 
 # Every revision, oldest first; here too, so that a gateway can check without alembic.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from gateway import declined
 from gateway.changes import By
 from gateway.issuing import Wanted
-from gateway.principals import ANONYMOUS
 from gateway.signing_secrets import USABLE_MAX
+from stores.entries import ANONYMOUS
 from stores.sql.apikeys import ApiKey, revoke
 from stores.sql.database import Database, open_database
 from stores.sql.workspaces import lock

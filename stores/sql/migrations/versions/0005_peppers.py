@@ -1,0 +1,11 @@
+"""Which pepper each key was made with; of those made before this nobody knows."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.add_column("api_keys", sa.Column("peppered_with", sa.String(16)))
