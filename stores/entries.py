@@ -4,6 +4,8 @@ from msgspec import Struct
 
 # Who acts when nobody asks: the gateway itself.
 RELAY = "relay"
+# Whoever asks without a key: in development as long as none was made, or to be refused.
+ANONYMOUS = "anonymous"
 # The workspace of what belongs to none, such as a key that nobody has. No name of one can be this.
 NOWHERE = "-"
 
