@@ -20,7 +20,7 @@ async def record(connection: AsyncConnection, workspace: str, entries: Iterable[
         if entry.event == "run.intended":
             opened.setdefault(entry.run_id, _row(workspace, entry))
         elif entry.event == "run.ended":
-            begun = opened.get(entry.run_id, _row(workspace, entry))
+            begun = opened.get(entry.run_id) or _row(workspace, entry)
             ended.setdefault(entry.run_id, {**begun, **_outcome(entry)})
     running = [row for run_id, row in opened.items() if run_id not in ended]
     await _open(connection, running)
