@@ -1,13 +1,12 @@
 """The composition root: settings, stores, engine, routes."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway import administration, endpoints, errors, history, opening
 from gateway.admission import ROUTE_SCOPES
+from gateway.cors import Cors
 from gateway.endpoints import Opened, State
 from gateway.headers import standing
 from gateway.problems import Problem
@@ -61,27 +61,6 @@ ROUTES = [
     _route("/openapi.json", GET=endpoints.openapi),
 ]
 
-ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
-ALLOWED_HEADERS = [
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "Prefer",
-    "X-Request-ID",
-    "X-Signature",
-    "traceparent",
-]
-EXPOSED_HEADERS = [
-    "Idempotency-Expires",
-    "Idempotent-Replayed",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-Request-ID",
-    "X-Trace-Link",
-]
-
 
 def create_app(
     settings: Settings,
@@ -105,7 +84,7 @@ def create_app(
 
     app: ASGIApp = _routed(lifespan)
     if settings.origins:
-        app = _with_cors(app, settings.origins)
+        app = Cors(app, settings.origins)
     return RequestContext(
         app,
         tracing=tracing,
@@ -128,17 +107,6 @@ def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -
     )
     starlette.router.redirect_slashes = False  # a path is right or not found
     return starlette
-
-
-def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=ALLOWED_METHODS,
-        allow_headers=ALLOWED_HEADERS,
-        expose_headers=EXPOSED_HEADERS,
-        max_age=600,
-    )
 
 
 def from_env() -> ASGIApp:

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.app import ALLOWED_HEADERS, EXPOSED_HEADERS
+from gateway.cors import ALLOWED_HEADERS, EXPOSED_HEADERS
 from gateway.settings import STUDIO, Settings
 from gateway.telemetry.context import RequestContext
 from stores import keys
@@ -124,6 +124,21 @@ async def test_a_preflight_is_answered(valkey: Valkey) -> None:
     allowed = response.headers["access-control-allow-headers"].lower().split(", ")
     assert {name.lower() for name in ALLOWED_HEADERS} <= set(allowed)
     assert "access-control-allow-credentials" not in response.headers
+
+
+async def test_a_preflight_is_refused_as_all_else(valkey: Valkey) -> None:
+    """With a problem that says what is not allowed, and that the page may read if it is one."""
+    async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
+        for origin, method, detail in (
+            ("https://evil.example", "POST", "Disallowed CORS origin."),
+            (ORIGIN, "PUT", "Disallowed CORS method."),
+        ):
+            headers = {"Origin": origin, "Access-Control-Request-Method": method}
+            refused = await relay.options("/keys", headers=headers)
+            assert problem(refused, 400, "invalid_request")["detail"] == detail
+            allowed = refused.headers.get("access-control-allow-origin")
+            assert allowed == (origin if origin == ORIGIN else None)
+            assert int(refused.headers["content-length"]) == len(refused.content)
 
 
 async def test_another_origin_is_not_allowed(valkey: Valkey, subtests: pytest.Subtests) -> None:
