@@ -8,7 +8,7 @@ needs no database. Before the first reading no key is known, and none may do wit
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
 
 State = Literal["unread", "empty", "ok", "sealed", "stale", "away", "outdated"]
 
-# Seconds. When keys were last used is worth no more at a stop.
-CLOSE_PATIENCE = 2.0
+CLOSE_PATIENCE = 2.0  # seconds; when keys were last used is worth no more at a stop
 
 log = logging.getLogger("relay.roster")
 
 
 class Paces(NamedTuple):
     look: timedelta = timedelta(seconds=2)
-    # Should a change not have been counted.
-    reload: timedelta = timedelta(seconds=30)
+    reload: timedelta = timedelta(seconds=30)  # should a change not have been counted
     write_used: timedelta = timedelta(seconds=60)
 
 
@@ -120,14 +118,10 @@ class Roster:
             self.as_of = self._clock()
 
     async def watch(self) -> None:
-        """Keep fresh, for ever."""
-        write_at = time.monotonic() + self._paces.write_used.total_seconds()
-        while True:
-            await asyncio.sleep(self._paces.look.total_seconds())
-            await self.look()
-            if time.monotonic() >= write_at:
-                await self.write_used()
-                write_at = time.monotonic() + self._paces.write_used.total_seconds()
+        """Keep fresh, for ever. A write that lasts must not keep it from looking."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_every(self._paces.look, self.look))
+            both.create_task(_every(self._paces.write_used, self.write_used))
 
     async def look(self) -> None:
         """`refresh` for whom `state` is enough."""
@@ -184,6 +178,12 @@ class Roster:
         if state != before:
             level = logging.INFO if state in ("ok", "empty") else logging.WARNING
             log.log(level, "roster.%s", state, extra={"facts": {"detail": detail}})
+
+
+async def _every(pace: timedelta, do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(pace.total_seconds())
+        await do()
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A gateway that was stopped for a while admits nobody until it has read its keys again."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from gateway.problems import StoreUnavailable, Unauthenticated
 from gateway.roster import Paces, Roster
 from gateway.sealing import Sealer
 from gateway.settings import Settings
-from gateway.wakefulness import AWAKE, Wakefulness
+from gateway.wakefulness import AWAKE, Wakefulness, boot_seconds
 from tests.keyed import BY, PEPPER, Keyed, keyed_gateway
 from tests.test_admission import bringing
 from tests.valkey import Valkey
@@ -65,6 +66,29 @@ def test_a_look_that_lasts_is_no_sleep(clock: Clock, wakefulness: Wakefulness) -
         clock.now += 3 * AWAKE
         assert not wakefulness.overslept
     assert not wakefulness.overslept
+
+
+def test_a_look_that_fails_wakes_nobody(clock: Clock, wakefulness: Wakefulness) -> None:
+    """What was revoked meanwhile is not known yet. Who was awake stays so: executions go on."""
+    with wakefulness.looking():
+        pass
+    for _ in range(3):
+        clock.now += AWAKE
+        look_in_vain(wakefulness)
+        assert not wakefulness.overslept
+    clock.now += AWAKE + 0.001
+    look_in_vain(wakefulness)
+    assert wakefulness.overslept
+
+
+def look_in_vain(wakefulness: Wakefulness) -> None:
+    with pytest.raises(OSError, match="away"), wakefulness.looking():
+        raise OSError("away")
+
+
+def test_the_clock_goes_on_with_the_machine(wakefulness: Wakefulness) -> None:
+    """Where there is one that counts the time for which it was suspended."""
+    assert abs(boot_seconds() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
 
 
 def test_looks_are_closer_than_that() -> None:

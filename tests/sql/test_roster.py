@@ -1,7 +1,9 @@
 """What admission looks up, on both databases, and how soon it is up to date."""
 
 import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from time import time
 
 import pytest
@@ -12,7 +14,7 @@ from gateway.known import NO_LIMITS, Known, Limits, SecretsSealed
 from gateway.roles import granted
 from gateway.roster import Paces, Roster, watched
 from stores.sql.apikeys import ApiKey, listed
-from stores.sql.database import Database
+from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys, signing_secrets
 from tests.gateways import until
 from tests.sql.issuers import CLI, PEPPER, issuers, roster
@@ -197,6 +199,21 @@ async def test_when_a_key_was_used_is_written_in_the_end(database: Database) -> 
         await until(lambda: _looked_since(read, seen))
         assert (await keys_of(database))["CI"].last_used_at is None
     assert (await keys_of(database))["CI"].last_used_at == int(clock.now * 1000)
+
+
+async def test_a_write_that_lasts_keeps_nobody_from_looking(
+    migrated_file: Path, tmp_path: Path
+) -> None:
+    """Another writer has SQLite's only lock: revocations arrive all the same."""
+    shutil.copy(migrated_file, tmp_path / "relay.db")
+    async with open_database(None, tmp_path) as database:
+        made = await issuers(database).key()
+        read = roster(database, paces=Paces(look=timedelta(), write_used=timedelta()))
+        async with watched(read), database.begin():
+            read.used(made.key.id)
+            for _ in range(5):
+                seen = read.as_of
+                await until(lambda seen=seen: _looked_since(read, seen), 2)
 
 
 async def _looked_since(read: Roster, seen: float | None) -> bool:
