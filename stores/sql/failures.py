@@ -7,7 +7,8 @@ from sqlalchemy.engine import ExceptionContext
 # SQLSTATE classes and codes (PostgreSQL, appendix A): connection, authorization, no such database,
 # rolled back by others, resources, operator, system, configuration, internal; then a lock not had
 # in time, a transaction idle too long, and a server that only reads (a standby after a failover).
-AWAY = ("08", "28", "3D", "40", "53", "57", "58", "F0", "XX", "55P03", "25P03", "25006")
+LOCKED = "55P03"
+AWAY = ("08", "28", "3D", "40", "53", "57", "58", "F0", "XX", LOCKED, "25P03", "25006")
 # The primary result codes of SQLite that are no mistake of ours: busy, disk, rights, damage.
 SQLITE_AWAY = frozenset(
     (
@@ -26,6 +27,10 @@ class DatabaseUnavailable(Exception):
 def unavailable(error: BaseException) -> DatabaseUnavailable:
     # SQLAlchemy's own classes for asyncpg's errors say less than those.
     error = getattr(error, "driver_exception", None) or error
+    if getattr(error, "sqlstate", None) == LOCKED:
+        return DatabaseUnavailable(
+            "others use the tables, such as a dump or a transaction that is left open: try again"
+        )
     reason = str(error).partition("\n")[0] or "no answer in time"
     return DatabaseUnavailable(f"the database does not answer: {type(error).__name__}: {reason}")
 

@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from alembic import command
@@ -22,19 +23,24 @@ from stores.sql.engines import Patience
 PATIENCE = Patience(command=3600.0, busy=3600.0)
 # Any number, as long as all take the same.
 LOCK = text("SELECT pg_advisory_xact_lock(7269665)")
+# Behind a change of a table that waits for a reader, as for a dump, all others wait: revocations.
+LOCK_PATIENCE = timedelta(seconds=5)
 
 
-def migrate(url: str | None, data_dir: Path, *, to: str = "head") -> list[str]:
+def migrate(
+    url: str | None, data_dir: Path, *, to: str = "head", lock_patience: timedelta = LOCK_PATIENCE
+) -> list[str]:
     """Which revisions were applied, oldest first. Not for a thread with a running event loop.
 
-    Raises ValueError, SchemaOutdated for a database newer than this program, DatabaseUnavailable.
+    `lock_patience`: for tables that others use. Raises ValueError, SchemaOutdated for a database
+    newer than this program, DatabaseUnavailable.
     """
     file = sqlite_file(parsed_url(url, data_dir))
     if file is None:
-        return asyncio.run(_upgraded(url, data_dir, to))
+        return asyncio.run(_upgraded(url, data_dir, to, lock_patience))
     _make_file(file)
     with _alone(file.parent):
-        return asyncio.run(_upgraded(url, data_dir, to))
+        return asyncio.run(_upgraded(url, data_dir, to, lock_patience))
 
 
 @contextmanager
@@ -53,7 +59,9 @@ def _make_file(file: Path) -> None:
     os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-async def _upgraded(url: str | None, data_dir: Path, to: str) -> list[str]:
+async def _upgraded(
+    url: str | None, data_dir: Path, to: str, lock_patience: timedelta
+) -> list[str]:
     async with (
         open_database(url, data_dir, patience=PATIENCE) as database,
         database.begin() as connection,
@@ -61,6 +69,8 @@ async def _upgraded(url: str | None, data_dir: Path, to: str) -> list[str]:
         # SQLite's transaction is a lock already.
         if database.dialect == "postgresql":
             await connection.execute(LOCK)
+            milliseconds = lock_patience // timedelta(milliseconds=1)
+            await connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
         return await connection.run_sync(_upgrade, to)
 
 

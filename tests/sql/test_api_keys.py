@@ -110,15 +110,17 @@ async def test_usable_are_those_neither_revoked_nor_expired(keys: Keys) -> None:
 
 
 async def test_ended_are_those_that_were_usable_once(keys: Keys) -> None:
-    """With their workspaces; those that ended long ago are not among them."""
-    expired = KEY._replace(id="expired", expires_at=NOW, workspace="other")
+    """With their workspaces; those that ended long ago are not among them, and of many the last."""
+    expired = KEY._replace(id="expired", expires_at=NOW - 1, workspace="other")
     revoked = KEY._replace(id="revoked", revoked_at=NOW, revoked_by="boss")
     long_ago = expired._replace(id="long-ago", expires_at=NOW - 11)
     forgotten = revoked._replace(id="gone", revoked_at=NOW - 11)
     await keys.insert(KEY, expired, revoked, long_ago, forgotten)
     async with keys.database.connect() as connection:
         ended = await apikeys.ended(connection, NOW, since_ms=NOW - 10)
+        last = await apikeys.ended(connection, NOW, since_ms=NOW - 10, most=1)
     assert ended == {"expired": "other", "revoked": "default"}
+    assert last == {"revoked": "default"}
 
 
 async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
