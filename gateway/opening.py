@@ -7,7 +7,6 @@ from functools import cache, partial
 
 from gateway.actions.registry import registered
 from gateway.admission import Admission
-from gateway.apikeys import pepper_id
 from gateway.archive import Archive
 from gateway.egress import Egress, SecretsOf, open_egress
 from gateway.endpoints import Opened
@@ -15,6 +14,7 @@ from gateway.engine import Engine
 from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
 from gateway.journal import Journal, written
+from gateway.keys_check import keys_check
 from gateway.local_keys import peppers, sealer
 from gateway.quotas import Quotas
 from gateway.readiness import Readiness
@@ -45,7 +45,7 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
     ):
         ours = cache(partial(peppers, settings))
         admission = Admission(settings, roster, ours)
-        looks = (lambda: _keys(admission, roster, ours), shipper.check)
+        looks = (lambda: keys_check(admission, roster, ours), shipper.check)
         async with _readiness(settings, store, looks) as readiness:
             yield Opened(
                 engine=engine,
@@ -105,27 +105,6 @@ async def _readiness(
         yield readiness
     finally:
         watching.cancel()
-
-
-def _keys(admission: Admission, roster: Roster, ours: Callable[[], Sequence[bytes]]) -> Check:
-    if not roster.ready:
-        # What the database said is in the log: it may name hosts, and anybody may ask us.
-        outdated = roster.state() == "outdated"
-        return Check(
-            "keys", "failed", roster.detail if outdated else "the database does not answer"
-        )
-    if admission.open:
-        return Check("keys", "ok", "no key was made: whoever asks may do everything")
-    if not roster.any_made:
-        command = "relay keys create --role admin --name me"
-        return Check("keys", "failed", f"no key was made: run `{command}`")
-    if lacking := {*roster.peppers} - {None, *map(pepper_id, ours())}:
-        if lacking == {*roster.peppers}:
-            return Check("keys", "failed", "no key was made with RELAY_KEY_PEPPER as it is here")
-        return Check("keys", "warning", "RELAY_KEY_PEPPER lacks what some keys were made with")
-    if roster.state() == "stale":
-        return Check("keys", "warning", "the database does not answer: keys are as last known")
-    return Check("keys", "ok" if roster.state() == "ok" else "warning", roster.detail)
 
 
 def _secrets_of(settings: Settings, roster: Roster) -> SecretsOf:

@@ -11,7 +11,7 @@ from gateway.apikeys import pepper_id
 from gateway.values import Secret
 from stores.sql.tables import api_keys
 from tests.gateways import gateway
-from tests.keyed import AUDIT_KEY, PEPPER, Keyed, keyed_gateway
+from tests.keyed import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, Keyed, keyed_gateway
 from tests.valkey import Valkey
 
 OTHER = b"q" * 32
@@ -28,7 +28,11 @@ async def keyed(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Keyed]:
 
 async def says(valkey: Valkey, folder: Path, peppers: Sequence[bytes]) -> dict[str, Any]:
     """Of the keys, what a gateway with these says at /ready; with its status."""
-    held = {"key_peppers": tuple(map(Secret, peppers)), "audit_keys": (Secret(AUDIT_KEY),)}
+    held = {
+        "key_peppers": tuple(map(Secret, peppers)),
+        "audit_keys": (Secret(AUDIT_KEY),),
+        "encryption_keys": (Secret(ENCRYPTION_KEY),),
+    }
     async with gateway(valkey.url, data_dir=folder, **held) as relay:
         answer = await relay.get("/ready")
     [keys] = [check for check in answer.json()["checks"] if check["name"] == "keys"]
@@ -53,14 +57,24 @@ async def test_a_gateway_with_another_pepper_is_not_ready(
 async def test_a_pepper_that_some_keys_need_is_missed(
     valkey: Valkey, tmp_path: Path, keyed: Keyed
 ) -> None:
-    """It was dropped too soon: the gateway serves the others, and warns."""
+    """It was dropped, on purpose or too soon: the gateway serves the others, and says so."""
     await keyed.key("viewer")
     async with (await keyed.state["archive"].database()).begin() as connection:
         some = update(api_keys).where(api_keys.c.role == "viewer")
         await connection.execute(some.values(peppered_with=pepper_id(OTHER)))
     lacking = await says(valkey, tmp_path, [PEPPER, NEITHER])
-    assert (lacking["status"], lacking["verdict"]) == (200, "warning")
-    assert "RELAY_KEY_PEPPER" in lacking["detail"]
+    assert (lacking["status"], lacking["verdict"]) == (200, "ok")
+    assert "peppered_with" in lacking["detail"]
+
+
+async def test_a_pepper_that_cannot_be_read_is_said(
+    valkey: Valkey, tmp_path: Path, keyed: Keyed
+) -> None:
+    """In development it is in a file, which may be spoilt."""
+    (tmp_path / "local-keys.json").write_text("spoilt")
+    spoilt = await says(valkey, tmp_path, [])
+    assert (spoilt["status"], spoilt["verdict"]) == (503, "failed")
+    assert str(tmp_path) not in spoilt["detail"]
 
 
 async def test_of_a_key_of_before_nobody_knows(
