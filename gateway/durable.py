@@ -58,15 +58,15 @@ async def founded(settings: Settings) -> None:
         _put(folder, settings.data_dir)
 
 
-def founded_here(settings: Settings) -> None:
-    """The same in this process, which is a command's. Raises what `migrate` does."""
+def founded_here(settings: Settings) -> list[str]:
+    """The same in this process, which is a command's. Returns and raises what `migrate` does."""
     if exists(settings):
-        return
+        return []
     from stores.sql.migrate import migrate
 
     with _aside(settings.data_dir) as folder:
-        migrate(None, Path(folder))
-        _put(folder, settings.data_dir)
+        applied = migrate(None, Path(folder))
+        return applied if _put(folder, settings.data_dir) else []
 
 
 def _aside(data_dir: Path) -> TemporaryDirectory[str]:
@@ -74,10 +74,12 @@ def _aside(data_dir: Path) -> TemporaryDirectory[str]:
     return TemporaryDirectory(dir=data_dir, prefix="making-")
 
 
-def _put(folder: str, data_dir: Path) -> None:
-    """In one step. Where another process was first, its database stays."""
+def _put(folder: str, data_dir: Path) -> bool:
+    """In one step. False where another process was first: its database stays."""
     with suppress(FileExistsError):
         os.link(Path(folder) / FILE, data_dir / FILE)
+        return True
+    return False
 
 
 async def _ended(command: Sequence[str], environ: Mapping[str, str]) -> int:

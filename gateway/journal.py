@@ -80,12 +80,15 @@ class Journal:
                 self._keep(room, kept)
 
     def _keep(self, room: Room, kept: Noted) -> None:
-        """What the store did not say it took goes again as it was: under its own source."""
+        """What the store did not say it took goes again as it was: under its own source. Those
+        that tell of many come first.
+        """
         newer = self._noted.setdefault(room, {})
         free = max(0, room.most - len(newer))
-        for source, entry in [*kept.values()][:free]:
+        ordered = sorted(kept.values(), key=lambda one: one[1].reason != MORE)
+        for source, entry in ordered[:free]:
             newer[source,] = (source, entry)
-        metrics.audit_dropped.inc(max(0, len(kept) - free))
+        metrics.audit_dropped.inc(sum(entry.count for _, entry in ordered[free:]))
 
     async def watch(self) -> None:
         while True:

@@ -69,6 +69,19 @@ async def test_a_flood_of_one_workspace_takes_no_room_of_another(
     assert [entry.reason for entry in await entries(outbox, "x")] == [REFUSED.reason]
 
 
+async def test_the_number_of_many_outlasts_the_store(journal: Journal, outbox: Flaky) -> None:
+    """What is told of many goes before what is told of one."""
+    outbox.away = {"w"}
+    for number in range(DIFFERENT_MAX + 30):
+        journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
+    for _ in range(2):
+        await journal.write()
+        journal.note("w", REFUSED)
+    outbox.away = set()
+    await journal.write()
+    assert sum(one.count for one in await entries(outbox) if one.reason == MORE) == 30 + 2
+
+
 async def test_the_bound_holds_while_the_store_is_away(journal: Journal, outbox: Flaky) -> None:
     """What was kept and what comes new share it: the new stay, what has no room is dropped."""
     before = dropped()

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from gateway.durable import located
+from gateway.durable import founded_here, located
 from gateway.settings import Settings
 from gateway.variables import SettingsError
 
@@ -19,7 +19,8 @@ def migrate() -> None:
     from stores.sql.migrate import migrate as upgrade
 
     try:
-        applied = upgrade(*located(Settings.from_env(os.environ)))
+        settings = Settings.from_env(os.environ)
+        applied = [*founded_here(settings), *upgrade(*located(settings))]
     except (SettingsError, DatabaseUnavailable, SchemaOutdated) as error:
         raise click.ClickException(str(error)) from error
     except ValueError as error:

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from stores.sql.database import HEAD
 from tests.gateways import unmeasured
 from tests.sql.commanded import Typed
@@ -38,14 +40,17 @@ def test_commands_at_once_all_succeed(tmp_path: Path) -> None:
     assert sorted(os.listdir(folder)) == ["local-keys.json", "relay.db"]  # noqa: PTH208
 
 
-def test_a_database_is_seen_with_its_schema_or_not_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("workspaces", "list"), ("migrate",)])
+def test_a_database_is_seen_with_its_schema_or_not_at_all(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     """From the moment that there is a file."""
     file = tmp_path / "relay.db"
     with ThreadPoolExecutor(1) as thread:
-        command = thread.submit(Typed(tmp_path).well, "workspaces", "list")
+        command = thread.submit(Typed(tmp_path).well, *words)
         while not file.exists():
             assert not command.done() or file.exists()
         with closing(sqlite3.connect(file)) as connection:
             found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert found == [(HEAD,)]
-    assert "default" in command.result().stdout
+    assert command.result().stdout
