@@ -11,10 +11,10 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.archive import Archive
+from gateway.backlog import Backlog
 from gateway.principals import DEFAULT_WORKSPACE
 from gateway.roster import Roster
 from gateway.telemetry import metrics
@@ -36,17 +36,10 @@ BATCH = 200
 ASIDE = timedelta(seconds=3)
 # A gateway that does not lead looks at the backlog for its metrics alone.
 LOOK_PACE = timedelta(seconds=10)
-# What hinders one workspace as another.
-STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable"})
-# Above this a backlog is a warning of /ready.
-LATE = timedelta(seconds=30)
+# That one chain is broken is no reason to leave it to others more often: maybe there are none.
+STAY = timedelta(minutes=1)
 
 log = logging.getLogger("relay.audit")
-
-
-class Backlog(NamedTuple):
-    entries: int
-    oldest: timedelta
 
 
 class Shipper:
@@ -58,11 +51,13 @@ class Shipper:
         self._roster = roster
         self._name = str(uuid4())
         self._upkeep = Upkeep(archive, retention=retention)
-        self._look_at = self._aside_until = float("-inf")
+        self._look_at = self._aside_until = self._stay_until = float("-inf")
+        # `_told`: the one that the log has, until all is well.
         self._failure: Failure | None = None
+        self._told: Failure | None = None
         self._more = False
         self._waiting: dict[str, Waiting] = {}
-        self.backlog = Backlog(0, timedelta(0))
+        self.backlog = Backlog()
         # Until the next turn.
         self.pause = PACE
 
@@ -80,11 +75,13 @@ class Shipper:
         self._more = False
         # Whatever it is: or no entry would ever be shipped again.
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
-        failure = Failure(type(failed).__name__) if isinstance(failed, BaseException) else failed
-        if failure and failure != self._failure:
+        failure = Failure.of(failed) if isinstance(failed, BaseException) else failed
+        if failure and failure != self._told:
             facts = {name: fact for name, fact in failure._asdict().items() if fact}
             log.warning("audit.not_shipped", extra={"facts": facts})
+            self._told = failure
         self._failure = failure
+        metrics.audit_chain_broken.set(bool(failure and failure.workspace))
         if failure and not failure.workspace:
             self.pause = min(max(self.pause, PACE) * 2, PAUSE_MAX)
         else:
@@ -101,11 +98,21 @@ class Shipper:
             return self._failure if aside else None
         failure = await self._ship()
         if self._archive.opened and (failure is None or failure.workspace):
-            failure = await self._upkeep.turn() or failure
+            [kept] = await asyncio.gather(self._upkeep.turn(), return_exceptions=True)
+            failure = (Failure.of(kept) if isinstance(kept, BaseException) else kept) or failure
         if failure:
-            await self._outbox.lead(self._name, timedelta(0))
-            self._aside_until = time.monotonic() + ASIDE.total_seconds()
+            await self._leave_to_others(failure)
+        else:
+            self._told = None
         return failure
+
+    async def _leave_to_others(self, failure: Failure) -> None:
+        now = time.monotonic()
+        if failure.workspace and failure == self._told and now < self._stay_until:
+            return
+        self._stay_until = now + STAY.total_seconds()
+        self._aside_until = now + ASIDE.total_seconds()
+        await self._outbox.lead(self._name, timedelta(0))
 
     @property
     def _workspaces(self) -> Collection[str]:
@@ -136,11 +143,11 @@ class Shipper:
                 self._batch(workspace, leads=goes), return_exceptions=True
             )
             if isinstance(left, BaseException):
-                error = type(left).__name__
-                failure = Failure(error, "" if error in STOPS else workspace)
+                failure = Failure.of(left, workspace)
             elif left:
                 more.append(workspace)
-        self._tell()
+        self.backlog = Backlog.of(self._waiting.values())
+        self.backlog.tell()
         return more, failure
 
     async def _batch(self, workspace: str, *, leads: bool) -> bool:
@@ -160,24 +167,13 @@ class Shipper:
             new = await self._archive.chain().append(connection, workspace, waiting.entries)
         metrics.audit_shipped.inc(new)
 
-    def _tell(self) -> None:
-        oldest = max((one.oldest for one in self._waiting.values()), default=timedelta(0))
-        self.backlog = backlog = Backlog(sum(one.in_all for one in self._waiting.values()), oldest)
-        metrics.outbox_entries.set(backlog.entries)
-        metrics.outbox_oldest.set(backlog.oldest.total_seconds())
-
     async def leave(self) -> None:
         """Another may lead now."""
         with suppress(StoreUnavailable):
             await self._outbox.lead(self._name, timedelta(0))
 
     def check(self) -> Check:
-        waits, oldest = self.backlog
-        if self._failure or oldest > LATE:
-            why = f": {self._failure.error}" if self._failure else ""
-            seconds = round(oldest.total_seconds())
-            return Check("audit", "warning", f"{waits} entries wait, the oldest {seconds} s{why}")
-        return Check("audit", "ok", f"{waits} entries wait")
+        return self.backlog.check(self._failure.error if self._failure else "")
 
 
 @asynccontextmanager

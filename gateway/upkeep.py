@@ -17,11 +17,20 @@ REMOVAL_PACE = timedelta(days=1)
 log = logging.getLogger("relay.audit")
 
 
+# What hinders one workspace as another.
+STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable"})
+
+
 class Failure(NamedTuple):
     """The kind of error. `workspace`: whose chain alone it concerns; empty where it is all."""
 
     error: str
     workspace: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException, workspace: str = "") -> "Failure":
+        kind = type(error).__name__
+        return cls(kind, "" if kind in STOPS else workspace)
 
 
 class Upkeep:
@@ -33,7 +42,10 @@ class Upkeep:
         self._unremoved: Failure | None = None
 
     async def turn(self) -> Failure | None:
-        """What is due of it. What hindered it, until it is done again and succeeds."""
+        """What is due of it. What hindered it at a chain, until it is done again and succeeds.
+
+        Raises DatabaseUnavailable, SchemaOutdated.
+        """
         now = time.monotonic()
         if now >= self._heads_at:
             self._unsigned = await self._each(self._sign_head)
@@ -49,8 +61,9 @@ class Upkeep:
         failure = None
         for workspace in await self._audited():
             [failed] = await asyncio.gather(chore(workspace), return_exceptions=True)
-            if failed:
-                failure = failure or Failure(type(failed).__name__, workspace)
+            if failed and not (why := Failure.of(failed, workspace)).workspace:
+                raise failed
+            failure = failure or (why if failed else None)
         return failure
 
     async def _sign_head(self, workspace: str) -> None:

@@ -10,6 +10,7 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
 
 from gateway.archive import Archive
@@ -46,10 +47,10 @@ class Away(Archive):
         self.asked, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
 
-    def keyed(self, keys: Sequence[bytes]) -> "Away":
-        """The same database for who has other audit keys."""
+    def other(self, *, away: bool = False, keys: Sequence[bytes] = (KEY,)) -> "Away":
+        """The same database for another gateway."""
         other = copy(self)
-        other.keys = keys
+        other.away, other.keys = away, keys
         return other
 
     def chain(self) -> Chain:
@@ -107,10 +108,8 @@ class Audit:
         entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
         await self.outbox.record(workspace, entries)
 
-    def shipper(self, *keys: bytes) -> Shipper:
-        """With these audit keys, or that of the archive."""
-        archive = self.archive.keyed(keys) if keys else self.archive
-        return Shipper(self.outbox, archive, self._roster, retention=KEPT)
+    def shipper(self, archive: Away | None = None) -> Shipper:
+        return Shipper(self.outbox, archive or self.archive, self._roster, retention=KEPT)
 
     async def execute(self, statement: str, **values: Any) -> None:
         async with (await self.archive.database()).begin() as connection:
@@ -140,7 +139,7 @@ class Audit:
 
 def later(shipper: Shipper, by: timedelta) -> None:
     """What the shipper is after so long."""
-    for moment in ("_look_at", "_aside_until"):
+    for moment in ("_look_at", "_aside_until", "_stay_until"):
         setattr(shipper, moment, getattr(shipper, moment) - by.total_seconds())
     for moment in ("_heads_at", "_removal_at"):
         due = getattr(shipper._upkeep, moment)
@@ -161,6 +160,16 @@ async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
         await roster.refresh()
         yield Audit(store, archive, roster)
         await roster.close()
+
+
+@pytest.fixture
+async def audit(store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
+    async with audited(store, tmp_path) as opened:
+        yield opened
+
+
+def numbered(count: int, workspace: str = "w") -> list[str]:
+    return [f"{workspace}-{number:05}" for number in range(count)]
 
 
 async def shipped(store: Store, state: Opened) -> None:

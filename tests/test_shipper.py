@@ -1,28 +1,18 @@
 """The audit arrives in the database: in order, each entry once, whatever fails on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from gateway.shipper import ASIDE, BATCH, LATE, LEAD, LOOK_PACE, PACE, PAUSE_MAX
-from stores import keys
-from stores.connection import Check, Store
+from gateway.backlog import LATE
+from gateway.shipper import ASIDE, BATCH, LEAD, LOOK_PACE, PACE, PAUSE_MAX, STAY
+from stores.connection import Check
 from stores.entries import NOWHERE
 from stores.sql.walk import Verified
-from tests.shipping import KEY, NEWER, Audit, audited, later
+from tests.shipping import Audit, audit, later, numbered
 
-
-@pytest.fixture
-async def audit(store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
-    async with audited(store, tmp_path) as opened:
-        yield opened
-
-
-def numbered(count: int, workspace: str = "w") -> list[str]:
-    return [f"{workspace}-{number:05}" for number in range(count)]
+__all__ = ["audit"]
 
 
 async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
@@ -37,71 +27,6 @@ async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
     assert await audit.verified(NOWHERE) == Verified(NOWHERE, 1, 1)
     assert await audit.waits() == await audit.waits(NOWHERE) == 0
     assert shipper.check() == Check("audit", "ok", "0 entries wait")
-
-
-async def test_two_that_ship_at_once_ship_each_entry_once(audit: Audit) -> None:
-    """Both lead, as when a lead has run out in the midst of a turn; the order is kept."""
-    audit.outbox.sole = True
-    await audit.record(2 * BATCH + 100)
-    await asyncio.gather(*(audit.shipper().turn() for _ in range(3)))
-
-    assert await audit.sources() == numbered(2 * BATCH + 100)
-    assert isinstance(await audit.verified(), Verified)
-
-
-async def test_only_one_leads(audit: Audit) -> None:
-    """Another ships nothing until the first leaves; it knows what waits."""
-    first, second = audit.shipper(), audit.shipper()
-    await first.turn()
-    await audit.record(3)
-    await second.turn()
-    assert (await audit.sources(), second.backlog.entries) == ([], 3)
-    assert 0 < await audit.client.pttl(keys.LEADER) <= LEAD / timedelta(milliseconds=1)
-
-    await first.leave()
-    await second.turn()
-    assert await audit.sources() == numbered(3)
-
-
-async def test_who_dies_as_leader_is_followed(audit: Audit) -> None:
-    """Once its lead has run out; what the dead one had read and not written is not lost."""
-    audit.archive.gate.clear()
-    audit.archive.asked.clear()
-    await audit.record(3)
-    dying = asyncio.create_task(audit.shipper().turn())
-    await audit.archive.asked.wait()
-    dying.cancel()
-    await asyncio.wait({dying})
-    audit.archive.gate.set()
-    second = audit.shipper()
-    await second.turn()
-    assert await audit.sources() == []
-
-    await audit.client.delete(keys.LEADER)
-    await second.turn()
-    assert await audit.sources() == numbered(3)
-
-
-async def test_a_leader_that_wakes_late_writes_nothing_twice(audit: Audit) -> None:
-    """It has a batch in hand that another has shipped meanwhile, and more."""
-    audit.outbox.sole = True
-    await audit.record(3)
-    audit.archive.gate.clear()
-    audit.archive.asked.clear()
-    late = asyncio.create_task(audit.shipper().turn())
-    await audit.archive.asked.wait()
-    await _shipped_by_another(audit)
-    audit.archive.gate.set()
-    await late
-
-    assert await audit.sources() == numbered(5)
-    assert isinstance(await audit.verified(), Verified)
-
-
-async def _shipped_by_another(audit: Audit) -> None:
-    audit.archive.gate.set()
-    await audit.record(2)
-    await audit.shipper().turn()
 
 
 async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> None:
@@ -142,20 +67,6 @@ async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
     assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
 
 
-async def test_who_cannot_reach_the_database_lets_another_lead(audit: Audit) -> None:
-    """At once, and stands aside for a while, in which it says why."""
-    first, second = audit.shipper(), audit.shipper()
-    audit.archive.away = True
-    await audit.record(3)
-    await first.turn()
-    audit.archive.away = False
-    await first.turn()
-    assert await audit.sources() == []
-    assert first.check().detail.endswith(": DatabaseUnavailable")
-    await second.turn()
-    assert await audit.sources() == numbered(3)
-
-
 async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> None:
     """A batch of each in turn."""
     await audit.record(2 * BATCH + 1)
@@ -184,17 +95,25 @@ async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
     assert (await audit.waits(), shipper.pause) == (0, PACE)
 
 
-async def test_who_lacks_the_newest_audit_key_lets_another_lead(audit: Audit) -> None:
-    """Keys are changed gateway by gateway: one that has the new one can go on."""
-    knowing, lacking = audit.shipper(NEWER, KEY), audit.shipper(KEY)
+async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> None:
+    """He stands aside once a minute: maybe nobody else is there."""
+    shipper = audit.shipper()
     await audit.record(1)
-    await knowing.turn()
-    await knowing.leave()
-    await audit.record(2)
-    await lacking.turn()
-    assert lacking.check().detail.endswith(": BrokenChain")
-    await knowing.turn()
-    assert (await audit.sources(), await audit.waits()) == (numbered(3), 0)
+    await shipper.turn()
+    await audit.break_chain()
+    await audit.record(1)
+    await shipper.turn()
+    later(shipper, ASIDE)
+    for count in range(1, 4):
+        await audit.record(1, "x")
+        await shipper.turn()
+        assert len(await audit.sources("x")) == count
+        assert shipper.check().detail.endswith(": BrokenChain")
+    later(shipper, STAY)
+    for _ in range(2):
+        await audit.record(1, "x")
+        await shipper.turn()
+    assert await audit.waits("x") == 1
 
 
 async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:

@@ -1,27 +1,18 @@
 """Beside shipping: heads go to the log every minute, what is too old is removed once a day."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from gateway.shipper import ASIDE
-from gateway.upkeep import HEADS_PACE, REMOVAL_PACE
-from stores.connection import Store
+from gateway.upkeep import HEADS_PACE, REMOVAL_PACE, Failure
+from stores.sql.audit import BrokenChain
+from stores.sql.database import DatabaseUnavailable
 from stores.sql.signed import SignedHead
 from stores.sql.walk import Broken, Verified
-from tests.shipping import KEPT, SECOND, Audit, audited, later
+from tests.shipping import KEPT, SECOND, Audit, audit, later
 from tests.telemetry.conftest import Lines, lines
 
-__all__ = ["lines"]
-
-
-@pytest.fixture
-async def audit(store: Store, tmp_path: Path) -> AsyncIterator[Audit]:
-    async with audited(store, tmp_path) as opened:
-        yield opened
+__all__ = ["audit", "lines"]
 
 
 def signed(lines: Lines) -> list[SignedHead]:
@@ -135,3 +126,23 @@ async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> Non
     await shipper.turn()
     assert shipper.check().verdict == "ok"
     assert removals(lines) == [("w", 2)]
+
+
+async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> None:
+    """It is not removed, and its head can be signed."""
+    shipper = audit.shipper()
+    await shipper.turn()
+    await audit.record(3, ago=KEPT + SECOND)
+    await shipper.turn()
+    await audit.execute("UPDATE audit SET entry = entry || ' ' WHERE workspace = 'w' AND seq = 1")
+    later(shipper, REMOVAL_PACE)
+    for _ in range(2):
+        await shipper.turn()
+        assert shipper.check().detail.endswith(": BrokenChain")
+        later(shipper, ASIDE)
+
+
+def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:
+    """It hinders all of them."""
+    assert Failure.of(DatabaseUnavailable(), "w") == Failure("DatabaseUnavailable")
+    assert Failure.of(BrokenChain("w"), "w") == Failure("BrokenChain", "w")

@@ -80,6 +80,9 @@ outbox_entries = Gauge(
 outbox_oldest = Gauge(
     "audit_outbox_oldest_seconds", "How long the oldest of them has waited, as last seen."
 )
+audit_chain_broken = Gauge(
+    "audit_chain_broken", "Whether some audit chain could not be continued, as last seen: 1 or 0."
+)
 audit_shipped = Counter(
     "audit_entries_shipped", "How many audit entries this process brought into the database."
 )

@@ -1,12 +1,13 @@
 """Retention: a prefix goes, the rest verifies, and nothing tampered with leaves unseen."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from stores.sql.audit import BrokenChain
-from stores.sql.database import Database
+from stores.sql.database import Database, open_database
 from stores.sql.pages import audited, find_run
 from stores.sql.retention import remove_before
 from stores.sql.tables import audit, audit_checkpoints, audit_heads
@@ -21,6 +22,15 @@ async def remove(database: Database, second: int, *, batch: int = 1000) -> int:
     return await remove_before(
         database, CHAIN, "w", cutoff_ms=cutoff, now_ms=NOON + 99, batch=batch
     )
+
+
+async def test_what_is_young_locks_nobody(postgres_url: str, tmp_path: Path) -> None:
+    """Each day it looks at every chain, while others are appended to."""
+    async with open_database(postgres_url, tmp_path) as database:
+        await append(database, day(3))
+        async with database.begin() as appending, asyncio.timeout(5):
+            await CHAIN.locked_head(appending, "w")
+            assert await remove(database, 0) == 0
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])

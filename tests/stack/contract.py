@@ -15,6 +15,7 @@ METRICS = {
     "rate_limited_total": {"limit"},
     "audit_outbox_entries": set(),
     "audit_outbox_oldest_seconds": set(),
+    "audit_chain_broken": set(),
     "audit_entries_shipped_total": set(),
     "audit_entries_dropped_total": set(),
     "ready_check": {"check"},
