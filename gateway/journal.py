@@ -80,15 +80,19 @@ class Journal:
                 self._keep(room, kept)
 
     def _keep(self, room: Room, kept: Noted) -> None:
-        """What the store did not say it took goes again as it was: under its own source. Those
-        that tell of many come first.
+        """What the store did not say it took goes again as it was: under its own source. What
+        tells of many takes in what has come beyond the bound since.
         """
         newer = self._noted.setdefault(room, {})
-        free = max(0, room.most - len(newer))
-        ordered = sorted(kept.values(), key=lambda one: one[1].reason != MORE)
-        for source, entry in ordered[:free]:
-            newer[source,] = (source, entry)
-        metrics.audit_dropped.inc(sum(entry.count for _, entry in ordered[free:]))
+        for source, entry in kept.values():
+            alike = (entry.event, entry.principal)
+            if entry.reason == MORE:
+                count = newer[alike][1].count if alike in newer else 0
+                newer[alike] = (source, replace(entry, count=entry.count + count))
+            elif len(newer) < room.most:
+                newer[source,] = (source, entry)
+            else:
+                metrics.audit_dropped.inc(entry.count)
 
     async def watch(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from stores import keys
 from stores.entries import RELAY, Entry
@@ -19,9 +20,19 @@ UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
 # The last millisecond of the year 9999; what the database has room for.
 LAST_MS = 253_402_300_799_999
 SOURCE_MAX = 64
+NUMBER_MAX = 2**31 - 1
+
+
+class Origin(msgspec.Struct):
+    """What the preview of a run said of it."""
+
+    action: str = ""
+    provider: str = ""
+    digest: str = ""
+
 
 _entry = msgspec.json.Decoder(Entry)
-_origin = msgspec.json.Decoder(dict[str, str])
+_origin = msgspec.json.Decoder(Origin)
 
 
 class Waiting(NamedTuple):
@@ -68,15 +79,23 @@ class Outbox:
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
-        entry, facts = _entry.decode(said[b"entry"]), _origin.decode(said.get(b"origin", b"{}"))
-        at = _moment(said[b"at"])
+        entry = _known(said)
     except (KeyError, ValueError):  # or nothing behind it would ever be shipped
-        entry, facts, at = UNREADABLE, {}, 0
-    if preview_id := said.get(b"preview"):
-        facts["preview_id"] = preview_id.decode("utf-8", "replace")
-    known = {name: fact for name, fact in facts.items() if name in Entry.__struct_fields__}
-    entry = msgspec.structs.replace(entry, at=at, **known)
+        entry = UNREADABLE
     return _source(entry, said.get(b"source", stream_id)), entry
+
+
+def _known(said: dict[bytes, bytes]) -> Entry:
+    """The entry with what its run knows. Raises KeyError, ValueError for what is none."""
+    facts: dict[str, Any] = {"at": _moment(said[b"at"])}
+    if preview_id := said.get(b"preview"):
+        facts["preview_id"] = preview_id.decode()
+    if origin := said.get(b"origin"):
+        facts |= {name: fact for name, fact in asdict(_origin.decode(origin)).items() if fact}
+    entry = replace(_entry.decode(said[b"entry"]), **facts)
+    if not all(0 <= n <= NUMBER_MAX for n in (entry.status_code, entry.duration_ms, entry.count)):
+        raise ValueError("a number that no column takes")
+    return entry
 
 
 def _moment(text: bytes) -> int:

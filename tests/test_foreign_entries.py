@@ -10,7 +10,7 @@ from stores.entries import Entry
 from stores.outbox import Outbox
 from stores.scripts import Scripts
 
-Fields = Mapping[str, str | int]
+Fields = Mapping[str, str | int | bytes]
 
 OUTBOX = keys.outbox("w")
 ENTRY = msgspec.json.encode(Entry(event="e", principal="p")).decode()
@@ -36,11 +36,22 @@ async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
         {"at": 10**25, "entry": ENTRY},
         {"at": -1, "entry": ENTRY},
         {"entry": ENTRY},
+        {"at": 1, "entry": ENTRY, "origin": '{"action": 5}'},
+        {"at": 1, "entry": ENTRY, "preview": b"\xff"},
+        {"at": 1, "entry": ENTRY[:-1] + ',"duration_ms":9223372036854775808}'},
+        {"at": 1, "entry": ENTRY[:-1] + ',"count":-1}'},
     ],
 )
 async def test_what_is_no_entry_is_told_of_in_its_place(scripts: Scripts, fields: Fields) -> None:
     _, entry = await put(scripts, fields)
     assert entry == Entry(event="entry.unreadable", principal="relay")
+
+
+async def test_an_origin_says_what_a_preview_knows(scripts: Scripts) -> None:
+    """And changes nothing else of an entry."""
+    origin = '{"action": "webhook.save", "at": "5", "count": "7", "principal": "me"}'
+    _, entry = await put(scripts, {"at": 1, "entry": ENTRY, "origin": origin})
+    assert entry == Entry(event="e", at=1, principal="p", action="webhook.save")
 
 
 @pytest.mark.parametrize("fields", [{"source": "s" * 65}, {"source": "\0"}, {"entry": LONG_RUN}])

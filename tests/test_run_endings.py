@@ -92,6 +92,16 @@ async def test_a_run_that_was_given_back_is_never_opened(runs: Runs, previews: P
     assert isinstance(await runs.reserve(claim("run-2"), lease=LEASE), Reserved)
 
 
+async def test_a_run_without_an_origin_is_given_back_all_the_same(
+    scripts: Scripts, runs: Runs
+) -> None:
+    """Somebody took it out of Redis; the run ends in one step, or not at all."""
+    await runs.reserve(claim(), lease=LEASE)
+    await scripts._client.hdel(keys.run("w", "run-1"), "origin")
+    assert await told(scripts, "release") == [b"released"]
+    assert isinstance(await runs.inspect("w", "run-1"), NoRun)
+
+
 async def test_a_settled_run_is_not_released(
     runs: Runs, previews: Previews, scripts: Scripts
 ) -> None:

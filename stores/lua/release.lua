@@ -17,7 +17,8 @@ local state, target, origin = unpack(redis.call('HMGET', run, 'state', 'target',
 if state and state ~= 'running' and state ~= 'released' then return {'lost'} end
 if state == 'running' then
   leave_place(in_flight, target, run_id)
-  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending, 'origin', origin)
+  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending, 'origin',
+    origin or '{}')
 end
 redis.call('DEL', run)
 redis.call('HSET', run, 'state', 'released')

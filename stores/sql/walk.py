@@ -8,6 +8,8 @@ dropped, or begun anew, only heads show that were kept elsewhere: those in the l
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from stores.sql.signed import START, Checkpoint, Head, Row, Signatures, SignedHead, row_of
 
 Reason = Literal["edited", "missing", "inserted", "cut", "head", "checkpoint", "log"]
@@ -121,7 +123,10 @@ class Walk:
             return False
         if not self._signatures.follows(self.mac, row.entry, row.mac):
             return False
-        recorded = row.recorded
+        try:
+            recorded = row.recorded
+        except msgspec.DecodeError:  # signed by a version that put there what we cannot read
+            return False
         here = (recorded.workspace, recorded.seq) == (self._workspace, row.seq)
         return here and row == row_of(recorded, row.entry, row.mac)
 
