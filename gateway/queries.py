@@ -24,6 +24,9 @@ T = TypeVar("T", bound="RunsQuery")
 EXPECTED = {
     "limit": "Give a number, 1 to 200.",
     **dict.fromkeys(
+        ("status", "action", "principal", "event", "cursor"), "Give 1 to 200 characters, no NUL."
+    ),
+    **dict.fromkeys(
         ("since", "until"),
         "Give a moment like 2026-11-23T04:00:00Z; in a URL + is written %2B.",
     ),

@@ -13,6 +13,7 @@ from gateway.commands.audit import audit
 from stores.entries import Entry
 from stores.sql.audit import Chain
 from stores.sql.database import open_database
+from stores.sql.retention import remove_before
 from stores.sql.signed import SignedHead
 from tests.sql.chains import NOON, rows
 
@@ -41,6 +42,16 @@ class Installation:
                 await connection.execute(text(statement))
 
         asyncio.run(execute())
+
+    def remove_before(self, seq: int, workspace: str = "w") -> None:
+        """As retention does when that entry is the oldest to be kept."""
+
+        async def remove() -> None:
+            async with open_database(None, self.folder) as database:
+                at = (await rows(database, workspace))[seq - 1].at
+                await remove_before(database, CHAIN, workspace, cutoff_ms=at, now_ms=at)
+
+        asyncio.run(remove())
 
     def head(self, seq: int, workspace: str = "w") -> SignedHead:
         async def read() -> bytes:

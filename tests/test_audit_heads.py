@@ -49,11 +49,15 @@ def journal(line: str) -> str:
     return json.dumps({"_PID": "1", "MESSAGE": line, "PRIORITY": "6"})
 
 
-@pytest.mark.parametrize("wrapped", [docker, journal])
+def loki(line: str) -> str:
+    return '2026-11-23T13:55:37Z {app="relay"} ' + line
+
+
+@pytest.mark.parametrize("wrapped", [docker, journal, loki])
 def test_heads_are_found_in_lines_that_are_wrapped(
     installation: Installation, wrapped: Callable[[str], str]
 ) -> None:
-    """As Docker keeps them in its files, and as `journalctl -o json` prints them."""
+    """As Docker keeps them in its files, and as `journalctl -o json` and logcli print them."""
     log = wrapped(log_line(installation.head(5)))
     assert installation.run("verify", "--heads", "-", stdin=log).exit_code == 0
     installation.execute("DELETE FROM audit WHERE workspace = 'w'")
@@ -66,7 +70,10 @@ def test_heads_are_found_in_lines_that_are_wrapped(
 def test_a_log_without_heads_proves_nothing(installation: Installation) -> None:
     """Nor does one with those of others: a chain that was cut would look whole."""
     spoilt, other = log_line(installation.head(5))[:-9], log_line(installation.head(2, "other"))
-    for log, count in (("nothing", 0), (spoilt, 1), (docker(spoilt), 1), (journal(spoilt), 1)):
+    nested = '{"event":"audit.head","deep":' + "[" * 100_000
+    strange = log_line(installation.head(2, "other")).replace('"other"', '"oth\ufffdr"')
+    spoilt_ones = (spoilt, docker(spoilt), journal(spoilt), nested, strange)
+    for log, count in (("nothing", 0), *((each, 1) for each in spoilt_ones)):
         result = installation.run("verify", "--heads", "-", stdin=log)
         assert (result.exit_code, result.stdout) == (2, "")
         said = f"the log has 0 heads, and {count} that are unreadable."

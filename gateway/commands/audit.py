@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from gateway.commands.heads import REPLACEMENT
 from gateway.commands.moment import Moment, epoch_ms
 from gateway.commands.progress import progress
 from gateway.settings import Settings
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from stores.sql.walk import Broken, Verified
 
 T = TypeVar("T")
-
-# What bytes that are no UTF-8 are read as; no name of a workspace can hold it.
-REPLACEMENT = "\ufffd"
 
 
 class NotLookedAt(click.ClickException):
@@ -181,6 +179,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise NotLookedAt("interrupted") from None
     except (SettingsError, SchemaOutdated, DatabaseUnavailable) as error:
         raise NotLookedAt(str(error)) from error
     except OSError as error:

@@ -14,6 +14,7 @@ from stores.entries import Entry
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from stores.sql.audit import Chain
     from stores.sql.database import Database
@@ -97,7 +98,8 @@ async def record(
         async with database.begin() as connection:
             head = await chain.locked_head(connection, workspace)
             last = head.seq if head else 0
-            _check(workspace, wanted, last)
+            if isinstance(wanted.stretch, After):
+                await _check(connection, workspace, wanted.stretch.seq, last)
             await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
             return last
     except BrokenChain as error:
@@ -105,13 +107,27 @@ async def record(
         return None
 
 
-def _check(workspace: str, wanted: Wanted, last: int) -> None:
-    """Who had more entries than there are must not take that for news that did not come."""
-    if isinstance(wanted.stretch, After) and wanted.stretch.seq > last:
+async def _check(connection: "AsyncConnection", workspace: str, after: int, last: int) -> None:
+    """Who goes on must not take what is missing for news that did not come.
+
+    Raises UsageError where he had more than there is.
+    """
+    from stores.sql.pages import count
+    from stores.sql.verify import checkpoint
+
+    if after > last:
         raise click.UsageError(
-            f"there is no entry {wanted.stretch.seq} in {workspace}: the last one is {last}. "
+            f"there is no entry {after} in {workspace}: the last one is {last}. "
             "If there was one, the end of the chain was cut"
         )
+    left = await checkpoint(connection, workspace)
+    removed = max(after, left.seq if left else 0)
+    if removed > after:
+        gone = f"entries {after + 1} to {removed} were too old, and are removed (AUDIT_RETENTION)"
+        click.echo(f"Warning: {gone}.", err=True)
+    if missing := last - removed - await count(connection, workspace, removed, last):
+        gone = f"{missing} of the entries {removed + 1} to {last} are missing"
+        click.echo(f"Warning: {gone}: run `relay audit verify`.", err=True)
 
 
 async def hand_over(

@@ -9,6 +9,8 @@ import msgspec
 if TYPE_CHECKING:
     from stores.sql.signed import SignedHead
 
+# What bytes that are no UTF-8 are read as; no name of a workspace can hold it.
+REPLACEMENT = "\ufffd"
 EVENT, WRAPPED_EVENT = '"audit.head"', r"\"audit.head\""
 
 
@@ -62,19 +64,21 @@ def heads(lines: Iterable[str]) -> Heads:
                 found.append(_head(line))
             elif WRAPPED_EVENT in line:
                 found.append(_head(_unwrapped(line)))
-        except (ValueError, msgspec.DecodeError):
+        except (ValueError, RecursionError, msgspec.DecodeError):
             unreadable += 1
     return Heads(found, unreadable)
 
 
 def _unwrapped(text: str) -> str:
-    wrapped = msgspec.json.decode(text[text.find("{") :], type=Wrapped)
+    wrapped = msgspec.json.decode(text[text.find('{"') :], type=Wrapped)
     return wrapped.log or wrapped.message
 
 
 def _head(text: str) -> "SignedHead":
     from stores.sql.signed import SignedHead
 
-    line = msgspec.json.decode(text[text.find("{") :], type=Line)
+    line = msgspec.json.decode(text[text.find('{"') :], type=Line)
+    if REPLACEMENT in line.workspace:
+        raise ValueError("bytes of the log that are no UTF-8")
     mac, signature = bytes.fromhex(line.mac), bytes.fromhex(line.signature)
     return SignedHead(line.workspace, line.seq, mac, line.signed_at, signature)
