@@ -46,6 +46,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope | None] = {
     ("GET", "/openapi.json"): None,
 }
 
+BEARER = re.compile(r"Bearer +([!-~]+) *", re.IGNORECASE)
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="relay"'}
 
 
@@ -62,9 +63,8 @@ class Admission:
     def admit(self, request: Request[Any], scope: Scope) -> Principal:
         """Raises Unauthenticated, Forbidden and StoreUnavailable."""
         address = client_address(request, self._settings.trusted_proxies)
-        request_id = request.state["request_id"]
         state = request.scope["state"]
-        state["principal"] = stranger(address, request_id)
+        state["principal"] = stranger(address, state["request_id"])
         if self._roster.wakefulness.overslept:  # a key may have been revoked meanwhile
             raise problems.StoreUnavailable(
                 "This gateway was stopped for a while and reads its keys again.",
@@ -78,7 +78,7 @@ class Admission:
         return principal
 
     def _principal(self, request: Request[Any], address: str) -> Principal:
-        request_id = request.state["request_id"]
+        request_id = request.scope["state"]["request_id"]
         given = request.headers.getlist("authorization")
         if not given and self.open:
             return self._limited(Principal(address=address, request_id=request_id))
@@ -145,7 +145,7 @@ def _principal(known: Known, address: str, request_id: str) -> Principal:
 
 def _key(given: Sequence[str]) -> Parsed:
     """Raises Unauthenticated."""
-    bearer = re.fullmatch(r"Bearer +([!-~]+) *", given[0], re.IGNORECASE) if given else None
+    bearer = BEARER.fullmatch(given[0]) if given else None
     if bearer is None or len(given) > 1:
         raise problems.Unauthenticated(
             "Send one header: Authorization: Bearer and an API key.", headers=CHALLENGE
@@ -160,7 +160,7 @@ def client_address(request: Request[Any], proxies: Sequence[Network]) -> str:
 
     Read from the right: what a stranger put into X-Forwarded-For stands left of that.
     """
-    address = request.client.host if request.client else ""
+    address: str = client[0] if (client := request.scope.get("client")) else ""
     if not proxies:
         return address
     forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
