@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
@@ -15,7 +17,7 @@ from stores.sql.audit import Chain
 from stores.sql.database import open_database
 from stores.sql.retention import remove_before
 from stores.sql.signed import SignedHead
-from tests.sql.chains import NOON, rows
+from tests.sql.chains import NOON, day, rows
 
 KEY = "k" * 32
 CHAIN = Chain([KEY.encode()])
@@ -64,6 +66,16 @@ class Installation:
         result = self.run("export", *arguments)
         assert result.exit_code == 0, result.output
         return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def installation(migrated_file: Path, tmp_path: Path) -> Installation:
+    """Five entries in `w`, two in `other`."""
+    shutil.copy(migrated_file, tmp_path / "relay.db")
+    made = Installation(tmp_path)
+    made.append(day(5))
+    made.append(day(2), workspace="other")
+    return made
 
 
 def log_line(head: SignedHead) -> str:

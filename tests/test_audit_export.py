@@ -2,29 +2,20 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from gateway.commands.moment import Moment
 from stores.entries import EVENTS
-from tests.installation import CHAIN, Installation
-from tests.sql.chains import day, entry
+from tests.installation import CHAIN, Installation, installation
+from tests.sql.chains import entry
+
+__all__ = ["installation"]
 
 ROOT = Path(__file__).parents[1]
 # How the sources say of what an entry is: a field, a change, JSON in Lua.
 SAID = re.compile(r"""\bevent="([a-z.]+)"|\brecord\("([a-z.]+)"|'\{"event":"([a-z.]+)\"""")
-
-
-@pytest.fixture
-def installation(migrated_file: Path, tmp_path: Path) -> Installation:
-    """Five entries in `w`, two in `other`."""
-    shutil.copy(migrated_file, tmp_path / "relay.db")
-    made = Installation(tmp_path)
-    made.append(day(5))
-    made.append(day(2), workspace="other")
-    return made
 
 
 def test_entries_are_exported_whole(installation: Installation) -> None:

@@ -1,24 +1,14 @@
 """`relay audit verify --heads`: what logs show that the database does not."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation, log_line
-from tests.sql.chains import day
+from tests.installation import Installation, installation, log_line
 
-
-@pytest.fixture
-def installation(migrated_file: Path, tmp_path: Path) -> Installation:
-    """Five entries in `w`, two in `other`."""
-    shutil.copy(migrated_file, tmp_path / "relay.db")
-    made = Installation(tmp_path)
-    made.append(day(5))
-    made.append(day(2), workspace="other")
-    return made
+__all__ = ["installation"]
 
 
 @pytest.mark.parametrize("source", ["-", "file"])
