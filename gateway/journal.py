@@ -47,6 +47,7 @@ class Journal:
         self._outbox = outbox
         # By what makes two alike; with each the source by which it is kept once.
         self._noted: dict[Room, Noted] = {}
+        self._sent: dict[Room, Noted] = {}
 
     def note(self, workspace: str, entry: Entry) -> None:
         """To be written soon. Alike are those of one principal, address, action and reason."""
@@ -67,32 +68,18 @@ class Journal:
             noted[alike] = (source, replace(first, count=first.count + 1))
 
     async def write(self) -> None:
-        """What was noted, into the outbox; kept for another time if the store is away."""
-        noted, self._noted = self._noted, {}
-        try:
-            for room in [*noted]:
-                await self._outbox.record(room.workspace, [*noted[room].values()])
-                del noted[room]
-        except StoreUnavailable:
-            pass
-        finally:
-            for room, kept in noted.items():
-                self._keep(room, kept)
-
-    def _keep(self, room: Room, kept: Noted) -> None:
-        """What the store did not say it took goes again as it was: under its own source. What
-        tells of many takes in what has come beyond the bound since.
+        """What was noted, into the outbox. What the store did not say it took goes again as it
+        was, under its own sources, and before what is newer.
         """
-        newer = self._noted.setdefault(room, {})
-        for source, entry in kept.values():
-            alike = (entry.event, entry.principal)
-            if entry.reason == MORE:
-                count = newer[alike][1].count if alike in newer else 0
-                newer[alike] = (source, replace(entry, count=entry.count + count))
-            elif len(newer) < room.most:
-                newer[source,] = (source, entry)
-            else:
-                metrics.audit_dropped.inc(entry.count)
+        with suppress(StoreUnavailable):
+            await self._send()
+            self._sent, self._noted = self._noted, {}
+            await self._send()
+
+    async def _send(self) -> None:
+        for room in [*self._sent]:
+            await self._outbox.record(room.workspace, [*self._sent[room].values()])
+            del self._sent[room]
 
     async def watch(self) -> None:
         while True:

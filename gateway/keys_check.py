@@ -17,6 +17,8 @@ def keys_check(admission: Admission, roster: Roster, ours: Peppers) -> Check:
 
 
 def _stands(admission: Admission, roster: Roster, ours: Peppers) -> tuple[Verdict, str]:
+    if roster.wakefulness.overslept:
+        return "failed", "this gateway was stopped for a while and has not read its keys since"
     if not roster.ready:
         # What the database said is in the log.
         outdated = roster.state() == "outdated"

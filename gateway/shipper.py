@@ -95,7 +95,10 @@ class Shipper:
             if now >= self._look_at:
                 self._look_at = now + LOOK_PACE.total_seconds()
                 await self._round(self._workspaces, leads=False)
-            return self._failure if aside else None
+            if aside:
+                return self._failure
+            self._told = None  # what comes again is told again
+            return None
         failure = await self._ship()
         if self._archive.opened and (failure is None or failure.workspace):
             [kept] = await asyncio.gather(self._upkeep.turn(), return_exceptions=True)

@@ -16,9 +16,8 @@ REMOVAL_PACE = timedelta(days=1)
 
 log = logging.getLogger("relay.audit")
 
-
 # What hinders one workspace as another.
-STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable"})
+STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable", "SettingsError"})
 
 
 class Failure(NamedTuple):
@@ -48,23 +47,31 @@ class Upkeep:
         """
         now = time.monotonic()
         if now >= self._heads_at:
-            self._unsigned = await self._each(self._sign_head)
             self._heads_at = now + HEADS_PACE.total_seconds()
+            self._unsigned = await self._each(self._sign_head)
         if now >= self._removal_at:
+            self._removal_at = now + HEADS_PACE.total_seconds()
             self._unremoved = await self._each(self._remove)
-            pace = HEADS_PACE if self._unremoved else REMOVAL_PACE
-            self._removal_at = now + pace.total_seconds()
+            if self._unremoved is None:
+                self._removal_at = now + REMOVAL_PACE.total_seconds()
         return self._unsigned or self._unremoved
 
     async def _each(self, chore: Callable[[str], Awaitable[None]]) -> Failure | None:
-        """For every chain: one that is broken stops no other."""
-        failure = None
-        for workspace in await self._audited():
-            [failed] = await asyncio.gather(chore(workspace), return_exceptions=True)
-            if failed and not (why := Failure.of(failed, workspace)).workspace:
-                raise failed
-            failure = failure or (why if failed else None)
-        return failure
+        """For every chain: one that is broken, or held by somebody, stops no other.
+
+        Raises what hinders all of them.
+        """
+        audited, failed = await self._audited(), list[tuple[BaseException, str]]()
+        for workspace in audited:
+            [error] = await asyncio.gather(chore(workspace), return_exceptions=True)
+            if error:
+                failed.append((error, workspace))
+        if not failed:
+            return None
+        error, workspace = failed[0]
+        if len(failed) == len(audited) and not Failure.of(error, workspace).workspace:
+            raise error
+        return Failure(type(error).__name__, workspace)
 
     async def _sign_head(self, workspace: str) -> None:
         """Where who may write to the database cannot: a chain that was cut is shorter than it."""

@@ -80,7 +80,7 @@ def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         entry = _known(said)
-    except (KeyError, ValueError):  # or nothing behind it would ever be shipped
+    except (KeyError, ValueError, RecursionError):  # or nothing behind it would ever be shipped
         entry = UNREADABLE
     return _source(entry, said.get(b"source", stream_id)), entry
 

@@ -19,7 +19,7 @@ from gateway.variables import SettingsError
 from stores.entries import EVENTS
 
 if TYPE_CHECKING:
-    from gateway.commands.export import Wanted
+    from gateway.commands.stretch import Wanted
     from stores.sql.audit import Chain
     from stores.sql.database import Database
     from stores.sql.signed import SignedHead
@@ -92,7 +92,7 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
     That they were read becomes an entry itself, which a later reading hands over.
     """
-    from gateway.commands.export import Wanted, stretch
+    from gateway.commands.stretch import Wanted, stretch
 
     now = epoch_ms(datetime.now(UTC))
     _run(_export(named, Wanted(stretch(named, now, **asked), event), now_ms=now))
@@ -130,7 +130,7 @@ async def _export(named: Sequence[str], wanted: "Wanted", *, now_ms: int) -> Non
                 click.echo(f"Warning: {name!r} is no name, and is not handed over.", err=True)
                 continue
             last = await record(database, chain, name, wanted, now_ms=now_ms)
-            await hand_over(database, name, wanted, last=last)
+            await hand_over(database, chain, name, wanted, last=last)
 
 
 @asynccontextmanager

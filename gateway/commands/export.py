@@ -1,7 +1,7 @@
 """Hand over the audit as JSON lines, and record in it that it was."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -9,63 +9,17 @@ import click
 import msgspec
 
 from gateway.commands.progress import progress
-from gateway.documents import timestamp
+from gateway.commands.stretch import After, Between, Wanted
 from stores.entries import Entry
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from stores.sql.audit import Chain
     from stores.sql.database import Database
     from stores.sql.signed import Row
 
 PAGE = 1000
-
-
-class Between(NamedTuple):
-    """By the time of the entry; `until_ms` is not in."""
-
-    since_ms: int
-    until_ms: int
-
-    def __str__(self) -> str:
-        return f"from {timestamp(self.since_ms)} to {timestamp(self.until_ms)}"
-
-
-class After(NamedTuple):
-    """By number; an entry that comes late has a greater one than those that came before it."""
-
-    seq: int
-
-    def __str__(self) -> str:
-        return f"after entry {self.seq}"
-
-
-class Wanted(NamedTuple):
-    """`event`: one of these, none for any."""
-
-    stretch: Between | After
-    event: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        only = f" of {', '.join(self.event)}" if self.event else ""
-        return f"export{only} {self.stretch}"
-
-
-def stretch(
-    named: Sequence[str], now_ms: int, *, since: int | None, until: int | None, after: int | None
-) -> Between | After:
-    """What the options come to. Raises UsageError."""
-    if since is not None and after is None:
-        return Between(since, now_ms if until is None else min(until, now_ms))
-    if since is not None or after is None:
-        raise click.UsageError("Give one of --since and --after.")
-    if until is not None:
-        raise click.UsageError("--until goes with --since: by time, late entries are left out.")
-    if len({*named}) != 1:
-        raise click.UsageError("--after takes exactly one --workspace: each counts its own.")
-    return After(after)
 
 
 class Place(NamedTuple):
@@ -99,7 +53,7 @@ async def record(
             head = await chain.locked_head(connection, workspace)
             last = head.seq if head else 0
             if isinstance(wanted.stretch, After):
-                await _check(connection, workspace, wanted.stretch.seq, last)
+                _check(workspace, wanted.stretch.seq, last)
             await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
             return last
     except BrokenChain as error:
@@ -107,33 +61,69 @@ async def record(
         return None
 
 
-async def _check(connection: "AsyncConnection", workspace: str, after: int, last: int) -> None:
-    """Who goes on must not take what is missing for news that did not come.
-
-    Raises UsageError where he had more than there is.
-    """
-    from stores.sql.pages import count
-    from stores.sql.verify import checkpoint
-
+def _check(workspace: str, after: int, last: int) -> None:
+    """Who had more entries than there are must not take that for news that did not come."""
     if after > last:
         raise click.UsageError(
             f"there is no entry {after} in {workspace}: the last one is {last}. "
             "If there was one, the end of the chain was cut"
         )
-    left = await checkpoint(connection, workspace)
-    removed = max(after, left.seq if left else 0)
-    if removed > after:
-        gone = f"entries {after + 1} to {removed} were too old, and are removed (AUDIT_RETENTION)"
-        click.echo(f"Warning: {gone}.", err=True)
-    if missing := last - removed - await count(connection, workspace, removed, last):
-        gone = f"{missing} of the entries {removed + 1} to {last} are missing"
-        click.echo(f"Warning: {gone}: run `relay audit verify`.", err=True)
+
+
+class Following:
+    """Whether each number follows the one before; who goes on must not take a gap for no news."""
+
+    def __init__(self, after: int) -> None:
+        self._next = after + 1
+        self.missing: int | None = None
+
+    def over(self, rows: "Sequence[Row]") -> None:
+        for row in rows:
+            if row.seq != self._next and self.missing is None:
+                self.missing = self._next
+            self._next += 1
+
+    def end(self, last: int) -> None:
+        if self.missing is None and self._next <= last:
+            self.missing = self._next
+
+
+async def _removed(database: "Database", chain: "Chain", workspace: str, after: int) -> int:
+    """After which entry there are some still, as retention has signed it."""
+    from stores.sql.verify import checkpoint
+
+    async with database.connect() as connection:
+        left = await checkpoint(connection, workspace)
+    if left is None or left.seq <= after or not chain.begins(workspace, left):
+        return after
+    gone = f"entries {after + 1} to {left.seq} were too old, and are removed (AUDIT_RETENTION)"
+    click.echo(f"Warning: {gone}.", err=True)
+    return left.seq
 
 
 async def hand_over(
-    database: "Database", workspace: str, wanted: Wanted, *, last: int | None
+    database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, last: int | None
 ) -> None:
     """Print what is wanted, oldest first, however much it is. `last`: of what `record` said."""
+    if not isinstance(wanted.stretch, After):
+        await _print(database, workspace, wanted, last)
+        return
+    following = Following(await _removed(database, chain, workspace, wanted.stretch.seq))
+    await _print(database, workspace, wanted, last, seen=following.over)
+    following.end(last or 0)
+    if following.missing and not wanted.event:
+        gone = f"entry {following.missing} is missing"
+        click.echo(f"Warning: {gone}: run `relay audit verify`.", err=True)
+
+
+async def _print(
+    database: "Database",
+    workspace: str,
+    wanted: Wanted,
+    last: int | None,
+    *,
+    seen: "Callable[[Sequence[Row]], object]" = bool,
+) -> None:
     from stores.sql.pages import following, span
 
     asked = _asked(workspace, wanted, last)
@@ -151,6 +141,7 @@ async def hand_over(
             if not rows:
                 return
             click.echo("\n".join(map(line, rows)))
+            seen(rows)
             bar.update(_steps(place, rows))
             place = place.past(rows)
 

@@ -1,5 +1,6 @@
 """Heads of audit chains as the log has them: lines of the event `audit.head`."""
 
+import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -70,14 +71,20 @@ def heads(lines: Iterable[str]) -> Heads:
 
 
 def _unwrapped(text: str) -> str:
-    wrapped = msgspec.json.decode(text[text.find('{"') :], type=Wrapped)
+    wrapped = msgspec.json.decode(_object(text), type=Wrapped)
     return wrapped.log or wrapped.message
+
+
+def _object(text: str) -> str:
+    """From where JSON begins, whatever stands before it."""
+    found = re.search(r'\{\s*"', text)
+    return text[found.start() :] if found else ""
 
 
 def _head(text: str) -> "SignedHead":
     from stores.sql.signed import SignedHead
 
-    line = msgspec.json.decode(text[text.find('{"') :], type=Line)
+    line = msgspec.json.decode(_object(text), type=Line)
     if REPLACEMENT in line.workspace:
         raise ValueError("bytes of the log that are no UTF-8")
     mac, signature = bytes.fromhex(line.mac), bytes.fromhex(line.signature)

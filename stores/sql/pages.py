@@ -129,13 +129,6 @@ async def span(connection: AsyncConnection, asked: Select[Any]) -> int:
     return last - first + 1 if isinstance(first, int) and isinstance(last, int) else 0
 
 
-async def count(connection: AsyncConnection, workspace: str, after: int, last: int) -> int:
-    """How many entries have a number greater than one, and not greater than the other."""
-    between = (audit.c.seq > after) & (audit.c.seq <= last)
-    asked = select(func.count()).where(audit.c.workspace == workspace, between)
-    return int((await connection.execute(asked)).scalar_one())
-
-
 def chosen(
     workspace: str, wanted: Filter | None = None, event: Collection[str] = ()
 ) -> Select[Any]:

@@ -4,7 +4,7 @@ Each removal leaves a signed checkpoint in the same transaction. What is removed
 first: neither an edited entry nor an edited time leaves unseen. The newest entry always stays.
 """
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.sql.audit import BrokenChain, Chain
@@ -51,9 +51,13 @@ async def _old(
     connection: AsyncConnection, chain: Chain, workspace: str, *, cutoff_ms: int, limit: int
 ) -> list[Row]:
     # The head is locked only where there is something to remove: mostly there is not.
-    oldest = select(audit.c.at).where(audit.c.workspace == workspace).order_by(audit.c.seq).limit(1)
-    at = (await connection.execute(oldest)).scalar()
-    if at is None or (isinstance(at, int) and at >= cutoff_ms):
+    times = (
+        select(extreme(audit.c.at)).where(audit.c.workspace == workspace).scalar_subquery()
+        for extreme in (func.min, func.max)
+    )
+    oldest, newest = (await connection.execute(select(*times))).one()
+    # SQLite keeps in a column whatever it is given, and text is greater than any number.
+    if oldest is None or (isinstance(newest, int) and oldest >= cutoff_ms):
         return []
     head = await chain.locked_head(connection, workspace)
     if head is None:
