@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.archive import Archive
 from gateway.endpoints import Opened
@@ -37,13 +38,27 @@ KEPT = timedelta(days=90)
 SECOND = timedelta(seconds=1)
 
 
+class Holding(Chain):
+    """Somebody holds the head of a workspace for longer than is waited for it."""
+
+    def __init__(self, keys: Sequence[bytes], held: str) -> None:
+        super().__init__(keys)
+        self._held = held
+
+    async def locked_head(self, connection: AsyncConnection, workspace: str) -> Head | None:
+        if workspace == self._held:
+            raise DatabaseUnavailable
+        return await super().locked_head(connection, workspace)
+
+
 class Away(Archive):
-    """Goes away when told; waits at `gate` before each use."""
+    """Goes away when told, or the head of the workspace `held` is; waits at `gate` before use."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.away = False
         self.keys: Sequence[bytes] = [KEY]
+        self.held = ""
         self.asked, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
 
@@ -54,7 +69,7 @@ class Away(Archive):
         return other
 
     def chain(self) -> Chain:
-        return Chain(self.keys)
+        return Holding(self.keys, self.held)
 
     async def database(self) -> Database:
         self.asked.set()

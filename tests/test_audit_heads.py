@@ -43,7 +43,11 @@ def loki(line: str) -> str:
     return '2026-11-23T13:55:37Z {app="relay"} ' + line
 
 
-@pytest.mark.parametrize("wrapped", [docker, journal, loki])
+def spaced(line: str) -> str:
+    return line.replace('{"', '{ "', 1)
+
+
+@pytest.mark.parametrize("wrapped", [docker, journal, loki, spaced])
 def test_heads_are_found_in_lines_that_are_wrapped(
     installation: Installation, wrapped: Callable[[str], str]
 ) -> None:

@@ -40,6 +40,7 @@ async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
         {"at": 1, "entry": ENTRY, "preview": b"\xff"},
         {"at": 1, "entry": ENTRY[:-1] + ',"duration_ms":9223372036854775808}'},
         {"at": 1, "entry": ENTRY[:-1] + ',"count":-1}'},
+        {"at": 1, "entry": ENTRY[:-1] + ',"z":' + "[" * 5000 + "]" * 5000 + "}"},
     ],
 )
 async def test_what_is_no_entry_is_told_of_in_its_place(scripts: Scripts, fields: Fields) -> None:

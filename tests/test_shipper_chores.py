@@ -128,6 +128,25 @@ async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> Non
     assert removals(lines) == [("w", 2)]
 
 
+async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) -> None:
+    """It is tried again with all others, and named."""
+    shipper = audit.shipper()
+    await audit.record(1)
+    await audit.record(1, "x")
+    await shipper.turn()
+    before = len(places(lines))
+    audit.archive.held = "w"
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert places(lines)[before:] == [("default", 1), ("x", 1)]
+    assert shipper.check().detail.endswith(": DatabaseUnavailable")
+    audit.archive.held = ""
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert len(places(lines)) == before + 5
+    assert shipper.check().verdict == "ok"
+
+
 async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> None:
     """It is not removed, and its head can be signed."""
     shipper = audit.shipper()

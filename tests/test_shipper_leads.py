@@ -3,10 +3,12 @@
 import asyncio
 from datetime import timedelta
 
-from gateway.shipper import BATCH, LEAD
+import pytest
+
+from gateway.shipper import ASIDE, BATCH, LEAD
 from stores import keys
 from stores.sql.walk import Verified
-from tests.shipping import KEY, NEWER, Audit, audit, numbered
+from tests.shipping import KEY, NEWER, Audit, audit, later, numbered
 from tests.telemetry.conftest import Lines, lines
 
 __all__ = ["audit", "lines"]
@@ -102,6 +104,24 @@ async def test_who_cannot_sign_lets_another_lead(audit: Audit, lines: Lines) -> 
     assert first.check().detail.endswith(": DatabaseUnavailable")
     await second.turn()
     assert len(lines.of("audit.head")) > signed
+
+
+async def test_what_fails_again_is_told_again(
+    audit: Audit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When another has led well in between."""
+    archive = audit.archive.other(away=True)
+    failing, other = audit.shipper(archive), audit.shipper()
+    await audit.record(1)
+    for _ in range(2):
+        await failing.turn()
+        await other.turn()
+        later(failing, ASIDE)
+        await failing.turn()
+        await other.leave()
+        await audit.record(1)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.count("audit.not_shipped") == 2
 
 
 async def test_who_lacks_the_newest_audit_key_lets_another_lead(audit: Audit) -> None:

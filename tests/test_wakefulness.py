@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.admission import Admission
+from gateway.keys_check import keys_check
 from gateway.problems import StoreUnavailable, Unauthenticated
 from gateway.roster import Paces, Roster
 from gateway.sealing import Sealer
@@ -115,6 +116,7 @@ async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
             with pytest.raises(StoreUnavailable) as refused:
                 admission.admit(bringing(given), "runs:read")
             assert refused.value.headers["Retry-After"] == "1"
+        assert keys_check(admission, roster, lambda: [PEPPER]).verdict == "failed"
         await roster.refresh()
         with pytest.raises(Unauthenticated):
             admission.admit(bringing(secret), "runs:read")

@@ -72,6 +72,17 @@ async def test_the_chain_goes_on_after_removal(database: Database) -> None:
     assert await verify(database, CHAIN, "w") == Verified("w", entries=1, last=6)
 
 
+async def test_a_first_entry_made_young_keeps_nothing_from_leaving_unseen(
+    database: Database,
+) -> None:
+    """The time is in no signature but the entry's: the others are old all the same."""
+    await append(database, day(5))
+    async with database.begin() as connection:
+        await connection.execute(update(audit).where(audit.c.seq == 1).values(at=NOON + 10**9))
+    with pytest.raises(BrokenChain):
+        await remove(database, 4)
+
+
 @pytest.mark.parametrize(
     "values", [{"at": NOON - 10**9}, {"status": "failed"}, {"entry": "{}"}, {"mac": bytes(32)}]
 )
