@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from gateway.shipper import ASIDE
+from gateway.shipper import ASIDE, PACE
 from gateway.upkeep import HEADS_PACE, REMOVAL_PACE, Failure
 from stores.sql.audit import BrokenChain
 from stores.sql.database import DatabaseUnavailable
@@ -140,6 +140,7 @@ async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) ->
     await shipper.turn()
     assert places(lines)[before:] == [("default", 1), ("x", 1)]
     assert shipper.check().detail.endswith(": DatabaseUnavailable")
+    assert shipper.pause == PACE
     audit.archive.held = ""
     later(shipper, HEADS_PACE)
     await shipper.turn()
