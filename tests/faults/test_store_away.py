@@ -1,12 +1,12 @@
 """Redis stopped, and Redis that takes connections and says nothing: nothing is sent on a guess."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
-import httpx2
 import pytest
 
+from tests.clocks import timed
 from tests.gateways import Relay, gateway, until
 from tests.target import Answer, Target, status
 from tests.valkey import Valkey
@@ -34,11 +34,6 @@ def back(away: Callable[[], None], server: Valkey) -> Callable[[], None]:
 async def relay(server: Valkey) -> AsyncIterator[Relay]:
     async with gateway(server.url) as client:
         yield client
-
-
-async def timed(asked: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:
-    began = monotonic()
-    return await asked, monotonic() - began
 
 
 async def unavailable(relay: Relay, preview_id: str, target: Target) -> None:
