@@ -28,11 +28,11 @@ def _stands(admission: Admission, roster: Roster, ours: Peppers) -> tuple[Verdic
     if not roster.any_made:
         return "failed", "no key was made: run `relay keys create --role admin --name me`"
     verdict, detail = _peppered(roster, ours)
-    if verdict != "failed" and roster.state() == "stale":
+    if verdict == "failed" or roster.state() == "ok":
+        return verdict, detail
+    if roster.state() == "stale":
         return "warning", "the database does not answer: keys are as last known"
-    if verdict != "failed" and roster.state() != "ok":
-        return "warning", roster.detail
-    return verdict, detail
+    return "warning", roster.detail
 
 
 def _peppered(roster: Roster, ours: Peppers) -> tuple[Verdict, str]:
