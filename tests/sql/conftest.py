@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.values import Secret
 from stores.sql.database import Database, open_database
+from tests.gateways import Relay, gateway
+from tests.sql.administered import administered
+from tests.sql.chains import KEY
+from tests.valkey import Valkey
 
 
 @pytest.fixture
@@ -33,3 +38,17 @@ def database_url(dialect: str, request: pytest.FixtureRequest) -> str:
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(database_url, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIterator[Relay]:
+    async with administered(valkey, database, tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+async def reader(valkey: Valkey, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
+    """Of a gateway for which no key was made: whoever asks, reads."""
+    keys = (Secret(KEY),)
+    async with gateway(valkey.url, data_dir=tmp_path, audit_keys=keys) as client:
+        yield client

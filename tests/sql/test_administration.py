@@ -10,7 +10,7 @@ import pytest
 from gateway.issuing import Wanted
 from stores.sql.database import Database, open_database
 from tests.gateways import Relay, gateway
-from tests.sql.administered import administered, asks, made, problem, seen
+from tests.sql.administered import asks, made, problem, seen
 from tests.sql.issuers import CLI, audited, issuers
 from tests.valkey import Valkey
 
@@ -22,12 +22,6 @@ revoked_by replaced_by"""
 async def database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(sqlite_url, tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with administered(valkey, database, tmp_path) as client:
-        yield client
 
 
 async def test_a_key_is_shown_once(admin: Relay) -> None:

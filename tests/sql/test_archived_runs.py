@@ -8,10 +8,9 @@ import pytest
 
 from gateway.documents import timestamp
 from gateway.run_errors import INTERRUPTED
-from gateway.values import Secret
 from stores.sql.database import Database, open_database
 from tests.gateways import Relay, gateway, until
-from tests.sql.chains import KEY, NOON, append, ended, intended
+from tests.sql.chains import NOON, append, ended, intended
 from tests.target import Target
 from tests.valkey import Valkey
 
@@ -20,14 +19,6 @@ from tests.valkey import Valkey
 async def database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(sqlite_url, tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-async def reader(valkey: Valkey, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
-    """Of a gateway for which no key was made: whoever asks, reads."""
-    keys = (Secret(KEY),)
-    async with gateway(valkey.url, data_dir=tmp_path, audit_keys=keys) as client:
-        yield client
 
 
 async def test_a_forgotten_run_is_as_it_was(reader: Relay, valkey: Valkey, target: Target) -> None:

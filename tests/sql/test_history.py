@@ -10,11 +10,9 @@ from sqlalchemy import text
 
 from gateway.apikeys import make
 from gateway.documents import timestamp
-from gateway.values import Secret
 from stores.sql.database import Database, open_database
-from tests.gateways import Relay, gateway, until
-from tests.sql.chains import KEY, NOON, append, day, ended, entry, intended, rows
-from tests.valkey import Valkey
+from tests.gateways import Relay, until
+from tests.sql.chains import NOON, append, day, ended, entry, intended, rows
 
 RUN = """run_id preview_id action provider principal status reason status_code duration_ms
 started_at trace_link"""
@@ -33,14 +31,6 @@ MIXED_TIME = {"since": timestamp(NOON), "until": timestamp(NOON + 9)}
 async def database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(sqlite_url, tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-async def reader(valkey: Valkey, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
-    """Of a gateway for which no key was made: whoever asks, reads."""
-    keys = (Secret(KEY),)
-    async with gateway(valkey.url, data_dir=tmp_path, audit_keys=keys) as client:
-        yield client
 
 
 async def pages(reader: Relay, path: str, name: str, **asked: Any) -> list[Any]:

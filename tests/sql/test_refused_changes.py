@@ -55,12 +55,6 @@ async def database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
         yield opened
 
 
-@pytest.fixture
-async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with administered(valkey, database, tmp_path) as client:
-        yield client
-
-
 async def keys(admin: Relay) -> list[Any]:
     listed: list[Any] = (await admin.get("/keys")).json()["keys"]
     return [{**key, "last_used_at": None} for key in listed]

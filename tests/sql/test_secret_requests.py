@@ -20,12 +20,6 @@ async def database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
         yield opened
 
 
-@pytest.fixture
-async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with administered(valkey, database, tmp_path) as client:
-        yield client
-
-
 async def test_a_secret_is_shown_once(admin: Relay, database: Database) -> None:
     """The list tells when and by whom it was made; the audit, too."""
     response = await admin.post("/secrets", json={})
