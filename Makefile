@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+QUIET := --quiet --disable-pip-version-check
+LOCKED := $(QUIET) --no-deps --require-hashes
 
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -10,19 +13,34 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: install run test check smoke bench lock clean
 .DEFAULT_GOAL := run
 
-install: $(VENV)/installed
+install: $(VENV)/developed
 
-# --no-deps after the lock: what runs is what the lock names, to the byte.
-$(VENV)/installed: requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# --no-deps: pip installs what the lock names and resolves nothing, so that a newer release of any
+# package changes nothing here. `pip check` then says whether the lock is whole.
+$(VENV)/locked: requirements/run.lock requirements/build.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Relay needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	    { echo "This Python lacks venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install $(LOCKED) -r requirements/run.lock
+	$(PIP) install $(LOCKED) -r requirements/build.lock
 	@touch $@
 
-run: install
+$(VENV)/installed: $(VENV)/locked pyproject.toml
+	$(PIP) install $(QUIET) --no-deps --no-build-isolation -e .
+	$(PIP) check $(QUIET)
+	@touch $@
+
+$(VENV)/developed: $(VENV)/installed requirements/dev.lock
+	$(PIP) install $(LOCKED) -r requirements/dev.lock
+	$(PIP) check $(QUIET)
+	@touch $@
+
+run: $(VENV)/installed
 	@$(BIN)/relay serve $(ARGS)
 
-smoke: install
+smoke: $(VENV)/installed
 	@$(BIN)/relay smoke $(ARGS)
 
 test: install
@@ -39,11 +57,11 @@ bench: install
 
 # Needs uv; hashes for every platform, no index addresses. What tests need bounds what runs:
 # OpenTelemetry's instrumentation lags behind its SDK.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    --extra dev pyproject.toml -o requirements-dev.lock
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.lock
+	$(COMPILE) -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis
