@@ -141,11 +141,11 @@ class Executions:
     ) -> Execution:
         match outcome:
             case NotSent(detail):
-                await self._release(claim, deadline, "target_unreachable")
-                raise problems.TargetUnreachable(detail, safe_to_retry=True)
+                unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
+                return await self._release(claim, deadline, unreachable)
             case Forbidden(detail):
-                await self._release(claim, deadline, "target_forbidden")
-                raise problems.TargetForbidden(detail, safe_to_retry=True)
+                forbidden = problems.TargetForbidden(detail, safe_to_retry=True)
+                return await self._release(claim, deadline, forbidden)
             case Answered() | NoResponse():
                 return await self._settle(claim, document(outcome), deadline)
         assert_never(outcome)
@@ -172,14 +172,28 @@ class Executions:
             case Settled(expires_at_ms):
                 return Execution(document, claim.run_id, False, expires_at_ms)
             case Lost():
-                log.warning("run.lost", extra={"facts": {"run_id": claim.run_id}})
                 with suppress(StoreUnavailable):
-                    recorded = await self._runs.inspect(claim.workspace, claim.run_id)
-                    document = run_answer(recorded) if isinstance(recorded, Run) else document
+                    document = await self._recorded(claim) or document
         # Without a record for now: the caller gets the truth, a retry waits for the record.
         return Execution(document, claim.run_id, False, None)
 
-    async def _release(self, claim: Reservation, deadline: float, reason: str) -> None:
-        told = not_sent(claim, reason)
+    async def _release(
+        self, claim: Reservation, deadline: float, refusal: problems.Problem
+    ) -> Execution:
+        """Give the run back and raise the refusal. A run whose lease is over is not given back:
+        its caller gets what the record says, as every retry does. Raises StoreUnavailable.
+        """
+        told = not_sent(claim, problems.code(type(refusal)))
         with span("release"):
-            await self._chores.insist(lambda: self._runs.release(claim, ending=told), deadline)
+            released = await self._chores.insist(
+                lambda: self._runs.release(claim, ending=told), deadline
+            )
+        if isinstance(released, Lost) and (document := await self._recorded(claim)):
+            return Execution(document, claim.run_id, False, None)
+        raise refusal
+
+    async def _recorded(self, claim: Reservation) -> bytes | None:
+        """The answer of a run that was not ours to end. Raises StoreUnavailable."""
+        log.warning("run.lost", extra={"facts": {"run_id": claim.run_id}})
+        recorded = await self._runs.inspect(claim.workspace, claim.run_id)
+        return run_answer(recorded) if isinstance(recorded, Run) else None

@@ -92,6 +92,10 @@ class NoRun(NamedTuple):
     """Forgotten, or never was."""
 
 
+class Released(NamedTuple):
+    """Key and preview are free again."""
+
+
 class Settled(NamedTuple):
     expires_at_ms: int
 

@@ -8,7 +8,17 @@ whose lease is over without an answer is unknown for good: nobody takes it over.
 from datetime import timedelta
 
 from stores import keys
-from stores.claims import Claimed, Lost, NoRun, Reservation, Run, Settled, claimed, run_of
+from stores.claims import (
+    Claimed,
+    Lost,
+    NoRun,
+    Released,
+    Reservation,
+    Run,
+    Settled,
+    claimed,
+    run_of,
+)
 from stores.scripts import Scripts, UnknownAnswer
 
 # How long a retry finds its answer (Stripe: at least 24 h).
@@ -88,9 +98,16 @@ class Runs:
             case other:
                 raise UnknownAnswer(other)
 
-    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> None:
+    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
         """Give key and preview back: nothing was sent. Raises StoreUnavailable."""
         channel = keys.settled(claim.workspace, claim.run_id)
-        await self._scripts.call(
+        answer = await self._scripts.call(
             "release", claim.redis_keys(), claim.run_id, channel, RELEASED_TTL, ending
         )
+        match answer:
+            case [b"released"]:
+                return Released()
+            case [b"lost"]:
+                return Lost()
+            case other:
+                raise UnknownAnswer(other)

@@ -16,7 +16,7 @@ from gateway.execution import LEASE_MARGIN, Executions
 from gateway.guard import Guard
 from gateway.outcomes import Answered, Forbidden, Outcome
 from gateway.principals import Principal
-from stores.claims import Lost, NoRun, Reservation, Run, Settled
+from stores.claims import Lost, NoRun, Released, Reservation, Run, Settled
 from stores.connection import Store
 from stores.previews import Previews
 from stores.runs import Runs
@@ -84,9 +84,9 @@ class FlakyRuns(Runs):
         self._lose("settle")
         return await super().settle(claim, state=state, doc=doc, ending=ending)
 
-    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> None:
+    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
         self._lose("release")
-        await super().release(claim, ending=ending)
+        return await super().release(claim, ending=ending)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         self._lose("inspect")

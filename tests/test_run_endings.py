@@ -62,12 +62,24 @@ async def test_nobody_takes_an_interrupted_run_over(runs: Runs) -> None:
         assert exactly(await runs.reserve(other, lease=LEASE)) == exactly(Spent("run-1"))
 
 
-@pytest.mark.parametrize("lease", [LEASE, NO_LEASE])
-async def test_a_released_run_never_was(
-    runs: Runs, previews: Previews, scripts: Scripts, lease: timedelta
-) -> None:
-    """Key and preview are free again, lease over or not; sent twice, the answer is the same."""
-    await runs.reserve(claim(), lease=lease)
+async def test_a_late_release_is_refused(runs: Runs, previews: Previews) -> None:
+    """From the end of its lease a run is unknown: a retry may have heard so, and neither key nor
+    preview is given back.
+    """
+    await runs.reserve(claim(), lease=NO_LEASE)
+    for _ in range(2):
+        assert exactly(await runs.release(claim())) == exactly(Lost())
+    run = await found(runs)
+    assert (run.in_flight, run.interrupted) == (False, True)
+    assert exactly(await previews.find("w", "p-1")) == exactly(Spent("run-1"))
+    answer = await runs.reserve(claim("run-2"), lease=LEASE)
+    assert isinstance(answer, Taken)
+    assert answer.run.id == "run-1"
+
+
+async def test_a_released_run_never_was(runs: Runs, previews: Previews, scripts: Scripts) -> None:
+    """Key and preview are free again; sent twice, the answer is the same."""
+    await runs.reserve(claim(), lease=LEASE)
     for _ in range(2):
         assert await told(scripts, "release") == [b"released"]
 

@@ -27,14 +27,14 @@ def longer_than(limit: int, folder: str, suffix: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("folder", "suffix", "limit"),
     [
-        ("gateway", ".py", 200),
-        ("stores", ".py", 200),
+        ("gateway", ".py", 300),
+        ("stores", ".py", 300),
         ("tests", ".py", 250),
         ("stores/lua", ".lua", 50),
     ],
 )
 def test_no_file_is_long(folder: str, suffix: str, limit: int) -> None:
-    """Source up to 200 lines, tests 250, Lua 50."""
+    """Source up to 300 lines, tests 250, Lua 50."""
     assert longer_than(limit, folder, suffix) == {}
 
 

@@ -6,19 +6,22 @@
 --   ARGV  run_id, channel, mark_ms, ending (JSON, for the audit)
 -- Answers
 --   {'released'}
---   {'lost'}                  the run has its answer, or was given up
+--   {'lost'}                  the run has its answer, was given up, or its lease is over: a retry
+--                             may have heard that it is unknown
 -- Sent twice: 'released' both times.
 -- include clock
 -- include places
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, channel, mark_ms, ending = unpack(ARGV)
-local state, target, origin = unpack(redis.call('HMGET', run, 'state', 'target', 'origin'))
+local now = milliseconds()
+local state, lease_until, target, origin =
+  unpack(redis.call('HMGET', run, 'state', 'lease_until', 'target', 'origin'))
 
 if state and state ~= 'running' and state ~= 'released' then return {'lost'} end
 if state == 'running' then
+  if now >= tonumber(lease_until) then return {'lost'} end
   leave_place(in_flight, target, run_id)
-  redis.call('XADD', outbox, '*', 'at', milliseconds(), 'entry', ending, 'origin',
-    origin or '{}')
+  redis.call('XADD', outbox, '*', 'at', now, 'entry', ending, 'origin', origin or '{}')
 end
 redis.call('DEL', run)
 redis.call('HSET', run, 'state', 'released')

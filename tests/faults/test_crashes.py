@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -11,7 +13,7 @@ import pytest
 
 from stores import keys
 from tests.embedded import alive, data_dir, server_pid, servers_on
-from tests.gateways import Relay, client, gateway, gateway_process
+from tests.gateways import Relay, client, gateway, gateway_process, until
 from tests.held import held
 from tests.target import Target
 from tests.valkey import Valkey
@@ -147,6 +149,43 @@ async def test_an_answer_that_comes_after_the_lease_is_refused(
         assert answer.json() == {**before.json(), "request_id": answer.json()["request_id"]}
     assert "Idempotent-Replayed" not in late.headers
     assert len(target.deliveries) == 1
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """The URL of a server that accepts no more connections: whoever connects waits."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as held:
+        for _ in range(3):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/hook"
+
+
+async def test_a_gateway_that_slept_past_its_lease_gives_nothing_back(valkey: Valkey) -> None:
+    """It was stopped while it connected. A retry elsewhere heard `unknown`; so does its own
+    caller, and every retry after it wakes.
+    """
+    env = {"REDIS_URL": valkey.url, "ACTION_TIMEOUT": "1"}
+    with full_backlog() as url, gateway_process(env) as stopped:
+        async with client(stopped.url) as relay, gateway(valkey.url) as other:
+            preview_id = await relay.preview_id(url)
+            sent = asyncio.create_task(relay.execute(preview_id, "order-1"))
+
+            async def in_flight() -> bool:
+                early = await other.execute("expired-or-invalid", "order-1", wait=0)
+                return early.status_code == 409
+
+            await until(in_flight)
+            os.kill(stopped.process.pid, signal.SIGSTOP)
+            end_lease(valkey, await run_in_flight(other, "order-1"))
+            before = await other.execute("expired-or-invalid", "order-1")
+            os.kill(stopped.process.pid, signal.SIGCONT)
+            own = await sent
+            after = await other.execute(preview_id, "order-1")
+
+    for answer in (before, own, after):
+        assert is_interrupted(answer), answer.text
 
 
 def test_an_orphaned_server_does_not_hold_the_output_of_its_gateway(folder: Path) -> None:
