@@ -154,7 +154,10 @@ class Shipper:
         return more, failure
 
     async def _batch(self, workspace: str, *, leads: bool) -> bool:
-        """Whether more waits."""
+        """Whether to go on at once: the batch was full, and more waits. Behind a smaller one the
+        next turn is soon enough: a transaction for every few entries was 28 % of the CPU of an
+        execution at one connection.
+        """
         waiting = await self._outbox.collect(workspace, most=BATCH if leads else 1)
         self._waiting[workspace] = waiting
         if not leads or not waiting.ids:
@@ -162,7 +165,7 @@ class Shipper:
         await self._append(workspace, waiting)
         left = await self._outbox.collect(workspace, shipped=waiting.ids, most=1)
         self._waiting[workspace] = left
-        return bool(left.ids)
+        return len(waiting.ids) == BATCH and bool(left.ids)
 
     async def _append(self, workspace: str, waiting: Waiting) -> None:
         database = await self._archive.database()

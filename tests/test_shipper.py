@@ -75,14 +75,25 @@ async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> 
     assert audit.outbox.batches == ["w", "x", "w", "w"]
 
 
+async def test_a_trickle_is_shipped_once_a_turn(audit: Audit) -> None:
+    """Entries that come while a batch is written wait for the next turn, a second later."""
+    shipper = audit.shipper()
+    audit.outbox.refilled = ["w"]
+    await audit.record(BATCH - 1)
+    for turns in range(1, 4):
+        await shipper.turn()
+        assert (audit.outbox.batches, shipper.pause) == (["w"] * turns, PACE)
+        assert await audit.waits() == BATCH - 1
+
+
 async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
     """A turn ends after a second, with heads signed and work left; the next begins at once, and
     with all workspaces.
     """
     shipper = audit.shipper()
     audit.outbox.refilled = ["w", "x"]
-    await audit.record(1)
-    await audit.record(1, "x")
+    await audit.record(BATCH)
+    await audit.record(BATCH, "x")
     async with asyncio.timeout(20):
         await shipper.turn()
     assert shipper.pause == timedelta(0)
