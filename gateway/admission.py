@@ -66,11 +66,9 @@ class Admission:
         state = request.scope["state"]
         state["principal"] = stranger(address, state["request_id"])
         if self._roster.wakefulness.overslept:  # a key may have been revoked meanwhile
-            raise problems.StoreUnavailable(
-                "This gateway was stopped for a while and reads its keys again.",
-                safe_to_retry=True,
-                headers={"Retry-After": "1"},
-            )
+            raise _not_yet("This gateway was stopped for a while and reads its keys again.")
+        if not self._roster.known:
+            raise _not_yet("This gateway has not read its keys yet: the database does not answer.")
         state["principal"] = principal = self._principal(request, address)
         note(workspace=principal.workspace, principal=principal.id)
         if scope not in principal.scopes:
@@ -104,6 +102,11 @@ class Admission:
         bounds = self._bounds(self._roster.limits(principal.workspace))
         principal.previews, principal.executes, principal.places = bounds
         return principal
+
+
+def _not_yet(detail: str) -> problems.StoreUnavailable:
+    headers = {"Retry-After": "1"}
+    return problems.StoreUnavailable(detail, safe_to_retry=True, headers=headers)
 
 
 def stranger(address: str, request_id: str) -> Principal:

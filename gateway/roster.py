@@ -83,6 +83,11 @@ class Roster:
         return self._reading.limits.keys()
 
     @property
+    def known(self) -> bool:
+        """Whether the keys were read once; before that a valid key cannot be told from another."""
+        return self._reading is not UNREAD
+
+    @property
     def any_made(self) -> bool:
         """Whether a key was ever made; True as long as nobody knows."""
         return self._reading.any_made

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from gateway.apikeys import make
 from tests.faults.fleet import Site, hashed, outcomes
 from tests.faults.forks import Forks
 from tests.faults.wire import Connection, connected, previewed
@@ -66,6 +67,36 @@ async def test_executions_go_on_and_are_told_of_when_it_is_back(
     assert told == {hashed(key): ("success", "") for key in keys}
     assert [entry.event for entry in books] == ["run.intended", "run.ended"] * len(keys)
     assert [entry.key_hash for entry in books[::2]] == [hashed(key) for key in keys]
+
+
+async def test_a_gateway_that_starts_without_its_database_refuses_no_key(
+    shared_site: Site, forks: Forks
+) -> None:
+    """503 and when to come again, whichever key is brought, until the keys were read once; then
+    a valid key gets in and another does not, without a restart.
+    """
+    site, issued = shared_site, await shared_site.key()
+    valid = f"Authorization: Bearer {issued.secret}"
+    unknown = f"Authorization: Bearer {make(live=True).text}"
+    async with site.database_line() as database:
+        database.cut()
+        env = site.env(DATABASE_URL=site.through(database))
+        async with forks.gateway(env) as gateway, connected(gateway.url) as connection:
+            for key in (valid, unknown):
+                answer = await connection.get("/actions", key)
+                assert (answer.status, answer.body["code"]) == (503, "store_unavailable")
+                assert (answer.headers["retry-after"], answer.body["safe_to_retry"]) == ("1", True)
+            readiness = await connection.get("/ready")
+            assert (readiness.status, readiness.body["detail"]) == (503, "Failed: keys.")
+            assert (await connection.get("/health")).status == 200
+
+            database.restore()
+
+            async def admitted() -> bool:
+                return (await connection.get("/actions", valid)).status == 200
+
+            await until(admitted)
+            assert (await connection.get("/actions", unknown)).status == 401
 
 
 async def backlog_told(caller: Caller) -> bool:
