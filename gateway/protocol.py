@@ -51,12 +51,55 @@ class JoinedWrites:
             self._parts.clear()
 
 
+class UpgradeIgnored(httptools.HttpRequestParser):
+    """A parser that reads a request with `Upgrade` by its framing, as RFC 9110, 7.8 allows.
+
+    llhttp stops behind such a head: the body would be lost, and what comes next would be read as
+    a request of its own. The head is read again without the header, then all that follows it.
+    """
+
+    def __init__(self, protocol: "ProblemProtocol") -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        """Raises HttpParserError."""
+        while True:
+            try:
+                super().feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._protocol.head_without_upgrade() + data[upgrade.args[0] :]
+            else:
+                return
+
+
 class ProblemProtocol(HttpToolsProtocol):
     _around = 0
     _allowed = HEAD_MAX
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.parser = UpgradeIgnored(self)
+        # As uvicorn does: an answer to what came before the data behind a close.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
+
+    def head_without_upgrade(self) -> bytes:
+        """The head that was read last, less Upgrade. Raises HttpParserError for CONNECT, which
+        asks for a tunnel.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            raise httptools.HttpParserInvalidMethodError("CONNECT")
+        lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode())]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        super().on_headers_complete()
+        # What follows are trailers, which must not count as headers (RFC 9110, 6.5.1).
+        self.headers = []
 
     def data_received(self, data: bytes) -> None:
         self._around += len(data)
@@ -70,6 +113,8 @@ class ProblemProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._around, self._allowed = 0, HEAD_MAX
         super().on_message_complete()
 

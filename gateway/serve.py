@@ -173,5 +173,6 @@ def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
         port=port,
         reload=True,
         reload_dirs=[*gateway.__path__, *stores.__path__],
+        http=ProblemProtocol,
         ws="none",
     )
