@@ -109,7 +109,7 @@ async def health(request: Request[State]) -> Response:
 
 async def ready(request: Request[State]) -> Response:
     checks = [
-        wire.CheckBody(name=name, verdict=verdict, detail=detail)
+        problems.CheckBody(name=name, verdict=verdict, detail=detail)
         for name, verdict, detail in await request.state["readiness"].checks()
     ]
     if failed := [check.name for check in checks if check.verdict == "failed"]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from gateway.documents import Timestamp, timestamp
@@ -129,7 +129,7 @@ class AuditEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     workspace: str = ""
     seq: int
     source: str = ""
-    at: Timestamp = ""  # type: ignore[assignment]
+    at: Timestamp | UnsetType = UNSET  # type: ignore[assignment]
     mac: str
     unreadable: str = ""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -15,6 +15,14 @@ class FieldError(Struct, frozen=True):
     """`pointer`: where in the request body, as RFC 6901 spells it."""
 
     pointer: str
+    detail: str
+
+
+class CheckBody(Struct, kw_only=True, frozen=True):
+    """One thing that /ready looks at."""
+
+    name: str
+    verdict: Literal["ok", "warning", "failed"]
     detail: str
 
 
@@ -31,7 +39,7 @@ class Problem(Exception):
         errors: Sequence[FieldError] | UnsetType = UNSET,
         run_id: str | UnsetType = UNSET,
         safe_to_retry: bool | UnsetType = UNSET,
-        checks: Sequence[Any] | UnsetType = UNSET,
+        checks: Sequence[CheckBody] | UnsetType = UNSET,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -53,7 +61,7 @@ class ProblemBody(Struct, frozen=True, kw_only=True):
     errors: Sequence[FieldError] | UnsetType = UNSET
     run_id: str | UnsetType = UNSET
     safe_to_retry: bool | UnsetType = UNSET
-    checks: Sequence[Any] | UnsetType = UNSET
+    checks: Sequence[CheckBody] | UnsetType = UNSET
     request_id: str
 
 

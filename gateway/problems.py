@@ -32,9 +32,17 @@ Problem
     NotReady 503
 """
 
-from gateway.problem import MEDIA_TYPE, FieldError, Problem, ProblemBody, code, render
+from gateway.problem import (
+    MEDIA_TYPE,
+    CheckBody,
+    FieldError,
+    Problem,
+    ProblemBody,
+    code,
+    render,
+)
 
-__all__ = ["MEDIA_TYPE", "FieldError", "Problem", "ProblemBody", "code", "render"]
+__all__ = ["MEDIA_TYPE", "CheckBody", "FieldError", "Problem", "ProblemBody", "code", "render"]
 
 
 class MalformedJson(Problem):

@@ -49,15 +49,9 @@ class HealthBody(Struct, kw_only=True):
     request_id: str
 
 
-class CheckBody(Struct, kw_only=True):
-    name: str
-    verdict: Literal["ok", "warning", "failed"]
-    detail: str
-
-
 class ReadyBody(Struct, kw_only=True):
     status: Literal["ready"] = "ready"
-    checks: Sequence[CheckBody]
+    checks: Sequence[problems.CheckBody]
     request_id: str
 
 

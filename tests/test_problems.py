@@ -82,8 +82,9 @@ def test_the_members_that_apply_are_rendered() -> None:
     assert body_of(problems.RunExpired("Gone.", run_id="x"))["run_id"] == "x"
     assert body_of(problems.TargetUnreachable("No.", safe_to_retry=True))["safe_to_retry"] is True
     assert body_of(problems.TargetUnreachable("No.", safe_to_retry=False))["safe_to_retry"] is False
-    checks = [{"name": "store", "verdict": "failed"}]
-    assert body_of(problems.NotReady("No.", checks=checks))["checks"] == checks
+    check = {"name": "store", "verdict": "failed", "detail": "No."}
+    refused = problems.NotReady("No.", checks=[msgspec.convert(check, problems.CheckBody)])
+    assert body_of(refused)["checks"] == [check]
 
 
 def test_a_refusal_brings_its_headers() -> None:
