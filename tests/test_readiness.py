@@ -161,7 +161,7 @@ async def test_what_a_database_says_is_not_for_everybody(valkey: Valkey) -> None
     async with gateway(valkey.url, database_url=url) as relay:
         ready, asked = await relay.get("/ready"), await relay.get("/actions")
 
-    assert (ready.status_code, asked.status_code) == (503, 401)
+    assert (ready.status_code, asked.status_code) == (503, 503)
     checks = {check["name"]: check for check in ready.json()["checks"]}
     assert checks["keys"]["verdict"] == "failed"
     assert checks["keys"]["detail"] == "the database does not answer"
