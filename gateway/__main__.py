@@ -1,5 +1,5 @@
 """`python -m gateway` is `relay`."""
 
-from gateway.cli import relay
+from gateway.cli.main import relay
 
 relay()

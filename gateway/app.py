@@ -12,19 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import administration, endpoints, errors, history, opening
-from gateway.admission import ROUTE_SCOPES
-from gateway.cors import Cors
-from gateway.endpoints import Opened, State
-from gateway.headers import standing
+from gateway import opening
+from gateway.access.admission import ROUTE_SCOPES
+from gateway.api import administration, endpoints, errors, history
+from gateway.api.endpoints import Opened, State
+from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
+from gateway.exported import began, exported
+from gateway.http.cors import Cors
+from gateway.http.headers import standing
+from gateway.http.middleware import RequestContext
 from gateway.problems import Problem
-from gateway.settings import Settings
 from gateway.telemetry import logs
-from gateway.telemetry.context import RequestContext
-from gateway.telemetry.exported import began, exported
-from gateway.variables import SettingsError
-from stores.embedded import EmbeddedStoreError
-from stores.scripts import StoreUnavailable
+from stores.redis.embedded import EmbeddedStoreError
+from stores.redis.scripts import StoreUnavailable
 
 Handler = Callable[[Request[State]], Awaitable[Response]]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.admission import Admission
-from gateway.apikeys import pepper_id
-from gateway.roster import Roster
-from gateway.variables import SettingsError
-from stores.connection import Check, Verdict
+from gateway.access.admission import Admission
+from gateway.access.api_keys import pepper_id
+from gateway.access.key_cache import Roster
+from gateway.config.variables import SettingsError
+from stores.redis.client import Check, Verdict
 
 Peppers = Callable[[], Sequence[bytes]]
 

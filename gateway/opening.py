@@ -5,27 +5,27 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
+from gateway.access.admission import Admission
+from gateway.access.key_cache import Roster, watched
+from gateway.access.quotas import Quotas
 from gateway.actions.registry import registered
-from gateway.admission import Admission
-from gateway.archive import Archive
-from gateway.egress import Egress, SecretsOf, open_egress
-from gateway.endpoints import Opened
-from gateway.engine import Engine
-from gateway.execution import LEASE_MARGIN, Executions
-from gateway.guard import Guard
-from gateway.journal import Journal, written
+from gateway.api.endpoints import Opened
+from gateway.audit.journal import Journal, written
+from gateway.audit.shipper import Shipper, shipping
+from gateway.config.local_keys import peppers, sealer
+from gateway.config.settings import Settings
+from gateway.database import Archive
+from gateway.egress.client import Egress, SecretsOf, open_egress
+from gateway.egress.guard import Guard
+from gateway.execution.engine import Engine
+from gateway.execution.runner import LEASE_MARGIN, Executions
 from gateway.keys_check import keys_check
-from gateway.local_keys import peppers, sealer
-from gateway.quotas import Quotas
 from gateway.readiness import Readiness
-from gateway.roster import Roster, watched
-from gateway.settings import Settings
-from gateway.shipper import Shipper, shipping
 from gateway.telemetry import metrics
-from stores.connection import Check, Store, open_store
-from stores.outbox import Outbox
-from stores.previews import Previews
-from stores.runs import Runs
+from stores.redis.client import Check, Store, open_store
+from stores.redis.outbox import Outbox
+from stores.redis.previews import Previews
+from stores.redis.runs import Runs
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from stores.connection import Check, Store
+from stores.redis.client import Check, Store
 
 # How often the store's configuration is looked at without being asked.
 WATCH_SECONDS = 10.0

@@ -11,18 +11,20 @@ import pytest
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
-from stores.connection import Store, open_store
-from stores.previews import Previews
-from stores.runs import Runs
-from stores.scripts import Scripts
+from stores.redis.client import Store, open_store
+from stores.redis.previews import Previews
+from stores.redis.runs import Runs
+from stores.redis.scripts import Scripts
 from stores.sql.database import HEAD
 from stores.sql.migrate import migrate
 from stores.sql.tables import metadata
-from tests.claims import ORIGIN
-from tests.gateways import Relay, gateway
-from tests.postgres import Postgres, postgres_server
-from tests.target import Target, listening
-from tests.valkey import PATIENCE, Valkey
+from tests.support.gateways import Relay, gateway
+from tests.support.postgres import Postgres, postgres_server
+from tests.support.reservations import ORIGIN
+from tests.support.target import Target, listening
+from tests.support.valkey import PATIENCE, Valkey
+
+pytest_plugins = ("tests.support.databases", "tests.support.observed")
 
 # What a test before has left, a connection included, is gone; what migrations put there is back.
 EMPTY = f"""

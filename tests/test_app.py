@@ -15,22 +15,22 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.admission import Admission
+from gateway.access.admission import Admission
+from gateway.access.key_cache import Roster
+from gateway.access.quotas import Quotas
+from gateway.access.sealing import Sealer
 from gateway.app import create_app
-from gateway.engine import Engine
+from gateway.config.settings import Settings
+from gateway.execution.engine import Engine
+from gateway.http.middleware import RequestContext
+from gateway.http.server import ListeningServer, running
 from gateway.opening import opened
-from gateway.quotas import Quotas
-from gateway.roster import Roster
-from gateway.sealing import Sealer
-from gateway.serve import ListeningServer, running
-from gateway.settings import Settings
-from gateway.telemetry.context import RequestContext
-from stores import keys
-from tests.engines import ASKING, NO_WAIT, params
-from tests.gateways import client, gateway, settings
-from tests.held import Gate
-from tests.target import Target
-from tests.valkey import Valkey
+from stores.redis import names
+from tests.support.engines import ASKING, NO_WAIT, params
+from tests.support.gateways import client, gateway, settings
+from tests.support.held import Gate
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 STUDIO = "https://studio.example.com"
 
@@ -153,7 +153,7 @@ async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target, tmp_pa
         asyncio.get_running_loop().call_later(0.1, gate.open.set)
 
     with valkey.client() as client:
-        [run] = client.keys(keys.run_prefix("w") + "*")
+        [run] = client.keys(names.run_prefix("w") + "*")
         assert client.hget(run, "state") == b"success"
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.settings import Settings
 from gateway.durable import _ended, founded
-from gateway.settings import Settings
 from stores.sql.database import open_database
-from tests.gateways import until
+from tests.support.gateways import until
 
 LINGERING = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(60)"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.parsers import Secret
 from gateway.readiness import FRESH_SECONDS, Readiness
-from gateway.values import Secret
-from stores.connection import Store
-from tests.gateways import gateway, until
-from tests.keyed import keyed_gateway
-from tests.valkey import Valkey
+from stores.redis.client import Store
+from tests.support.gateways import gateway, until
+from tests.support.keyed import keyed_gateway
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture

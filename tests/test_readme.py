@@ -18,8 +18,8 @@ from typing import IO, Any, NamedTuple
 import click
 import pytest
 
-from gateway.cli import relay
-from gateway.variables import VARIABLES
+from gateway.cli.main import relay
+from gateway.config.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 README, DEPLOY = "README.md", "deploy/README.md"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from gateway.signatures import sign, verify
 
 KEY = b"0123456789abcdef0123456789abcdef"

@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
 from gateway.version import VERSION
-from stores.connection import Check
-from stores.limits import Bound
+from stores.redis.client import Check
+from stores.redis.limits import Bound
 
 # Seconds. 0.05 and 1.2 are the objectives; 15 and 20 are around the deadline of a send.
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.2, 2.5, 5, 10, 20, 40)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stores.sql.engines import PATIENCE, Patience, postgresql_engine, sqlite_engine
-from stores.sql.failures import DatabaseUnavailable, unavailable
+from stores.sql.errors import DatabaseUnavailable, unavailable
 
 __all__ = ["HEAD", "Database", "DatabaseUnavailable", "SchemaOutdated", "open_database"]
 

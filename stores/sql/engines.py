@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from stores.sql.failures import translate, unavailable
+from stores.sql.errors import translate, unavailable
 
 # Only background work and the routes of administrators ask.
 CONNECTIONS = 4

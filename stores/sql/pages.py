@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.sql.portable import fitted
-from stores.sql.signed import Row
+from stores.audit.signatures import Row
+from stores.sql.dialects import fitted
 from stores.sql.tables import audit, audit_checkpoints, audit_heads, runs
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.entries import Entry
-from stores.sql.portable import fitted, upsert
+from stores.audit_entries import Entry
+from stores.sql.dialects import fitted, upsert
 from stores.sql.tables import runs
 
 OUTCOME = ("status", "reason", "status_code", "duration_ms")

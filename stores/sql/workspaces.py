@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.sql.portable import upsert
+from stores.sql.dialects import upsert
 from stores.sql.tables import generation as generations
 from stores.sql.tables import workspaces
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from stores.embedded import embedded_server
+from stores.redis.embedded import embedded_server
 from tests.bench.load import Load, Script, each, load, preview_id, request
 from tests.bench.processes import free_port, started
 from tests.bench.subjects import Rig, Subject, subjects_of

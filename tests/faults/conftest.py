@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import Site
-from tests.faults.forks import Forks, forking
-from tests.valkey import Valkey
+from tests.support.fleet import Site
+from tests.support.forks import Forks, forking
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture(scope="session")

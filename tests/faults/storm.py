@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import click
 
-from stores import keys
+from stores.redis import names
 from stores.sql import workspaces
 from stores.sql.migrate import migrate
-from tests.faults.fleet import WORKSPACE, Site, gateways
-from tests.faults.forks import Forks, forking
-from tests.faults.wire import Answer, Connection, connected, previewed
-from tests.target import Target, listening
-from tests.valkey import Valkey
+from tests.support.fleet import WORKSPACE, Site, gateways
+from tests.support.forks import Forks, forking
+from tests.support.target import Target, listening
+from tests.support.valkey import Valkey
+from tests.support.wire import Answer, Connection, connected, previewed
 
 
 class Plan(NamedTuple):
@@ -99,7 +99,7 @@ def copies(valkey: Valkey, preview_id: str, count: int) -> list[str]:
     with valkey.client() as redis:
         pipeline = redis.pipeline(transaction=False)
         for name in made:
-            pipeline.copy(keys.preview(WORKSPACE, preview_id), keys.preview(WORKSPACE, name))
+            pipeline.copy(names.preview(WORKSPACE, preview_id), names.preview(WORKSPACE, name))
         pipeline.execute()
     return made
 

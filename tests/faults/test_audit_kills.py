@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults.fleet import Site, hashed, outcomes
-from tests.faults.forks import Forks
-from tests.faults.line import Moment, Step, script
-from tests.faults.wire import Connection, connected, previewed
-from tests.target import Target, hang
+from tests.support.fleet import Site, hashed, outcomes
+from tests.support.forks import Forks
+from tests.support.line import Moment, Step, script
+from tests.support.target import Target, hang
+from tests.support.wire import Connection, connected, previewed
 
 # The shipper removes what it has shipped by the ids in the stream.
 REMOVAL = script("collect", with_=r"\{default\}.*\d{13}-\d+")

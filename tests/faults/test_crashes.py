@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from stores import keys
-from tests.embedded import alive, data_dir, server_pid, servers_on
-from tests.gateways import Relay, client, gateway, gateway_process, until
-from tests.held import held
-from tests.target import Target
-from tests.valkey import Valkey
+from stores.redis import names
+from tests.support.embedded import alive, data_dir, server_pid, servers_on
+from tests.support.gateways import Relay, client, gateway, gateway_process, until
+from tests.support.held import held
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def end_lease(valkey: Valkey, run_id: str, *, left_ms: int = 0) -> None:
     with valkey.client() as redis:
         seconds, microseconds = redis.time()
         until = seconds * 1000 + microseconds // 1000 + left_ms
-        assert redis.hset(keys.run("default", run_id), "lease_until", until) == 0
+        assert redis.hset(names.run("default", run_id), "lease_until", until) == 0
 
 
 async def run_in_flight(relay: Relay, key: str) -> str:

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from gateway.apikeys import make
-from tests.faults.fleet import Site, hashed, outcomes
-from tests.faults.forks import Forks
-from tests.faults.wire import Connection, connected, previewed
-from tests.gateways import until
-from tests.target import Target
+from gateway.access.api_keys import make
+from tests.support.fleet import Site, hashed, outcomes
+from tests.support.forks import Forks
+from tests.support.gateways import until
+from tests.support.target import Target
+from tests.support.wire import Connection, connected, previewed
 
 BEFORE, MEANWHILE, AFTER = (
     [f"{when}-{number}" for number in range(5)] for when in ("before", "meanwhile", "after")

@@ -8,17 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stores import keys
-from stores.claims import Reservation, Reserved, Run, Settled, Taken
-from stores.connection import Store, open_store
-from stores.entries import Entry
-from stores.limits import Granted, Limits, Places, Rates
-from stores.outbox import Outbox
-from stores.previews import Live, Previews
-from stores.runs import Runs
-from stores.scripts import StoreUnavailable
-from tests.claims import LEASE
-from tests.valkey import Valkey
+from stores.audit_entries import Entry
+from stores.redis import names
+from stores.redis.client import Store, open_store
+from stores.redis.limits import Granted, Limits, Places, Rates
+from stores.redis.outbox import Outbox
+from stores.redis.previews import Live, Previews
+from stores.redis.reservations import Reservation, Reserved, Run, Settled, Taken
+from stores.redis.runs import Runs
+from stores.redis.scripts import StoreUnavailable
+from tests.support.reservations import LEASE
+from tests.support.valkey import Valkey
 
 RATES = Rates(per_key=10, per_workspace=10)
 ENTRY = Entry(event="run.ended", principal="k-1", status="success")
@@ -72,8 +72,8 @@ async def test_what_was_begun_is_ended(full: Store) -> None:
     assert isinstance(run, Run)
     assert run.doc == b"answer"
     assert isinstance(await previews.find("w", UNSENT.preview_id), Live)
-    assert not await full.client.exists(keys.reservation("w", UNSENT.key))
-    assert await full.client.xlen(keys.outbox("w")) == 5
+    assert not await full.client.exists(names.reservation("w", UNSENT.key))
+    assert await full.client.xlen(names.outbox("w")) == 5
 
 
 async def test_retries_are_answered(full: Store) -> None:

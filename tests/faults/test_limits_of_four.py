@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from stores import keys
-from tests.faults.fleet import WORKSPACE, Site
-from tests.faults.forks import Forks
+from stores.redis import names
 from tests.faults.storm import Plan, Storm, burst, stormy
-from tests.faults.wire import Answer, connected
-from tests.target import Target
+from tests.support.fleet import WORKSPACE, Site
+from tests.support.forks import Forks
+from tests.support.target import Target
+from tests.support.wire import Answer, connected
 
 # 16 lines of key A, then 48 of three keys: 3,072 requests.
 PLAN = Plan(of_key=120, of_workspace=240, lines=4, times=48)
@@ -44,7 +44,7 @@ async def test_no_window_holds_more_than_its_limit_and_a_burst(
 
 async def replay_everywhere(site: Site, storm: Storm) -> None:
     """With no quota left; the answer comes all the same, and the bucket is as it was."""
-    bucket = keys.bucket(WORKSPACE, "execute")
+    bucket = names.bucket(WORKSPACE, "execute")
     bearer = f"Authorization: Bearer {storm.secrets['A']}"
     with site.valkey.client() as redis:
         before = redis.get(bucket)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from stores.connection import open_store
-from stores.scripts import StoreUnavailable
-from tests.faults.proxy import Proxy, Then, proxy
-from tests.gateways import Relay, gateway, until
-from tests.target import Target
-from tests.valkey import Valkey
+from stores.redis.client import open_store
+from stores.redis.scripts import StoreUnavailable
+from tests.support.gateways import Relay, gateway, until
+from tests.support.proxy import Proxy, Then, proxy
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.parametrize("then", ["close", "hang"])
 

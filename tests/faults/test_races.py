@@ -4,10 +4,10 @@ import asyncio
 import json
 from collections import Counter
 
-from tests.faults.wire import Answer, Connection, previewed
-from tests.gateways import gateway_process
-from tests.target import Target
-from tests.valkey import Valkey
+from tests.support.gateways import gateway_process
+from tests.support.target import Target
+from tests.support.valkey import Valkey
+from tests.support.wire import Answer, Connection, previewed
 
 KEYS, RACERS, GROUPS = 200, 50, 4
 

@@ -3,10 +3,10 @@
 import asyncio
 from time import monotonic
 
-from tests.faults.fleet import Site, gateways
-from tests.faults.forks import Fork, Forks
-from tests.faults.wire import connected
-from tests.gateways import until
+from tests.support.fleet import Site, gateways
+from tests.support.forks import Fork, Forks
+from tests.support.gateways import until
+from tests.support.wire import connected
 
 # What is promised, in seconds.
 SOON = 5.0

@@ -15,11 +15,11 @@ import httpx2
 import pytest
 from redis import Redis
 
-from tests.embedded import alive, data_dir, server_pid, servers_on
-from tests.gateways import GatewayProcess, client, gateway, gateway_process, until
-from tests.held import held
-from tests.target import Target
-from tests.valkey import Valkey
+from tests.support.embedded import alive, data_dir, server_pid, servers_on
+from tests.support.gateways import GatewayProcess, client, gateway, gateway_process, until
+from tests.support.held import held
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture

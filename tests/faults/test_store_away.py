@@ -6,10 +6,10 @@ from time import monotonic
 
 import pytest
 
-from tests.clocks import timed
-from tests.gateways import Relay, gateway, until
-from tests.target import Answer, Target, status
-from tests.valkey import Valkey
+from tests.support.clocks import timed
+from tests.support.gateways import Relay, gateway, until
+from tests.support.target import Answer, Target, status
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture

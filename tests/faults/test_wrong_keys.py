@@ -15,16 +15,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from starlette.requests import Request
 
-from gateway import apikeys
-from gateway.admission import Admission
+from gateway.access import api_keys
+from gateway.access.admission import Admission
+from gateway.config.parsers import Secret
+from gateway.config.settings import Settings
 from gateway.problems import Unauthenticated
-from gateway.settings import Settings
-from gateway.values import Secret
-from stores.scripts import SOURCES
+from stores.redis.scripts import SOURCES
 from stores.sql.database import Database, open_database
-from tests.faults.fleet import Site
-from tests.gateways import gateway
-from tests.sql.issuers import AUDIT_KEY, PEPPER, issuers, roster
+from tests.support.fleet import Site
+from tests.support.gateways import gateway
+from tests.support.services import AUDIT_KEY, PEPPER, issuers, roster
 
 # What a gateway asks of Redis whether or not anybody asks something of it.
 OWN_SCRIPTS = {"collect", "lead", "record"}
@@ -35,7 +35,7 @@ COMPARED = 2000
 def junk(secret: str) -> list[dict[str, str]]:
     """A key with one character changed, one that nobody has, none, and what is no key."""
     other = "A" if secret[-1] != "A" else "B"
-    unknown = apikeys.make(live=True).text
+    unknown = api_keys.make(live=True).text
     given = [
         f"Bearer {secret[:-1]}{other}",
         f"Bearer {unknown}",
@@ -123,7 +123,7 @@ def timed(admission: Admission, text: str) -> int:
 
 
 def sealed(start: str) -> str:
-    return start + apikeys.checksum(start)
+    return start + api_keys.checksum(start)
 
 
 async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
@@ -133,10 +133,10 @@ async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
     issued, known = await issuers(database).key(), roster(database)
     await known.refresh()
     admission = Admission(Settings(), known, lambda: [PEPPER])
-    id_at, secret_at = len(apikeys.LIVE), len(apikeys.LIVE) + apikeys.ID
-    body = issued.secret[: -apikeys.CHECKSUM]
-    unknown = sealed(body[:id_at] + "0" * apikeys.ID + body[secret_at:])
-    wrong = sealed(body[:secret_at] + "0" * apikeys.SECRET)
+    id_at, secret_at = len(api_keys.LIVE), len(api_keys.LIVE) + api_keys.ID
+    body = issued.secret[: -api_keys.CHECKSUM]
+    unknown = sealed(body[:id_at] + "0" * api_keys.ID + body[secret_at:])
+    wrong = sealed(body[:secret_at] + "0" * api_keys.SECRET)
     pairs = [(timed(admission, unknown), timed(admission, wrong)) for _ in range(COMPARED)]
     of_unknown, of_wrong = (median(times) for times in zip(*pairs, strict=True))
     assert 0.75 < of_unknown / of_wrong < 1.25
@@ -148,6 +148,6 @@ def comparison() -> float:
     times = []
     for _ in range(COMPARED):
         began = perf_counter_ns()
-        apikeys.matches([PEPPER], "x" * apikeys.LENGTH, apikeys.NO_DIGEST)
+        api_keys.matches([PEPPER], "x" * api_keys.LENGTH, api_keys.NO_DIGEST)
         times.append(perf_counter_ns() - began)
     return median(times)

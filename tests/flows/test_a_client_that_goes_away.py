@@ -4,9 +4,9 @@ import asyncio
 import json
 from urllib.parse import urlsplit
 
-from tests.gateways import Relay
-from tests.held import Held, held
-from tests.target import Target
+from tests.support.gateways import Relay
+from tests.support.held import Held, held
+from tests.support.target import Target
 
 
 async def leave(run: Held) -> None:

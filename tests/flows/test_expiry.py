@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import httpx2
 import pytest
 
-from stores import keys
-from tests.gateways import Relay, gateway
-from tests.target import Target
-from tests.valkey import Valkey
+from stores.redis import names
+from tests.support.gateways import Relay, gateway
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 
@@ -43,7 +43,7 @@ async def test_a_preview_lasts_an_hour(relay: Relay, valkey: Valkey, target: Tar
     preview = (await relay.preview(target.url)).json()
     said = datetime.fromisoformat(preview["expires_at"])
 
-    assert expires_at(valkey, keys.preview("default", preview["preview_id"])) == said
+    assert expires_at(valkey, names.preview("default", preview["preview_id"])) == said
     assert lasts(said, HOUR)
     assert preview["expires_at"].endswith("Z")
     shown = (await relay.get(f"/previews/{preview['preview_id']}")).json()
@@ -58,9 +58,9 @@ async def test_an_answer_lasts_a_day_and_its_preview_is_spent_for_a_week(
     run = executed.json()
 
     assert lasts(said, DAY)
-    assert expires_at(valkey, keys.run("default", run["run_id"])) == said
-    assert expires_at(valkey, keys.reservation("default", "order-1")) == said
-    assert lasts(expires_at(valkey, keys.preview("default", run["preview_id"])), WEEK)
+    assert expires_at(valkey, names.run("default", run["run_id"])) == said
+    assert expires_at(valkey, names.reservation("default", "order-1")) == said
+    assert lasts(expires_at(valkey, names.preview("default", run["preview_id"])), WEEK)
 
 
 async def test_a_preview_that_is_gone_is_not_found(
@@ -68,7 +68,7 @@ async def test_a_preview_that_is_gone_is_not_found(
 ) -> None:
     """Neither shown nor executed, with a key or without."""
     preview_id = await relay.preview_id(target.url)
-    expire(valkey, keys.preview("default", preview_id))
+    expire(valkey, names.preview("default", preview_id))
 
     shown = await relay.get(f"/previews/{preview_id}")
     refused = [await relay.execute(preview_id, key) for key in ("order-1", None)]
@@ -84,7 +84,7 @@ async def test_a_retry_outlives_its_preview(
 ) -> None:
     """The key is looked at first: the old one replays, a new one finds nothing."""
     run = executed.json()
-    expire(valkey, keys.preview("default", run["preview_id"]))
+    expire(valkey, names.preview("default", run["preview_id"]))
 
     old = await relay.execute(run["preview_id"], "order-1")
     new = await relay.execute(run["preview_id"], "order-2")
@@ -101,9 +101,9 @@ async def test_an_answer_that_is_gone_is_said_to_be_gone(
 ) -> None:
     """410 with the run, for the old key and a new one, while the preview is known as spent."""
     run = executed.json()
-    expire(valkey, keys.run("default", run["run_id"]))
+    expire(valkey, names.run("default", run["run_id"]))
     if gone == "the run and its key":
-        expire(valkey, keys.reservation("default", "order-1"))
+        expire(valkey, names.reservation("default", "order-1"))
 
     answer = await relay.execute(run["preview_id"], key)
 
@@ -117,7 +117,7 @@ async def test_a_key_whose_answer_is_gone_executes_nothing_else(
     relay: Relay, target: Target, valkey: Valkey, executed: httpx2.Response
 ) -> None:
     """While the key is held, it names the run that was, also for another preview."""
-    expire(valkey, keys.run("default", executed.json()["run_id"]))
+    expire(valkey, names.run("default", executed.json()["run_id"]))
 
     answer = await relay.execute(await relay.preview_id(target.url), "order-1")
 

@@ -6,13 +6,13 @@ from itertools import permutations
 import msgspec
 import pytest
 
-from gateway.engine import Engine
-from gateway.principals import Principal
+from gateway.access.principal import Principal
+from gateway.execution.engine import Engine
 from gateway.problems import PreviewNotFound, RunNotFound
-from stores.connection import Store
-from tests.engines import NO_WAIT, params, sending_engine
-from tests.gateways import Relay
-from tests.target import Target
+from stores.redis.client import Store
+from tests.support.engines import NO_WAIT, params, sending_engine
+from tests.support.gateways import Relay
+from tests.support.target import Target
 
 # Each is, wrongly handled, a part or the end of another one's key.
 KEYS = ["1", "tenantA:1", ":1", "tenantA", "tenantA:", "*", "{1}", "11"]

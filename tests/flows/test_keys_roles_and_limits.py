@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from stores.connection import Store
-from tests.gateways import Relay
-from tests.keyed import Keyed, keyed_gateway
-from tests.shipping import shipped
-from tests.target import Target
-from tests.valkey import Valkey
+from stores.redis.client import Store
+from tests.support.gateways import Relay
+from tests.support.keyed import Keyed, keyed_gateway
+from tests.support.shipping import shipped
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 
 @pytest.fixture

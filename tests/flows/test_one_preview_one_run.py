@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from stores import keys
-from tests.gateways import Relay
-from tests.target import Target, hang
-from tests.valkey import Valkey
+from stores.redis import names
+from tests.support.gateways import Relay
+from tests.support.target import Target, hang
+from tests.support.valkey import Valkey
 
 
 def without_request_id(response: Any) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def without_request_id(response: Any) -> dict[str, Any]:
 def forget_preview(valkey: Valkey, preview_id: str) -> None:
     """As its hour does."""
     with valkey.client() as client:
-        assert client.delete(keys.preview("default", preview_id)) == 1
+        assert client.delete(names.preview("default", preview_id)) == 1
 
 
 @pytest.mark.parametrize("racers", [2, 50])

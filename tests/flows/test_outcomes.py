@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.receiver import Delivery, receiver
-from gateway.serve import ListeningServer, running
-from tests.gateways import Relay, gateway
-from tests.target import Answer, Target, hang, reset, status
-from tests.valkey import Valkey
+from gateway.cli.receiver import Delivery, receiver
+from gateway.http.server import ListeningServer, running
+from tests.support.gateways import Relay, gateway
+from tests.support.target import Answer, Target, hang, reset, status
+from tests.support.valkey import Valkey
 
 # Too long for DNS: the resolver says no without asking anybody.
 NO_NAME = "http://" + ".".join(["a" * 63] * 5) + ".com/hook"

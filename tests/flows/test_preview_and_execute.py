@@ -1,8 +1,8 @@
 """Ask for a preview, look at it, execute it; ask again and get the same answer."""
 
 from gateway.signatures import verify
-from tests.gateways import SIGNING_KEY, Relay
-from tests.target import Target
+from tests.support.gateways import SIGNING_KEY, Relay
+from tests.support.target import Target
 
 
 async def test_a_preview_is_sent_byte_for_byte_and_signed(relay: Relay, target: Target) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from tests.gateways import Relay, gateway, until
-from tests.held import held, scripts_run
-from tests.target import Target
-from tests.valkey import Valkey
+from tests.support.gateways import Relay, gateway, until
+from tests.support.held import held, scripts_run
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 
 async def test_a_duplicate_waits_for_the_run_in_flight(

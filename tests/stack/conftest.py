@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.gateways import Relay, client, until
-from tests.stack.files import installed
-from tests.stack.replicas import Network, Proxy, Replica, network, proxy, replicas
-from tests.valkey import Valkey
+from tests.support.gateways import Relay, client, until
+from tests.support.stack.files import installed
+from tests.support.stack.replicas import Network, Proxy, Replica, network, proxy, replicas
+from tests.support.valkey import Valkey
 
 
 class Stack(NamedTuple):

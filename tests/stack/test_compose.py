@@ -13,16 +13,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from gateway.config.local_keys import audit_keys, encryption_keys, peppers
+from gateway.config.settings import Settings
+from gateway.config.variables import VARIABLES, SettingsError
 from gateway.durable import exists
-from gateway.execution import LEASE_MARGIN
-from gateway.local_keys import audit_keys, encryption_keys, peppers
-from gateway.settings import Settings
-from gateway.variables import VARIABLES, SettingsError
-from gateway.wire import WAIT_MAX
-from stores.connection import open_store
-from stores.embedded import server_binary
-from tests.gateways import until
-from tests.stack.files import COMPOSE, DEPLOY, ROOT, services, yaml
+from gateway.execution.runner import LEASE_MARGIN
+from gateway.http.requests import WAIT_MAX
+from stores.redis.client import open_store
+from stores.redis.embedded import server_binary
+from tests.support.gateways import until
+from tests.support.stack.files import COMPOSE, DEPLOY, ROOT, services, yaml
 
 COMPOSED = yaml(COMPOSE)
 FLUSH = timedelta(seconds=3)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tests.gateways import Relay, client, gateway_process
-from tests.stack.contract import HISTOGRAMS, METRICS, labels
-from tests.stack.files import ROOT
-from tests.target import Target, reset, status
-from tests.valkey import Valkey
+from tests.support.gateways import Relay, client, gateway_process
+from tests.support.stack.contract import HISTOGRAMS, METRICS, labels
+from tests.support.stack.files import ROOT
+from tests.support.target import Target, reset, status
+from tests.support.valkey import Valkey
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 LIGHT = {"/actions", "/actions/preview", "/previews/{preview_id}", "/runs/{run_id}", "/version"}
@@ -95,7 +95,7 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
 
 def test_the_gate_asks_for_what_is_emitted() -> None:
     """Each metric that its files name is among them."""
-    sources = [file.read_text() for file in (ROOT / "gateway" / "gate").glob("*.py")]
+    sources = [file.read_text() for file in (ROOT / "gateway" / "cli" / "gate").glob("*.py")]
     named = {name for text in sources for name in re.findall(r'"([a-z]+(?:_[a-z]+)+)"', text)}
     asked = {name for name in named if name.endswith(("_total", "_bucket", "_bytes", "_seconds"))}
     assert len(asked) >= 6

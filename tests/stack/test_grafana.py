@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from gateway.settings import Settings
-from tests.stack.files import DASHBOARD, DEPLOY, panels, services, yaml
+from gateway.config.settings import Settings
+from tests.support.stack.files import DASHBOARD, DEPLOY, panels, services, yaml
 
 
 def sources() -> list[dict[str, Any]]:

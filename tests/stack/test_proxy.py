@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from gateway.problems import MEDIA_TYPE, ProblemBody
-from tests.gateways import Relay, client, until
-from tests.stack.files import DEPLOY, run
-from tests.stack.replicas import PORT, Network, Proxy, network, proxy
-from tests.stack.upstream import Behaviour, Upstream, hangs_up, says, upstream
+from tests.support.gateways import Relay, client, until
+from tests.support.stack.files import DEPLOY, run
+from tests.support.stack.replicas import PORT, Network, Proxy, network, proxy
+from tests.support.stack.upstream import Behaviour, Upstream, hangs_up, says, upstream
 
 OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 BUSY = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"

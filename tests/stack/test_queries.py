@@ -7,9 +7,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from gateway.app import ROUTES
-from tests.stack.contract import HISTOGRAMS, labels
-from tests.stack.files import DEPLOY, dashboard_queries, panels, rules, run, yaml
-from tests.stack.promql import Named, named
+from tests.support.stack.contract import HISTOGRAMS, labels
+from tests.support.stack.files import DEPLOY, dashboard_queries, panels, rules, run, yaml
+from tests.support.stack.promql import Named, named
 
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 CASES = ("alerts_test.yml", "alerts_slow_test.yml", "alerts_access_test.yml")

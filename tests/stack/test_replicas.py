@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import httpx2
 
-from tests.gateways import client, until
-from tests.held import Gate
 from tests.stack.conftest import Stack
-from tests.stack.replicas import PORT, Replica
-from tests.target import Target
+from tests.support.gateways import client, until
+from tests.support.held import Gate
+from tests.support.stack.replicas import PORT, Replica
+from tests.support.target import Target
 
 
 def deliveries(target: Target) -> Counter[str]:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.gateways import until
 from tests.stack.conftest import Stack
-from tests.stack.files import dashboard_queries, rules
-from tests.stack.replicas import PORT
-from tests.stack.scraper import Prometheus, prometheus, scraping
-from tests.target import Target
+from tests.support.gateways import until
+from tests.support.stack.files import dashboard_queries, rules
+from tests.support.stack.replicas import PORT
+from tests.support.stack.scraper import Prometheus, prometheus, scraping
+from tests.support.target import Target
 
 
 async def exemplars(asked: Prometheus, query: str) -> list[str]:

@@ -12,11 +12,11 @@ from prometheus_client import REGISTRY
 
 from gateway.telemetry.export import FLUSH_PATIENCE, exporting
 from gateway.telemetry.spans import Recorder, Span, Trace
-from tests.collector import Collector, refusing
-from tests.gateways import GatewayProcess, client, gateway_process, until
-from tests.target import Answer, Target, hang, reset, status
-from tests.telemetry.conftest import Traced
-from tests.valkey import Valkey
+from tests.support.collector import Collector, refusing
+from tests.support.gateways import GatewayProcess, client, gateway_process, until
+from tests.support.observed import Traced
+from tests.support.target import Answer, Target, hang, reset, status
+from tests.support.valkey import Valkey
 
 
 def dropped(reason: str) -> float:

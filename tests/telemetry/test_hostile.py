@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.collector import Collector
-from tests.target import Target
-from tests.telemetry.conftest import Lines, Traced
+from tests.support.collector import Collector
+from tests.support.observed import Lines, Traced
+from tests.support.target import Target
 from tests.telemetry.test_traces import linked
 
 CALLER = "0af7651916cd43dd8448eb211c80319c"

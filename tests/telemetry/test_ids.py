@@ -11,17 +11,17 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.telemetry.context import PROBES, RequestContext
+from gateway.http.middleware import PROBES, RequestContext
+from gateway.http.requests import BODY_MAX
 from gateway.telemetry.export import exporting
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.tracing import Tracing, sampler
-from gateway.wire import BODY_MAX
-from tests.collector import Collector
-from tests.gateways import Relay
-from tests.held import held
-from tests.target import Target
-from tests.telemetry.conftest import Lines, Traced
-from tests.valkey import Valkey
+from tests.support.collector import Collector
+from tests.support.gateways import Relay
+from tests.support.held import held
+from tests.support.observed import Lines, Traced
+from tests.support.target import Target
+from tests.support.valkey import Valkey
 
 ORIGIN = "https://studio.example.com"
 Asked = Callable[[Relay, Target], Awaitable[httpx2.Response]]

@@ -6,11 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
 from gateway.telemetry.links import TraceLinks, grafana
-from gateway.variables import SettingsError
-from tests.target import Target
-from tests.telemetry.conftest import Traced
+from tests.support.observed import Traced
+from tests.support.target import Target
 
 TRACE_ID = "00f067aa0ba902b7a3ce929d0e0e4736"
 

@@ -12,9 +12,9 @@ import pytest
 
 from gateway.telemetry import logs
 from gateway.telemetry.spans import Span, Trace
-from tests.gateways import Relay
-from tests.target import Target
-from tests.telemetry.conftest import Lines
+from tests.support.gateways import Relay
+from tests.support.observed import Lines
+from tests.support.target import Target
 
 log = logging.getLogger("relay.test")
 

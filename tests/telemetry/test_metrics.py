@@ -7,13 +7,13 @@ import pytest
 from prometheus_client import parser as plain_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from tests.collector import Collector
-from tests.gateways import Relay, gateway
-from tests.held import held
-from tests.target import Target, reset, status
-from tests.telemetry.conftest import Lines, Traced
+from tests.support.collector import Collector
+from tests.support.gateways import Relay, gateway
+from tests.support.held import held
+from tests.support.observed import Lines, Traced
+from tests.support.target import Target, reset, status
+from tests.support.valkey import Valkey
 from tests.telemetry.test_traces import linked
-from tests.valkey import Valkey
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 WEBHOOK = {"provider": "independent", "action": "webhook.save"}

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.serve import ListeningServer, running
-from gateway.telemetry.context import RequestContext
+from gateway.http.middleware import RequestContext
+from gateway.http.server import ListeningServer, running
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.spans import Span
 from gateway.telemetry.tracing import Tracing, sampler
-from tests.gateways import client
+from tests.support.gateways import client
 
 # Of the oracle, and not of ours, each with its reason.
 NOT_OURS = {

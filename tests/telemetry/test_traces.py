@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.collector import Collector, Exported
-from tests.held import held
-from tests.target import Target, status
-from tests.telemetry.conftest import GRAFANA, Traced
+from tests.support.collector import Collector, Exported
+from tests.support.held import held
+from tests.support.observed import GRAFANA, Traced
+from tests.support.target import Target, status
 
 LINKED = re.compile(r"%22query%22%3A%22([0-9a-f]{32})%22")
 

@@ -1,0 +1,35 @@
+"""How much of the audit waits for the database, as last seen."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import NamedTuple
+
+from gateway.telemetry import metrics
+from stores.redis.client import Check
+from stores.redis.outbox import Waiting
+
+# Above this a backlog is a warning of /ready.
+LATE = timedelta(seconds=30)
+
+
+class Backlog(NamedTuple):
+    entries: int = 0
+    oldest: timedelta = timedelta(0)
+
+    @classmethod
+    def of(cls, waiting: Collection[Waiting]) -> "Backlog":
+        oldest = max((one.oldest for one in waiting), default=timedelta(0))
+        return cls(sum(one.in_all for one in waiting), oldest)
+
+    def tell(self) -> None:
+        metrics.outbox_entries.set(self.entries)
+        metrics.outbox_oldest.set(self.oldest.total_seconds())
+
+    def check(self, hindrance: str) -> Check:
+        """`hindrance`: the kind of error that keeps it waiting, if any."""
+        waits, oldest = self
+        if not hindrance and oldest <= LATE:
+            return Check("audit", "ok", f"{waits} entries wait")
+        why = f": {hindrance}" if hindrance else ""
+        seconds = round(oldest.total_seconds())
+        return Check("audit", "warning", f"{waits} entries wait, the oldest {seconds} s{why}")

@@ -1,0 +1,110 @@
+"""Keep the audit that is in the database: sign its heads every minute, remove what is too old."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from gateway.database import Archive
+from gateway.telemetry.logs import say
+from gateway.telemetry.spans import Fact
+
+HEADS_PACE = timedelta(minutes=1)
+REMOVAL_PACE = timedelta(days=1)
+
+log = logging.getLogger("relay.audit")
+
+# What hinders one workspace as another.
+STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable", "SettingsError"})
+
+
+class Failure(NamedTuple):
+    """The kind of error. `workspace`: whose chain alone it concerns; empty where it is all."""
+
+    error: str
+    workspace: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException, workspace: str = "") -> "Failure":
+        kind = type(error).__name__
+        return cls(kind, "" if kind in STOPS else workspace)
+
+
+class Upkeep:
+    def __init__(self, archive: Archive, *, retention: timedelta) -> None:
+        self._archive = archive
+        self._retention = retention
+        self._heads_at = self._removal_at = float("-inf")
+        self._unsigned: Failure | None = None
+        self._unremoved: Failure | None = None
+
+    async def turn(self) -> Failure | None:
+        """What is due of it. What hindered it at a chain, until it is done again and succeeds.
+
+        Raises DatabaseUnavailable, SchemaOutdated.
+        """
+        now = time.monotonic()
+        if now >= self._heads_at:
+            self._heads_at = now + HEADS_PACE.total_seconds()
+            self._unsigned = await self._each(self._sign_head)
+        if now >= self._removal_at:
+            self._removal_at = now + HEADS_PACE.total_seconds()
+            self._unremoved = await self._each(self._remove)
+            if self._unremoved is None:
+                self._removal_at = now + REMOVAL_PACE.total_seconds()
+        return self._unsigned or self._unremoved
+
+    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> Failure | None:
+        """For every chain: one that is broken, or held by somebody, stops no other.
+
+        Raises what hinders all of them.
+        """
+        audited, failed = await self._audited(), list[tuple[BaseException, str]]()
+        for workspace in audited:
+            [error] = await asyncio.gather(chore(workspace), return_exceptions=True)
+            if error:
+                failed.append((error, workspace))
+        if not failed:
+            return None
+        error, workspace = failed[0]
+        if len(failed) == len(audited) and not Failure.of(error, workspace).workspace:
+            raise error
+        return Failure(type(error).__name__, workspace)
+
+    async def _sign_head(self, workspace: str) -> None:
+        """Where who may write to the database cannot: a chain that was cut is shorter than it."""
+        database, chain = await self._archive.database(), self._archive.chain()
+        async with database.begin() as connection:
+            head = await chain.locked_head(connection, workspace)
+        if head:
+            at = round(time.time() * 1000)
+            signed = chain.signed_head(workspace, head.seq, head.mac, at)
+            facts: dict[str, Fact] = {
+                "workspace": workspace,
+                "seq": head.seq,
+                "mac": head.mac.hex(),
+                "signed_at": at,
+                "signature": signed.signature.hex(),
+            }
+            say(log, "audit.head", facts)
+
+    async def _remove(self, workspace: str) -> None:
+        from stores.audit import retention
+
+        database, chain = await self._archive.database(), self._archive.chain()
+        now_ms = round(time.time() * 1000)
+        cutoff_ms = now_ms - self._retention // timedelta(milliseconds=1)
+        removed = await retention.remove_before(
+            database, chain, workspace, cutoff_ms=cutoff_ms, now_ms=now_ms
+        )
+        if removed:
+            say(log, "audit.removed", {"workspace": workspace, "entries": removed})
+
+    async def _audited(self) -> list[str]:
+        from stores.sql import pages
+
+        database = await self._archive.database()
+        async with database.connect() as connection:
+            return await pages.audited(connection)

@@ -1,0 +1,154 @@
+"""`relay keys`: make, list, rotate and revoke API keys."""
+
+import time as clock
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.access.api_keys import BASE62, ID, parse
+from gateway.access.roles import ROLES, SCOPES
+from gateway.admin.keys import EXPIRES_IN, OVERLAP, Issued, Wanted, kind
+from gateway.cli.admin.session import CLI, ask
+from gateway.cli.output import Document, day, shown, time, told
+from gateway.cli.span import Span
+
+if TYPE_CHECKING:
+    from stores.sql.api_keys import ApiKey
+
+in_workspace = click.option(
+    "--workspace", default="default", show_default=True, help="Whose key it is."
+)
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+TEST = """A test key. What it executes is sent as with any other; it only makes no live keys and no
+signing secrets. A developer may execute with it."""
+
+
+class KeyId(click.ParamType[str]):
+    """The id of a key, or all of one: whoever has found a leaked key has nothing else of it."""
+
+    name = "id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        given = value.strip()
+        if whole := parse(given):
+            return whole.id
+        if len(given) != ID or not set(given) <= set(BASE62):
+            # What it is, is not said: it may be most of a key.
+            self.fail("it is neither the id of a key (8 letters and digits) nor a key.", param, ctx)
+        return given
+
+
+@click.group()
+def keys() -> None:
+    """API keys: who may ask, and for what."""
+
+
+@keys.command()
+@in_workspace
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--role", required=True, type=click.Choice(list(ROLES)), help="What it may do.")
+@click.option("--test", is_flag=True, help=TEST)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(sorted(SCOPES)),
+    help="This scope of the role alone; may be repeated.",
+)
+@click.option(
+    "--expires", "expires_in", type=Span(), default=EXPIRES_IN, help="In so long; 90d by default."
+)
+@as_json_option
+def create(workspace: str, test: bool, as_json: bool, **asked: Any) -> None:
+    """Make a key and print it, this once."""
+    scopes = asked.pop("scopes") or None
+    wanted = Wanted(**asked, scopes=scopes, live=not test)
+    issued = ask(lambda issuers: issuers.keys.create_key(workspace, wanted, by=CLI))
+    _tell(issued, as_json=as_json)
+
+
+@keys.command(name="list")
+@in_workspace
+@as_json_option
+def list_(workspace: str, as_json: bool) -> None:
+    """List the keys of a workspace, newest first."""
+    listed = ask(lambda issuers: issuers.keys.list_keys(workspace))
+    now_ms = clock.time() * 1000
+    shown("keys", [document(key, now_ms) for key in listed], _row, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID", type=KeyId())
+@in_workspace
+def revoke(key_id: str, workspace: str) -> None:
+    """End a key; gateways refuse it within 5 s."""
+    ask(lambda issuers: issuers.keys.revoke_key(workspace, key_id, by=CLI))
+    click.echo(f"Key {key_id} is revoked.")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID", type=KeyId())
+@in_workspace
+@click.option(
+    "--overlap", type=Span(), default=OVERLAP, help="So long the old one holds; 24h by default."
+)
+@as_json_option
+def rotate(key_id: str, workspace: str, overlap: timedelta, as_json: bool) -> None:
+    """Make another key like it and print it, this once; the old one ends after the overlap."""
+    issued = ask(
+        lambda issuers: issuers.keys.rotate_key(workspace, key_id, by=CLI, overlap=overlap)
+    )
+    _tell(issued, as_json=as_json)
+
+
+def document(key: "ApiKey", now_ms: float) -> Document:
+    """What may be told of a key."""
+    return {
+        "id": key.id,
+        "workspace": key.workspace,
+        "name": key.name,
+        "kind": kind(key.live),
+        "role": key.role,
+        "scopes": None if key.scopes is None else list(key.scopes),
+        "created_at": time(key.created_at),
+        "created_by": key.created_by,
+        "expires_at": time(key.expires_at),
+        "last_used_at": time(key.last_used_at),
+        "revoked_at": time(key.revoked_at),
+        "revoked_by": key.revoked_by,
+        "replaced_by": key.replaced_by,
+        "peppered_with": key.peppered_with,
+        "state": _state(key, now_ms),
+    }
+
+
+def _state(key: "ApiKey", now_ms: float) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at <= now_ms:
+        return "expired"
+    return "replaced" if key.replaced_by else "active"
+
+
+def _row(key: Document) -> Document:
+    scopes = "" if key["scopes"] is None else f": {' '.join(key['scopes'])}"
+    return {
+        "id": key["id"],
+        "name": key["name"],
+        "kind": key["kind"],
+        "role": key["role"] + scopes,
+        "created": day(key["created_at"]),
+        "expires": day(key["expires_at"]),
+        "last used": day(key["last_used_at"]),
+        "state": key["state"],
+    }
+
+
+def _tell(issued: Issued, *, as_json: bool) -> None:
+    key = document(issued.key, clock.time() * 1000)
+    said = (
+        "Key {id} ({kind} {role}) of the workspace {workspace} expires {expires_at}. "
+        "It is shown this once and kept nowhere:"
+    )
+    told(key, as_json=as_json, secret=issued.secret, said=said.format(**key))

@@ -1,0 +1,88 @@
+"""`relay secrets`: the signing secrets of workspaces, by which receivers know what Relay sent."""
+
+import time as clock
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.admin.session import CLI, ask
+from gateway.cli.output import Document, minute, shown, time, told
+
+if TYPE_CHECKING:
+    from stores.sql.signing_secrets import SealedSecret
+
+in_workspace = click.option(
+    "--workspace", default="default", show_default=True, help="Whose secret it is."
+)
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+@click.group()
+def secrets() -> None:
+    """Signing secrets of workspaces; one without takes ACTIONS_SIGNING_SECRET."""
+
+
+@secrets.command()
+@in_workspace
+@as_json_option
+def create(workspace: str, as_json: bool) -> None:
+    """Make a secret and print it, this once; one before it signs for another day."""
+    _create(workspace, as_json=as_json)
+
+
+@secrets.command()
+@in_workspace
+@as_json_option
+def rotate(workspace: str, as_json: bool) -> None:
+    """The same as `create`: for a day the old and the new one both sign."""
+    _create(workspace, as_json=as_json)
+
+
+@secrets.command(name="list")
+@in_workspace
+@as_json_option
+def list_(workspace: str, as_json: bool) -> None:
+    """List the secrets of a workspace, newest first; not what they are."""
+    listed = ask(lambda issuers: issuers.secrets.list_secrets(workspace))
+    now_ms = clock.time() * 1000
+    shown("secrets", [document(one, now_ms) for one in listed], _row, as_json=as_json)
+
+
+@secrets.command()
+def reseal() -> None:
+    """Seal all secrets under the first key of RELAY_ENCRYPTION_KEY; then the others can go."""
+    count = ask(lambda issuers: issuers.secrets.reseal(by=CLI))
+    click.echo(f"{count} secrets were sealed under another key." if count else "Nothing to do.")
+
+
+def document(secret: "SealedSecret", now_ms: float) -> Document:
+    """What may be told of a secret."""
+    retired = secret.retires_at is not None and secret.retires_at <= now_ms
+    return {
+        "id": secret.id,
+        "workspace": secret.workspace,
+        "created_at": time(secret.created_at),
+        "created_by": secret.created_by,
+        "retires_at": time(secret.retires_at),
+        "sealed_with": secret.sealed_with,
+        "state": "retired" if retired else "active",
+    }
+
+
+def _row(secret: Document) -> Document:
+    return {
+        "id": secret["id"],
+        "created": minute(secret["created_at"]),
+        "retires": minute(secret["retires_at"]),
+        "state": secret["state"],
+    }
+
+
+def _create(workspace: str, *, as_json: bool) -> None:
+    issued = ask(lambda issuers: issuers.secrets.create_secret(workspace, by=CLI))
+    document = {"id": issued.id, "workspace": workspace}
+    said = (
+        f"Signing secret {issued.id} of the workspace {workspace}. It is shown this once, "
+        "and kept sealed:"
+    )
+    told(document, as_json=as_json, secret=issued.secret, said=said)

@@ -1,0 +1,177 @@
+"""Hand over the audit as JSON lines, and record in it that it was."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import click
+import msgspec
+
+from gateway.cli.audit.progress import progress
+from gateway.cli.audit.ranges import After, Between, Wanted
+from stores.audit_entries import Entry
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+
+    from stores.audit.chain import Chain
+    from stores.audit.signatures import Row
+    from stores.sql.database import Database
+
+PAGE = 1000
+
+
+class Place(NamedTuple):
+    """Where a reading has come to: so many rows `beyond` the entry `seq`.
+
+    Those have no whole numbers to go on from; SQLite keeps in a column whatever it is given.
+    """
+
+    seq: int | None = None
+    beyond: int = 0
+
+    def past(self, rows: "Sequence[Row]") -> "Place":
+        for beyond, row in enumerate(reversed(rows)):
+            if isinstance(row.seq, int):
+                return Place(row.seq, beyond)
+        return Place(self.seq, self.beyond + len(rows))
+
+
+async def record(
+    database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, now_ms: int
+) -> int | None:
+    """The number of the last entry before this one.
+
+    None for a broken chain: it can be handed over too, if not with a word of that in it.
+    """
+    from stores.audit.chain import BrokenChain
+
+    entry = Entry(event="audit.read", at=now_ms, principal="cli", detail=str(wanted))
+    try:
+        async with database.begin() as connection:
+            head = await chain.locked_head(connection, workspace)
+            last = head.seq if head else 0
+            if isinstance(wanted.stretch, After):
+                _check(workspace, wanted.stretch.seq, last)
+            await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
+            return last
+    except BrokenChain as error:
+        click.echo(f"Warning: this reading is not recorded: {error}", err=True)
+        return None
+
+
+def _check(workspace: str, after: int, last: int) -> None:
+    """Who had more entries than there are must not take that for news that did not come."""
+    if after > last:
+        raise click.UsageError(
+            f"there is no entry {after} in {workspace}: the last one is {last}. "
+            "If there was one, the end of the chain was cut"
+        )
+
+
+class Following:
+    """Whether each number follows the one before; who goes on must not take a gap for no news."""
+
+    def __init__(self, after: int) -> None:
+        self._next = after + 1
+        self.missing: int | None = None
+
+    def over(self, rows: "Sequence[Row]") -> None:
+        for row in rows:
+            if row.seq != self._next and self.missing is None:
+                self.missing = self._next
+            self._next += 1
+
+    def end(self, last: int) -> None:
+        if self.missing is None and self._next <= last:
+            self.missing = self._next
+
+
+async def _removed(database: "Database", chain: "Chain", workspace: str, after: int) -> int:
+    """After which entry there are some still, as retention has signed it."""
+    from stores.audit.verify import checkpoint
+
+    async with database.connect() as connection:
+        left = await checkpoint(connection, workspace)
+    if left is None or left.seq <= after or not chain.begins(workspace, left):
+        return after
+    gone = f"entries {after + 1} to {left.seq} were too old, and are removed (AUDIT_RETENTION)"
+    click.echo(f"Warning: {gone}.", err=True)
+    return left.seq
+
+
+async def hand_over(
+    database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, last: int | None
+) -> None:
+    """Print what is wanted, oldest first, however much it is. `last`: of what `record` said."""
+    if not isinstance(wanted.stretch, After):
+        await _print(database, workspace, wanted, last)
+        return
+    following = Following(await _removed(database, chain, workspace, wanted.stretch.seq))
+    await _print(database, workspace, wanted, last, seen=following.over)
+    following.end(last or 0)
+    if following.missing and not wanted.event:
+        gone = f"entry {following.missing} is missing"
+        click.echo(f"Warning: {gone}: run `relay audit verify`.", err=True)
+
+
+async def _print(
+    database: "Database",
+    workspace: str,
+    wanted: Wanted,
+    last: int | None,
+    *,
+    seen: "Callable[[Sequence[Row]], object]" = bool,
+) -> None:
+    from stores.sql.pages import following, span
+
+    asked = _asked(workspace, wanted, last)
+    # Where the lines are on a terminal too, they show themselves how it goes on.
+    shown = not sys.stdout.isatty()
+    async with database.connect() as connection:
+        length = await span(connection, asked) if shown else 0
+    with progress(length, f"Exporting {workspace}", shown=shown) as bar:
+        place = Place()
+        while True:
+            # A transaction a page: whoever reads our lines may take his time.
+            async with database.connect() as connection:
+                beyond = asked.offset(place.beyond)
+                rows = await following(connection, beyond, place.seq, limit=PAGE)
+            if not rows:
+                return
+            click.echo("\n".join(map(line, rows)))
+            seen(rows)
+            bar.update(_steps(place, rows))
+            place = place.past(rows)
+
+
+def _asked(workspace: str, wanted: Wanted, last: int | None) -> "Select[Any]":
+    from stores.sql.pages import Filter, chosen
+    from stores.sql.tables import audit
+
+    match wanted.stretch:
+        case Between(since_ms, until_ms):
+            between = Filter(since_ms=since_ms, until_ms=until_ms)
+            return chosen(workspace, between, wanted.event)
+        case After(seq):
+            later = chosen(workspace, event=wanted.event).where(audit.c.seq > seq)
+            # Each reading hands over the entry of the one before it, and no more of itself.
+            return later if last is None else later.where(audit.c.seq <= last)
+
+
+def _steps(place: Place, rows: "Sequence[Row]") -> int:
+    numbers = [row.seq for row in rows if isinstance(row.seq, int)]
+    if not numbers:
+        return 0
+    return numbers[-1] - (numbers[0] - 1 if place.seq is None else place.seq)
+
+
+def line(row: "Row") -> str:
+    """The entry with its HMAC; as text where it is no JSON any more."""
+    try:
+        entry = msgspec.json.decode(row.entry, type=dict[str, Any])
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        entry = {"workspace": row.workspace, "seq": row.seq, "unreadable": str(row.entry)}
+    mac = row.mac.hex() if isinstance(row.mac, bytes) else str(row.mac)
+    return msgspec.json.encode({**entry, "mac": mac}).decode()

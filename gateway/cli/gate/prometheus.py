@@ -1,0 +1,165 @@
+"""Ask a Prometheus: the samples that it holds, or one sentence that says why there are none.
+
+Nothing that it sends is trusted to be an answer; no sentence shows the password of its URL.
+"""
+
+import asyncio
+import json
+import math
+import re
+from datetime import timedelta
+from typing import NamedTuple
+
+import httpx2
+import msgspec
+
+from gateway.cli.urls import http_url
+
+# Prometheus gives a query up after two minutes; a gate that waits for so long is not used.
+PATIENCE = timedelta(seconds=30)
+# Six hours of three replicas scraped every 15 s are about 15 MB of JSON.
+LONGEST = timedelta(hours=6)
+
+_DURATION = re.compile(
+    "".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms"))
+)
+# Past it no date has a name; past the other no count is meant.
+_LAST_SECOND, _HUGE = 253_402_300_800, 1e18
+_MILLISECONDS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
+
+
+class Unusable(ValueError):
+    """What the caller gave cannot be asked with."""
+
+
+class Unanswered(Exception):
+    """Prometheus gave no answer that can be judged."""
+
+
+class Sample(NamedTuple):
+    """`at`: seconds since 1970."""
+
+    at: float
+    value: float
+
+
+class Series(NamedTuple):
+    """Oldest sample first; each is a number that can be added up."""
+
+    labels: dict[str, str]
+    samples: list[Sample]
+
+
+def duration(text: str) -> timedelta:
+    """Read Prometheus's grammar: `15m`, `1h30m`, `500ms`. Raises Unusable."""
+    found = _DURATION.fullmatch(text)
+    if not text or not found:
+        raise Unusable(f"{text!r} is not a duration like 15m, 1h30m or 90s")
+    counts = (int(count or 0) for count in found.groups())
+    milliseconds = sum(n * each for n, each in zip(counts, _MILLISECONDS, strict=True))
+    if not 0 < milliseconds <= LONGEST / timedelta(milliseconds=1):
+        raise Unusable(f"{text} is not longer than nothing and at most 6h")
+    return timedelta(milliseconds=milliseconds)
+
+
+def selector(metric: str, job: str, *matchers: str, over: timedelta | None = None) -> str:
+    """The series of one job; with `over` every sample of that time."""
+    # JSON's escapes are among PromQL's as long as letters beyond ASCII stay as they are.
+    chosen = ",".join((f"job={json.dumps(job, ensure_ascii=False)}", *matchers))
+    span = f"[{over // timedelta(milliseconds=1)}ms]" if over else ""
+    return f"{metric}{{{chosen}}}{span}"
+
+
+class _Found(msgspec.Struct):
+    metric: dict[str, str] = {}
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] = []
+
+
+class _Data(msgspec.Struct):
+    result: list[_Found]
+
+
+class _Answer(msgspec.Struct):
+    """`warnings`: set when a part of the storage did not answer."""
+
+    status: str
+    data: _Data | None = None
+    error: str = ""
+    warnings: list[str] = []
+
+
+class Prometheus:
+    """`patience`: for one answer, to its last byte. Raises Unusable when the URL cannot be one."""
+
+    def __init__(self, url: str, *, patience: timedelta = PATIENCE) -> None:
+        parsed = http_url(url)
+        if parsed is None or parsed.query:
+            raise Unusable("the URL of Prometheus is like http://prometheus:9090")
+        self.shown = str(parsed.copy_with(userinfo=b"", fragment=None))
+        # The environment counts (proxies, SSL_CERT_FILE): a Prometheus may be far away.
+        # One deadline over all stands in `ask`: the client's own start anew with each byte.
+        self._client = httpx2.AsyncClient(base_url=parsed, timeout=None)
+        self._patience = patience.total_seconds()
+
+    async def __aenter__(self) -> "Prometheus":
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def now(self) -> float:
+        """Its clock, which timed the samples; ours may be another."""
+        answer = await self.ask("vector(time())")
+        now = answer[0].samples[0].value if answer else 0.0
+        if not 0 < now < _LAST_SECOND:
+            raise Unanswered(f"{self.shown} does not tell its time")
+        return now
+
+    async def ask(self, query: str, *, at: float | None = None) -> list[Series]:
+        """Every series with a sample that is a number. Raises Unanswered."""
+        asked = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
+        try:
+            async with asyncio.timeout(self._patience):
+                response = await self._client.post("api/v1/query", data=asked)
+        except TimeoutError as error:
+            raise Unanswered(f"{self.shown} did not answer in {self._patience:g} s") from error
+        except httpx2.HTTPError as error:
+            raise Unanswered(f"{self.shown} cannot be reached: {_said(str(error))}") from error
+        return [series for series in map(_series, self._read(response)) if series.samples]
+
+    def _read(self, response: httpx2.Response) -> list[_Found]:
+        if response.is_redirect:
+            raise Unanswered(f"{self.shown} redirects; give the address that it leads to")
+        if response.status_code in (401, 403):
+            raise Unanswered(f"{self.shown} wants a user: http://user:password@host")
+        try:
+            answer = msgspec.json.decode(response.content, type=_Answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            status = response.status_code
+            raise Unanswered(f"{self.shown} is no Prometheus: its answer ({status})") from error
+        if answer.status != "success" or answer.data is None:
+            raise Unanswered(f"{self.shown} answers: {_said(answer.error)}")
+        if answer.warnings:
+            raise Unanswered(f"{self.shown} answers in part: {_said(answer.warnings[0])}")
+        return answer.data.result
+
+
+def _series(found: _Found) -> Series:
+    pairs = found.values if found.value is None else [found.value]
+    samples = (Sample(at, _number(value)) for at, value in pairs)
+    # NaN is greater and less than nothing, so that it would pass every limit; here it does not.
+    return Series(found.metric, [sample for sample in samples if abs(sample.value) < _HUGE])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _said(text: str) -> str:
+    """What a stranger says, on one line of a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:300] or "nothing"

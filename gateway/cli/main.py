@@ -1,0 +1,165 @@
+"""The command line: `relay serve | smoke | receive | gate | trace`, and the groups of `commands`.
+
+What only one command needs is imported there: `serve` keeps in memory
+whatever it has loaded.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+import click
+
+from gateway.cli.admin.keys import keys
+from gateway.cli.admin.signing_secrets import secrets
+from gateway.cli.admin.workspaces import workspaces
+from gateway.cli.audit.commands import audit
+from gateway.cli.migrate import migrate
+from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
+from gateway.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="relay")
+def relay() -> None:
+    """Relay: preview an action, approve it, execute it at most once.
+
+    Settings come from the environment; README.md has the table.
+    """
+
+
+for command in (audit, keys, migrate, secrets, workspaces):
+    relay.add_command(command)
+
+
+@relay.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--reload", is_flag=True, help="Start anew when a source file changes.")
+def serve(host: str, port: int, reload: bool) -> None:
+    """Run a gateway. Without REDIS_URL it brings its own store."""
+    from gateway.http import server as serving
+
+    settings = _settings()
+    if reload:
+        serving.serve_reloading(settings, host=host, port=port)
+        return
+    try:
+        serving.serve(settings, host=host, port=port)
+    except serving.StartError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@relay.command()
+@click.option("--url", help="The gateway to try; without it one is started.")
+@click.option("--target", help="Where the webhook goes; without it a receiver is started.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def smoke(url: str | None, target: str | None, as_json: bool) -> None:
+    """Preview, execute and replay a webhook; exit status 1 when a step fails.
+
+    A gateway of your own (--url) must be allowed to reach the receiver:
+    EGRESS_ALLOW=127.0.0.1, or give a --target that it may reach.
+    """
+    from gateway.cli.report import Report
+    from gateway.cli.smoke import smoke as perform
+    from gateway.http.server import StartError
+
+    report = Report(as_json=as_json)
+    try:
+        well = asyncio.run(perform(url=url, target=target, settings=_settings(), done=report.add))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    report.end()
+    sys.exit(0 if well else 1)
+
+
+@relay.command()
+@click.option("--port", default=9000, show_default=True, help="Port; 0 takes a free one.")
+def receive(port: int) -> None:
+    """Receive webhooks on 127.0.0.1 and print them, to try Relay with.
+
+    Checks their signature with the newest of ACTIONS_SIGNING_SECRET.
+    """
+    from gateway.cli.receiver import Delivery, receiver
+    from gateway.http.server import ListeningServer, StartError
+
+    def show(delivery: Delivery) -> None:
+        signed = {None: "not checked", True: "verified", False: "WRONG"}[delivery.signed]
+        text = delivery.body.decode("utf-8", "replace")
+        line = {"method": delivery.method, "path": delivery.path, "signature": signed, "body": text}
+        click.echo(json.dumps(line))
+
+    secret = next(iter(_settings().signing_secrets), None)
+    app = receiver(show, secret=secret.reveal() if secret else None)
+    try:
+        server = ListeningServer(app, host="127.0.0.1", port=port)
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Receiving on {server.url}", err=True)
+    server.run()
+
+
+@relay.command()
+@click.option(
+    "--prometheus",
+    "url",
+    required=True,
+    envvar="PROMETHEUS_URL",
+    show_envvar=True,
+    help="The Prometheus to ask, with user:password@ if it wants them.",
+)
+@click.option("--window", default="15m", show_default=True, help="Time to judge, up to now.")
+@click.option(
+    "--baseline-window",
+    "baseline",
+    help="The time before it whose CPU is compared; as long as the window by default.",
+)
+@click.option("--job", default="relay", show_default=True, help="The job of the replicas.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def gate(url: str, window: str, baseline: str | None, job: str, as_json: bool) -> None:
+    """Judge what Prometheus saw of the replicas.
+
+    Exit status 1 when a criterion fails, 2 when one cannot be judged.
+    """
+    from gateway.cli.gate import judgement, table
+    from gateway.cli.gate.prometheus import Unanswered, Unusable
+
+    try:
+        judged = asyncio.run(judgement.gate(url, job, window=window, baseline=baseline))
+    except Unusable as error:
+        raise click.UsageError(str(error)) from error
+    except Unanswered as error:
+        table.show_unanswered(error, as_json=as_json)
+        sys.exit(2)
+    table.show(judged, as_json=as_json)
+    sys.exit(judged.exit_status)
+
+
+@relay.command()
+@click.argument("asked", metavar="REQUEST_ID|RUN_ID")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8000",
+    envvar="RELAY_URL",
+    show_default=True,
+    show_envvar=True,
+    help="A gateway, which knows its runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def trace(asked: str, url: str, as_json: bool) -> None:
+    """Print the link to a trace and, where TEMPO_URL is set, its spans as a tree."""
+    from gateway.cli.trace import look_up
+    from gateway.cli.tree import show
+
+    found = asyncio.run(look_up(asked, gateway=url, settings=_settings()))
+    show(found, as_json=as_json)
+    sys.exit(1 if found.problem else 0)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_env(os.environ)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,31 @@
+"""`relay migrate`: bring the database to what this version needs."""
+
+import os
+
+import click
+
+from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
+from gateway.durable import founded_here, located
+
+
+@click.command()
+def migrate() -> None:
+    """Upgrade the database, or make it; any number of times.
+
+    It is the one of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
+    """
+    from stores.sql.database import DatabaseUnavailable, SchemaOutdated
+    from stores.sql.migrate import migrate as upgrade
+
+    try:
+        settings = Settings.from_env(os.environ)
+        applied = [*founded_here(settings), *upgrade(*located(settings))]
+    except (SettingsError, DatabaseUnavailable, SchemaOutdated) as error:
+        raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.ClickException(f"DATABASE_URL: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+    done = f"was upgraded: {', '.join(applied)}" if applied else "is up to date"
+    click.echo(f"The database {done}.")

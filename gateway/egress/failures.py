@@ -1,0 +1,42 @@
+"""What an attempt that failed came to: nothing was written, or nobody can know."""
+
+import aiohttp
+
+from gateway.egress.refused import Refused
+from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
+from gateway.telemetry.metrics import refusals
+from gateway.telemetry.spans import Span, current
+
+
+def failure(error: Exception, *, written: bool) -> Outcome:
+    if written:
+        return NoResponse(_after_writing(error))
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, Refused):
+        return forbidden(cause, current())
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return NotSent("The name of the target does not resolve.")
+        case aiohttp.ClientSSLError():
+            return NotSent("TLS with the target failed: its certificate or its protocol.")
+        case TimeoutError():
+            return NotSent("The target did not accept a connection in time.")
+        case _:
+            return NotSent("The target refused the connection.")
+
+
+def forbidden(refusal: Refused, where: Span) -> Forbidden:
+    where.fail(refusal.reason)
+    if where.trace.counted:
+        refusals.labels(refusal.reason).inc()
+    return Forbidden(str(refusal))
+
+
+def _after_writing(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return "The target did not answer in time."
+        case aiohttp.ClientResponseError():
+            return "The target answered something that is not HTTP."
+        case _:
+            return "The target closed the connection without an answer."

@@ -1,0 +1,176 @@
+"""Which targets may be dialled: only public addresses, and what EGRESS_ALLOW names.
+
+Pure classification. `ipaddress.is_global` is not asked: its answer differs
+between Python patch releases (CVE-2024-4032) and it lets NAT64, 6to4 and
+multicast through. IPv6 is an allow list: 2000::/3 is the only block from which
+IANA assigns unicast addresses.
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from yarl import URL
+
+from gateway.config.parsers import Network
+from gateway.egress.refused import URL_MAX, Refused
+
+IPAddress = IPv4Address | IPv6Address
+
+# IANA's IPv4 special-purpose registry, multicast and class E, and Azure's wire server.
+DENIED_IPV4 = tuple(
+    map(
+        ip_network,
+        """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16
+        172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24
+        192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
+        240.0.0.0/4""".split(),
+    )
+)
+PUBLIC_IPV6 = ip_network("2000::/3")
+# Special purposes inside of it: protocol assignments (Teredo, ORCHID), documentation, 6to4, AS112.
+DENIED_IPV6 = tuple(
+    map(
+        ip_network,
+        "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split(),
+    )
+)
+# Cloud metadata and credentials: AWS, Azure, Google, ECS, EKS, Alibaba, Oracle. Never allowed.
+METADATA = frozenset(
+    map(
+        ip_address,
+        """169.254.169.254 169.254.170.2 169.254.170.23 168.63.129.16 100.100.100.200 192.0.0.192
+        fd00:ec2::254 fd00:ec2::23 fd20:ce::254""".split(),
+    )
+)
+# Names that are never public: RFC 6761, RFC 8375, RFC 9476, and what clusters and routers use.
+RESERVED_SUFFIXES = frozenset(
+    """alt arpa cluster corp example home internal intranet invalid lan local localdomain localhost
+    onion private svc test""".split()
+)
+
+
+class Guard:
+    """`hosts` and `networks` are the exceptions; `https_only` is production's rule."""
+
+    def __init__(
+        self,
+        *,
+        hosts: Iterable[str] = (),
+        networks: Iterable[Network] = (),
+        https_only: bool = False,
+    ) -> None:
+        self._hosts = frozenset(hosts)
+        self._networks = tuple(networks)
+        self._https_only = https_only
+
+    def check_url(self, text: str) -> URL:
+        """The URL, to be sent as it is written. Raises Refused."""
+        url = _parse(text)
+        host = _canonical(url.raw_host or "")
+        address = literal(host)
+        if address is not None:
+            self.check_address(address)
+        elif host not in self._hosts:
+            _check_name(host)
+        if url.scheme == "http" and self._https_only and not self._excepted(host, address):
+            raise Refused("scheme")
+        return url
+
+    def check_address(self, address: IPAddress, *, host: str = "") -> None:
+        """`host`: the name that led to this address. Raises Refused."""
+        if self._excepted(host, address):
+            if _leads_to_metadata(address):
+                raise Refused("metadata")
+            return
+        if isinstance(address, IPv4Address):
+            public = not any(address in network for network in DENIED_IPV4)
+        elif address.scope_id:
+            raise Refused("ip_scoped")
+        elif address.ipv4_mapped:
+            raise Refused("ip_embedded_v4")
+        else:
+            denied = any(address in network for network in DENIED_IPV6)
+            public = address in PUBLIC_IPV6 and not denied
+        if not public:
+            raise Refused("ip_not_public")
+
+    def _excepted(self, host: str, address: IPAddress | None) -> bool:
+        return _canonical(host) in self._hosts or (
+            address is not None and any(address in network for network in self._networks)
+        )
+
+
+def _parse(text: str) -> URL:
+    _check_text(text)
+    _check_authority(re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0])
+    try:
+        url = URL(text, encoded=True)
+    except ValueError as error:
+        raise Refused("url_invalid") from error
+    if not url.raw_host:
+        raise Refused("host_empty")
+    if "#" in text:
+        raise Refused("url_fragment")
+    path = re.sub(r"^[^:]+://[^/?]*", "", text)
+    if url.raw_path_qs != (path if path.startswith("/") else f"/{path}"):
+        raise Refused("url_rewritten")
+    return url
+
+
+def _check_text(text: str) -> None:
+    if not re.match(r"https?:", text, re.IGNORECASE):
+        raise Refused("scheme")
+    if len(text) > URL_MAX:
+        raise Refused("url_too_long")
+    if not text.isascii():
+        raise Refused("url_not_ascii")
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise Refused("url_bad_char")
+
+
+def _check_authority(authority: str) -> None:
+    if "@" in authority:
+        raise Refused("url_userinfo")
+    port = re.sub(r"^\[[^\]]*\]|^[^:]*", "", authority, count=1).removeprefix(":")
+    if not re.fullmatch(r"(-?[0-9]+)?", port):
+        raise Refused("url_invalid")
+    if port and not 1 <= int(port[:6]) <= 65535:
+        raise Refused("port")
+
+
+def literal(host: str) -> IPAddress | None:
+    """The address that this host is, unless it is a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _canonical(host: str) -> str:
+    """Lower case, without the dot that makes a name absolute."""
+    return host.lower().removesuffix(".")
+
+
+def _leads_to_metadata(address: IPAddress) -> bool:
+    """Also in the forms that carry an IPv4 address: mapped, compatible, NAT64 (low bits), 6to4."""
+    if isinstance(address, IPv4Address):
+        return address in METADATA
+    plain = IPv6Address(int(address))  # a scope is no other place
+    carried = IPv4Address(int(address) & 0xFFFF_FFFF)
+    return bool({plain, carried, address.sixtofour} & METADATA)
+
+
+def _check_name(host: str) -> None:
+    labels = host.split(".")
+    if all(re.fullmatch(r"[0-9]+", label) for label in labels) and len(labels) == 4:
+        raise Refused("url_invalid")
+    # WHATWG URL, "ends in a number": getaddrinfo reads such names as addresses.
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+        raise Refused("host_numeric")
+    if not all(re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", label) for label in labels):
+        raise Refused("host_invalid")
+    if len(labels) < 2:
+        raise Refused("host_single_label")
+    if labels[-1] in RESERVED_SUFFIXES:
+        raise Refused("host_reserved")

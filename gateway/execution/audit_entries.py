@@ -1,0 +1,55 @@
+"""What the audit is told of a run: before it is sent, and when it has ended."""
+
+from hashlib import sha256
+
+import msgspec
+
+from gateway.access.principal import Principal
+from gateway.execution.documents import RunDocument
+from stores.audit_entries import Entry
+from stores.redis.reservations import Reservation
+
+
+def intent(asking: Principal, key: str, preview_id: str, run_id: str, link: str) -> bytes:
+    """Action and digest are put to it by the script, which has them of the preview."""
+    entry = Entry(
+        event="run.intended",
+        principal=asking.id,
+        address=asking.address,
+        request_id=asking.request_id,
+        preview_id=preview_id,
+        run_id=run_id,
+        key_hash=sha256(key.encode()).hexdigest(),
+        trace_link=link,
+    )
+    return msgspec.json.encode(entry)
+
+
+def ending(claim: Reservation, run: RunDocument) -> bytes:
+    """Of a run that was sent. No body: of the answer only its status."""
+    entry = Entry(
+        event="run.ended",
+        principal=claim.principal,
+        preview_id=claim.preview_id,
+        run_id=claim.run_id,
+        action=run.action,
+        provider=run.provider,
+        status=run.status,
+        reason=run.error.code if run.error else "",
+        status_code=run.result.status_code if run.result else 0,
+        duration_ms=run.duration_ms or 0,
+    )
+    return msgspec.json.encode(entry)
+
+
+def not_sent(claim: Reservation, reason: str) -> bytes:
+    """Of a run of which no byte was sent."""
+    entry = Entry(
+        event="run.ended",
+        principal=claim.principal,
+        preview_id=claim.preview_id,
+        run_id=claim.run_id,
+        status="not_sent",
+        reason=reason,
+    )
+    return msgspec.json.encode(entry)

@@ -1,1 +1,0 @@
-"""The metrics gate: does what Prometheus saw keep the objectives?"""

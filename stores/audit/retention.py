@@ -1,0 +1,95 @@
+"""Remove what is older than it has to be kept, so that the rest of a chain still verifies.
+
+Each removal leaves a signed checkpoint in the same transaction. What is removed is verified
+first: neither an edited entry nor an edited time leaves unseen. The newest entry always stays.
+"""
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stores.audit.chain import BrokenChain, Chain
+from stores.audit.signatures import Checkpoint, Row
+from stores.audit.verify import checkpoint
+from stores.audit.walk import Evidence, Walk
+from stores.sql.database import Database
+from stores.sql.dialects import upsert
+from stores.sql.pages import chosen, following
+from stores.sql.tables import audit, audit_checkpoints, runs
+
+# Appends wait while a batch is removed.
+BATCH = 1000
+
+
+async def remove_before(
+    database: Database,
+    chain: Chain,
+    workspace: str,
+    *,
+    cutoff_ms: int,
+    now_ms: int,
+    batch: int = BATCH,
+) -> int:
+    """How many entries were removed; runs that have ended go too.
+
+    Stops at the first entry that is younger. Raises BrokenChain, and DatabaseUnavailable.
+    """
+    removed = 0
+    while True:
+        async with database.begin() as connection:
+            old = await _old(connection, chain, workspace, cutoff_ms=cutoff_ms, limit=batch)
+            if old:
+                last = chain.checkpoint(workspace, old[-1].seq, old[-1].mac, now_ms)
+                await _leave(connection, workspace, last)
+        removed += len(old)
+        if len(old) < batch:
+            break
+    await _remove_runs(database, workspace, cutoff_ms, batch)
+    return removed
+
+
+async def _old(
+    connection: AsyncConnection, chain: Chain, workspace: str, *, cutoff_ms: int, limit: int
+) -> list[Row]:
+    # The head is locked only where there is something to remove: mostly there is not.
+    times = (
+        select(extreme(audit.c.at)).where(audit.c.workspace == workspace).scalar_subquery()
+        for extreme in (func.min, func.max)
+    )
+    oldest, newest = (await connection.execute(select(*times))).one()
+    # SQLite keeps in a column whatever it is given, and text is greater than any number.
+    if oldest is None or (isinstance(newest, int) and oldest >= cutoff_ms):
+        return []
+    head = await chain.locked_head(connection, workspace)
+    if head is None:
+        raise BrokenChain(workspace)
+    walk = Walk(chain, workspace, Evidence(head, await checkpoint(connection, workspace)))
+    if walk.begin():
+        raise BrokenChain(workspace)
+    old: list[Row] = []
+    for row in await following(connection, chosen(workspace), None, limit=limit):
+        if walk.over([row]):
+            raise BrokenChain(workspace)
+        if row.at >= cutoff_ms or row.seq >= head.seq:
+            break
+        old.append(row)
+    return old
+
+
+async def _leave(connection: AsyncConnection, workspace: str, last: Checkpoint) -> None:
+    gone = delete(audit).where(audit.c.workspace == workspace, audit.c.seq <= last.seq)
+    await connection.execute(gone)
+    insert = upsert(connection, audit_checkpoints).values(workspace=workspace, **last._asdict())
+    moved = insert.on_conflict_do_update(index_elements=["workspace"], set_=last._asdict())
+    await connection.execute(moved)
+
+
+async def _remove_runs(database: Database, workspace: str, cutoff_ms: int, batch: int) -> None:
+    ours = runs.c.workspace == workspace
+    old = select(runs.c.run_id).where(
+        ours, runs.c.started_at < cutoff_ms, runs.c.status != "running"
+    )
+    gone = batch
+    while gone == batch:
+        async with database.begin() as connection:
+            statement = delete(runs).where(ours, runs.c.run_id.in_(old.limit(batch)))
+            gone = (await connection.execute(statement)).rowcount

@@ -1,0 +1,56 @@
+"""Verify a chain in the database: all of it, a page at a time, as it is at one moment."""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stores.audit.signatures import Checkpoint, Head, Signatures, SignedHead
+from stores.audit.walk import Broken, Evidence, Verified, Walk
+from stores.sql.database import Database
+from stores.sql.pages import chosen, following
+from stores.sql.tables import audit_checkpoints, audit_heads
+
+PAGE = 1000
+
+
+async def verify(
+    database: Database,
+    signatures: Signatures,
+    workspace: str,
+    *,
+    heads: Sequence[SignedHead] = (),
+    progress: Callable[[int], object] = bool,
+    page: int = PAGE,
+) -> Verified | Broken:
+    """What the walk says, with the heads that the log has. `progress`: told how many were read.
+
+    Raises DatabaseUnavailable.
+    """
+    async with database.connect() as connection:  # which sees one moment only
+        evidence = await _evidence(connection, workspace, heads)
+        walk = Walk(signatures, workspace, evidence)
+        if broken := walk.begin():
+            return broken
+        last = None
+        while rows := await following(connection, chosen(workspace), last, limit=page):
+            if broken := walk.over(rows):
+                return broken
+            progress(len(rows))
+            last = rows[-1].seq
+        return walk.end()
+
+
+async def _evidence(
+    connection: AsyncConnection, workspace: str, logged: Sequence[SignedHead]
+) -> Evidence:
+    its_head = select(audit_heads).where(audit_heads.c.workspace == workspace)
+    head = (await connection.execute(its_head)).one_or_none()
+    left = await checkpoint(connection, workspace)
+    return Evidence(Head(*head[1:]) if head else None, left, logged)
+
+
+async def checkpoint(connection: AsyncConnection, workspace: str) -> Checkpoint | None:
+    asked = select(audit_checkpoints).where(audit_checkpoints.c.workspace == workspace)
+    found = (await connection.execute(asked)).one_or_none()
+    return Checkpoint(*found[1:]) if found else None

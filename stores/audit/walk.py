@@ -1,0 +1,148 @@
+"""One pass over a chain from its first entry, or its checkpoint, to its head: the first bad entry.
+
+Nobody without a key can, unseen, edit an entry or a column, drop, move or add one, cut the end,
+forge a head or a checkpoint. That the end was cut together with its head, or everything
+dropped, or begun anew, only heads show that were kept elsewhere: those in the log.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from stores.audit.signatures import START, Checkpoint, Head, Row, Signatures, SignedHead, row_of
+
+Reason = Literal["edited", "missing", "inserted", "cut", "head", "checkpoint", "log"]
+SENTENCES: dict[Reason, str] = {
+    "edited": "entry {} is not as it was signed (or signed with a key that is not given)",
+    "missing": "entry {} is missing",
+    "inserted": "before entry {} stands one where none can be",
+    "cut": "entry {} was there: the end of the chain was cut",
+    "head": "the head is not what was signed after entry {}",
+    "checkpoint": "the checkpoint at entry {} is not signed (or with a key that is not given)",
+    "log": "the log has a head at entry {} that is not signed (or with a key that is not given)",
+}
+
+
+class Verified(NamedTuple):
+    """`last`: the sequence number of the newest entry, 0 where there never was one."""
+
+    workspace: str
+    entries: int
+    last: int
+
+
+class Broken(NamedTuple):
+    """`seq`: the first bad entry, or the last good one where it is the head that is bad."""
+
+    workspace: str
+    seq: int
+    reason: Reason
+
+    @property
+    def sentence(self) -> str:
+        return SENTENCES[self.reason].format(self.seq)
+
+
+class Evidence(NamedTuple):
+    """What is to be said of a chain beside its entries. `logged`: of any workspace."""
+
+    head: Head | None
+    checkpoint: Checkpoint | None = None
+    logged: Sequence[SignedHead] = ()
+
+
+def judged(
+    signatures: Signatures, workspace: str, rows: Iterable[Row], evidence: Evidence
+) -> Verified | Broken:
+    """The verdict on a chain that is in memory. `rows`: by sequence number."""
+    walk = Walk(signatures, workspace, evidence)
+    return walk.begin() or walk.over(rows) or walk.end()
+
+
+class Walk:
+    """One pass over a chain, some rows at a time."""
+
+    def __init__(self, signatures: Signatures, workspace: str, evidence: Evidence) -> None:
+        self._signatures, self._workspace = signatures, workspace
+        self._head, self._checkpoint, logged = evidence
+        self._logged: dict[int, set[bytes]] = {}
+        self._forged: list[int] = []
+        for head in logged:
+            if head.workspace == workspace:
+                self._hear(head)
+        start = self._checkpoint or Checkpoint(0, START, 0, b"")
+        self.seq, self.mac = start.seq, start.mac
+        self._entries = 0
+
+    def _hear(self, head: SignedHead) -> None:
+        if self._signatures.genuine(head):
+            self._logged.setdefault(head.seq, set()).add(head.mac)
+        else:
+            self._forged.append(head.seq)
+
+    def begin(self) -> Broken | None:
+        """None as long as all is well; so are the others."""
+        if self._checkpoint and not self._signatures.begins(self._workspace, self._checkpoint):
+            return self._broken(self.seq, "checkpoint")
+        return self._regrown()
+
+    def over(self, rows: Iterable[Row]) -> Broken | None:
+        for row in rows:
+            if broken := self._step(row):
+                return broken
+        return None
+
+    def end(self) -> Verified | Broken:
+        """The verdict, when there are no more rows."""
+        if self._head is None and (self.seq or self._entries):
+            return self._broken(self.seq, "head")
+        if self._head and (broken := self._beside(self._head)):
+            return broken
+        if any(seq > self.seq for seq in self._logged):
+            return self._broken(self.seq + 1, "cut")
+        if self._forged:
+            return self._broken(min(self._forged), "log")
+        return Verified(self._workspace, self._entries, self.seq)
+
+    def _step(self, row: Row) -> Broken | None:
+        expected = self.seq + 1
+        # SQLite keeps in a column whatever it is given.
+        if not isinstance(row.seq, int) or row.seq < expected:
+            return self._broken(expected, "inserted")
+        if row.seq > expected:
+            return self._broken(expected, "missing")
+        if not self._as_signed(row):
+            return self._broken(expected, "edited")
+        self.seq, self.mac = row.seq, row.mac
+        self._entries += 1
+        return self._regrown()
+
+    def _as_signed(self, row: Row) -> bool:
+        if not (isinstance(row.entry, str) and isinstance(row.mac, bytes)):
+            return False
+        if not self._signatures.follows(self.mac, row.entry, row.mac):
+            return False
+        try:
+            recorded = row.recorded
+        except msgspec.DecodeError:  # signed by a version that put there what we cannot read
+            return False
+        here = (recorded.workspace, recorded.seq) == (self._workspace, row.seq)
+        return here and row == row_of(recorded, row.entry, row.mac)
+
+    def _regrown(self) -> Broken | None:
+        """The log saw another entry here: the chain was cut before it, and went on."""
+        seen = self._logged.get(self.seq, {self.mac})
+        return None if seen == {self.mac} else self._broken(self.seq, "cut")
+
+    def _beside(self, head: Head) -> Broken | None:
+        if not self._signatures.ends(self._workspace, head):
+            return self._broken(self.seq, "head")
+        if head.seq > self.seq:
+            return self._broken(self.seq + 1, "cut")
+        if (head.seq, head.mac) != (self.seq, self.mac):
+            return self._broken(head.seq, "head")
+        return None
+
+    def _broken(self, seq: int, reason: Reason) -> Broken:
+        return Broken(self._workspace, seq, reason)

@@ -1,0 +1,113 @@
+"""The outbox of the audit: entries that the database has not got yet, a stream a workspace.
+
+Intents and outcomes are put here by the scripts that open and end runs, in the same step.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from stores.audit_entries import RELAY, Entry
+from stores.redis import names
+from stores.redis.scripts import Scripts
+
+# In the place of what another version, or another's hand, put there.
+UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
+# The last millisecond of the year 9999; what the database has room for.
+LAST_MS = 253_402_300_799_999
+SOURCE_MAX = 64
+NUMBER_MAX = 2**31 - 1
+
+
+class Origin(msgspec.Struct):
+    """What the preview of a run said of it."""
+
+    action: str = ""
+    provider: str = ""
+    digest: str = ""
+
+
+_entry = msgspec.json.Decoder(Entry)
+_origin = msgspec.json.Decoder(Origin)
+
+
+class Waiting(NamedTuple):
+    """`ids`: in the stream; `entries`: each with its source. `in_all`: how many wait."""
+
+    ids: Sequence[bytes]
+    entries: Sequence[tuple[str, Entry]]
+    in_all: int
+    oldest: timedelta
+
+
+class Outbox:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
+        """Put (source, entry) behind what waits. Raises StoreUnavailable."""
+        args = [
+            arg
+            for source, entry in entries
+            for arg in (source, entry.at, msgspec.json.encode(entry))
+        ]
+        await self._scripts.call("record", [names.outbox(workspace)], *args)
+
+    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+        """Forget what was shipped; the oldest of what waits, with the outcomes of runs that
+        nobody can end any more. Raises StoreUnavailable.
+        """
+        touched = [names.outbox(workspace), names.in_flight(workspace)]
+        _, now_ms, in_all, found = await self._scripts.call(
+            "collect", touched, names.run_prefix(workspace), most, *shipped
+        )
+        entries = [_read(stream_id, fields) for stream_id, fields in found]
+        since = now_ms - entries[0][1].at if entries else 0
+        ids = [stream_id for stream_id, _ in found]
+        return Waiting(ids, entries, in_all, timedelta(milliseconds=max(0, since)))
+
+    async def lead(self, who: str, lasting: timedelta) -> bool:
+        """Whether this is the one gateway that ships, for so long. Raises StoreUnavailable."""
+        _, leads = await self._scripts.call("lead", [names.LEADER], who, lasting)
+        return bool(leads)
+
+
+def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
+    said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
+    try:
+        entry = _known(said)
+    except (KeyError, ValueError, RecursionError):  # or nothing behind it would ever be shipped
+        entry = UNREADABLE
+    return _source(entry, said.get(b"source", stream_id)), entry
+
+
+def _known(said: dict[bytes, bytes]) -> Entry:
+    """The entry with what its run knows. Raises KeyError, ValueError for what is none."""
+    facts: dict[str, Any] = {"at": _moment(said[b"at"])}
+    if preview_id := said.get(b"preview"):
+        facts["preview_id"] = preview_id.decode()
+    if origin := said.get(b"origin"):
+        facts |= {name: fact for name, fact in asdict(_origin.decode(origin)).items() if fact}
+    entry = replace(_entry.decode(said[b"entry"]), **facts)
+    if not all(0 <= n <= NUMBER_MAX for n in (entry.status_code, entry.duration_ms, entry.count)):
+        raise ValueError("a number that no column takes")
+    return entry
+
+
+def _moment(text: bytes) -> int:
+    """Raises ValueError for what is in no year that can be written."""
+    if not 0 <= (at := int(text)) <= LAST_MS:
+        raise ValueError(at)
+    return at
+
+
+def _source(entry: Entry, other: bytes) -> str:
+    """By this the database knows an entry for good: of a run it has one intent and one outcome."""
+    source = f"{entry.run_id}:{entry.event}" if entry.run_id else other.decode("utf-8", "replace")
+    if len(source) <= SOURCE_MAX and "\0" not in source:
+        return source
+    return sha256(source.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,143 @@
+"""Claims on idempotency keys, and the runs that they become."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from stores.redis import names
+from stores.redis.limits import Limited, Places, Quota, Rates, quota
+from stores.redis.previews import NoPreview, Spent
+from stores.redis.scripts import StoreUnavailable, UnknownAnswer
+
+
+class Run(NamedTuple):
+    id: str
+    preview_id: str
+    origin: bytes
+    started_at_ms: int
+    lease_left: timedelta
+    expires_at_ms: int
+    doc: bytes | None
+    state: str
+    traceparent: str = ""
+    trace_link: str = ""
+
+    @property
+    def in_flight(self) -> bool:
+        return self.doc is None and not self.interrupted
+
+    @property
+    def interrupted(self) -> bool:
+        """The lease is over and no answer came: what became of the effect is unknown."""
+        return self.doc is None and self.lease_left <= timedelta(0)
+
+
+class Reservation(NamedTuple):
+    """A claim on an idempotency key, for one run of one preview.
+
+    `traceparent`, `trace_link`: of the request that claims; kept with the run. `intent`: what the
+    audit is told if the claim is granted. `principal`: whose quota it spends.
+    """
+
+    workspace: str
+    key: str
+    preview_id: str
+    run_id: str
+    traceparent: str = ""
+    trace_link: str = ""
+    intent: bytes = b"{}"
+    principal: str = ""
+    rates: Rates = Rates()
+    places: Places = Places()
+
+    def redis_keys(self) -> tuple[str, str, str, str, str]:
+        """Run, preview, reservation, outbox, runs in flight: what ends a run touches."""
+        return (
+            names.run(self.workspace, self.run_id),
+            names.preview(self.workspace, self.preview_id),
+            names.reservation(self.workspace, self.key),
+            names.outbox(self.workspace),
+            names.in_flight(self.workspace),
+        )
+
+
+class Reserved(NamedTuple):
+    preview: bytes
+    started_at_ms: int
+    quota: Quota | None = None
+
+
+class Taken(NamedTuple):
+    """The key belongs to a run. `reused`: it was asked for with another known preview."""
+
+    run: Run
+    reused: bool
+    quota: Quota | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        return self.run.in_flight and not self.reused
+
+
+class Expired(NamedTuple):
+    """There was a run; its answer is gone."""
+
+    run_id: str
+    quota: Quota | None = None
+
+
+Claimed = Reserved | Taken | Expired | Spent | NoPreview | Limited
+
+
+class NoRun(NamedTuple):
+    """Forgotten, or never was."""
+
+
+class Released(NamedTuple):
+    """Key and preview are free again."""
+
+
+class Settled(NamedTuple):
+    expires_at_ms: int
+
+
+class Lost(NamedTuple):
+    """The run is not ours to end any more."""
+
+
+def claimed(claim: Reservation, answer: list[Any]) -> Claimed:
+    """As reserve.lua says it. Raises StoreUnavailable for a claim that came too late."""
+    match answer:
+        case [b"reserved", left, started_at_ms, doc]:
+            return Reserved(doc, started_at_ms, quota(left))
+        case [b"taken", left, holder, now_ms, fields, known]:
+            taken = run_of(holder.decode(), now_ms, fields)
+            reused = known == 1 and taken.preview_id != claim.preview_id
+            return Taken(taken, reused, quota(left))
+        case [b"expired", left, holder]:
+            return Expired(holder.decode(), quota(left))
+        case [b"spent", left, holder]:
+            return Spent(holder.decode(), quota(left))
+        case [b"no_preview", left]:
+            return NoPreview(quota(left))
+        case [b"limited", left, bound, retry_ms]:
+            return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
+        case [b"released", _]:
+            raise StoreUnavailable("the run was given back before it was opened")
+        case other:
+            raise UnknownAnswer(other)
+
+
+def run_of(run_id: str, now_ms: int, fields: list[Any]) -> Run:
+    record: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
+    return Run(
+        id=run_id,
+        preview_id=record[b"preview"].decode(),
+        origin=record[b"origin"],
+        started_at_ms=int(record[b"started_at"]),
+        lease_left=timedelta(milliseconds=int(record[b"lease_until"]) - now_ms),
+        expires_at_ms=int(record[b"expires_at"]),
+        doc=record.get(b"doc"),
+        state=record[b"state"].decode(),
+        traceparent=record.get(b"traceparent", b"").decode(),
+        trace_link=record.get(b"trace_link", b"").decode(),
+    )

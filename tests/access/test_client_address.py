@@ -1,0 +1,75 @@
+"""Whose address the audit has: the peer's, or through trusted proxies what the last of them saw."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+import pytest
+from starlette.requests import Request
+
+from gateway.access.admission import client_address
+
+TEN = "10.0.0.0/8"
+IPV6 = "2001:db8:1::/48"
+
+# Peer, proxies that are trusted, the headers X-Forwarded-For in their order, whom that is.
+CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
+    # Nobody is trusted: the header is a stranger's word.
+    ("203.0.113.7", (), (), "203.0.113.7"),
+    ("203.0.113.7", (), ("198.51.100.1",), "203.0.113.7"),
+    ("10.0.0.1", (), ("198.51.100.1",), "10.0.0.1"),
+    # The peer is no proxy of ours.
+    ("203.0.113.7", (TEN,), ("198.51.100.1",), "203.0.113.7"),
+    ("11.0.0.0", (TEN,), ("198.51.100.1",), "11.0.0.0"),
+    ("9.255.255.255", (TEN,), ("198.51.100.1",), "9.255.255.255"),
+    # One proxy: what it saw stands last, whatever the client wrote before it.
+    ("10.0.0.1", (TEN,), ("198.51.100.1",), "198.51.100.1"),
+    ("10.255.255.255", (TEN,), ("198.51.100.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("1.1.1.1, 198.51.100.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("1.1.1.1, 10.0.0.9, 198.51.100.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("junk, 198.51.100.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("1.1.1.1", "198.51.100.1"), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("  198.51.100.1\t",), "198.51.100.1"),
+    # Two proxies, the second with a header line of its own, too.
+    ("10.0.0.2", (TEN,), ("198.51.100.1, 10.0.0.1",), "198.51.100.1"),
+    ("10.0.0.2", (TEN,), ("1.1.1.1, 198.51.100.1, 10.0.0.1",), "198.51.100.1"),
+    ("10.0.0.2", (TEN,), ("198.51.100.1", "10.0.0.1"), "198.51.100.1"),
+    ("10.0.0.2", ("10.0.0.2/32",), ("198.51.100.1, 10.0.0.1",), "10.0.0.1"),
+    ("10.0.0.2", ("10.0.0.2/32", "10.0.0.1/32"), ("198.51.100.1, 10.0.0.1",), "198.51.100.1"),
+    # All of them are ours: who came first.
+    ("10.0.0.3", (TEN,), ("10.0.0.1, 10.0.0.2",), "10.0.0.1"),
+    # What is no address ends it: the nearest that we know of.
+    ("10.0.0.1", (TEN,), (), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("unknown",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("198.51.100.1, unknown",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("198.51.100.1,",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("198.51.100.1:4711",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("198.51.100.256",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("[2001:db8::1]",), "10.0.0.1"),
+    ("10.0.0.2", (TEN,), ("198.51.100.1, junk, 10.0.0.1",), "10.0.0.1"),
+    # IPv6, alone and mixed.
+    ("2001:db8:1::5", (IPV6,), ("2001:db8:9::1",), "2001:db8:9::1"),
+    ("2001:db8:2::5", (IPV6,), ("2001:db8:9::1",), "2001:db8:2::5"),
+    ("2001:db8:1::5", (TEN, IPV6), ("198.51.100.1, 10.0.0.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN, IPV6), ("2001:db8:9::1, 2001:db8:1::5",), "2001:db8:9::1"),
+    # A unix socket has no peer: nobody is trusted there.
+    (None, (), (), ""),
+    (None, (TEN,), ("198.51.100.1",), ""),
+    ("", (TEN,), ("198.51.100.1",), ""),
+    ("testclient", (TEN,), ("198.51.100.1",), "testclient"),
+]
+
+
+def asked(peer: str | None, forwarded: Sequence[str]) -> Request:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    client = None if peer is None else (peer, 4711)
+    return Request({"type": "http", "headers": headers, "client": client})
+
+
+@pytest.mark.parametrize(("peer", "trusted", "forwarded", "whom"), CASES)
+def test_it_is_whom_the_last_trusted_proxy_saw(
+    peer: str | None, trusted: Sequence[str], forwarded: Sequence[str], whom: str
+) -> None:
+    """What a stranger writes into the header stands left of that, and is not looked at."""
+    proxies = [ip_network(network) for network in trusted]
+    assert client_address(asked(peer, forwarded), proxies) == whom

@@ -1,0 +1,232 @@
+"""What admission looks up, on both databases, and how soon it is up to date."""
+
+import asyncio
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from time import time
+
+import pytest
+from sqlalchemy import delete
+
+from gateway.access.api_keys import matches
+from gateway.access.key_cache import Paces, Roster, watched
+from gateway.access.roles import granted
+from gateway.access.snapshot import NO_LIMITS, Known, Limits, SecretsSealed
+from stores.sql.api_keys import ApiKey, listed
+from stores.sql.database import Database, open_database
+from stores.sql.tables import api_keys, signing_secrets
+from tests.support.gateways import until
+from tests.support.services import CLI, PEPPER, issuers, roster
+
+AT_ONCE = Paces(look=timedelta(), reload=timedelta(30), write_used=timedelta(60))
+HOUR = 3600.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def keys_of(database: Database) -> dict[str, ApiKey]:
+    async with database.connect() as connection:
+        return {key.name: key for key in await listed(connection, "default")}
+
+
+async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
+    made = await issuers(database).key(role="developer", live=False)
+    read = roster(database)
+    await read.refresh()
+
+    known = read.find(made.key.id)
+    assert known == Known(
+        id=made.key.id,
+        workspace="default",
+        live=False,
+        role="developer",
+        scopes=granted("developer", None, live=False),
+        digest=made.key.digest,
+        expires_at_ms=made.key.expires_at,
+        name="CI",
+    )
+    assert matches([PEPPER], made.secret, known.digest)
+    assert made.secret not in repr((known, made, vars(read)))
+
+
+async def test_scopes_narrow_what_a_known_key_may_do(database: Database) -> None:
+    made = await issuers(database).key(scopes=["runs:read"])
+    read = roster(database)
+    await read.refresh()
+    known = read.find(made.key.id)
+    assert known
+    assert known.scopes == {"runs:read"}
+
+
+async def test_nobody_is_known_before_the_first_reading(database: Database) -> None:
+    """Nor may anybody come without a key: nobody knows yet whether there are some."""
+    made = await issuers(database).key()
+    unread = roster(database)
+    assert (unread.find(made.key.id), unread.any_made, unread.ready) == (None, True, False)
+    assert (unread.state(), unread.as_of) == ("unread", None)
+
+
+async def test_it_knows_whether_a_key_was_ever_made(database: Database) -> None:
+    """One that was revoked counts."""
+    read = roster(database)
+    await read.refresh()
+    assert (read.any_made, read.ready, read.state()) == (False, True, "ok")
+    made = await issuers(database).key()
+    await issuers(database).keys.revoke_key("default", made.key.id, by=CLI)
+    await read.refresh()
+    assert (read.any_made, read.find(made.key.id)) == (True, None)
+
+
+async def test_a_key_is_over_at_the_moment_it_expires(database: Database) -> None:
+    """No reading is needed for it."""
+    made = await issuers(database).key(expires_in=timedelta(hours=1))
+    clock = Clock()
+    read = roster(database, clock=clock)
+    await read.refresh()
+    clock.now = (made.key.expires_at - 1) / 1000
+    assert read.find(made.key.id)
+    clock.now = made.key.expires_at / 1000
+    assert read.find(made.key.id) is None
+
+
+async def test_changes_arrive_by_themselves(database: Database) -> None:
+    """What is made, and what is revoked."""
+    made, watching = issuers(database), roster(database, paces=AT_ONCE)
+    async with watched(watching):
+        key = (await made.key()).key
+        async with asyncio.timeout(5):
+            while watching.find(key.id) is None:
+                await asyncio.sleep(0)
+        await made.keys.revoke_key("default", key.id, by=CLI)
+        async with asyncio.timeout(5):
+            while watching.find(key.id):
+                await asyncio.sleep(0)
+
+
+def test_it_looks_every_two_seconds() -> None:
+    """A revocation is to arrive within 5 s; a look takes a fraction of one."""
+    assert Paces().look == timedelta(seconds=2)
+    assert Paces().reload == timedelta(seconds=30)
+    assert Paces().write_used == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("reload", "found"), [(timedelta(30), True), (timedelta(), False)])
+async def test_what_was_not_counted_is_found_by_reading_all(
+    database: Database, reload: timedelta, found: bool
+) -> None:
+    """As long as the number stands nothing is read again, but for every 30 s."""
+    made = await issuers(database).key()
+    read = roster(database, paces=Paces(reload=reload))
+    await read.refresh()
+    async with database.begin() as connection:
+        await connection.execute(delete(api_keys))
+    await read.refresh()
+    assert (read.find(made.key.id) is not None) is found
+
+
+async def test_limits_are_those_of_the_workspace(database: Database) -> None:
+    made, read = issuers(database), roster(database)
+    await made.workspaces.create("team", by=CLI)
+    await made.workspaces.limit("team", {"execute": 5, "runs_at_once": 2}, by=CLI)
+    await read.refresh()
+    assert read.limits("team") == Limits(execute=5, runs_at_once=2)
+    assert read.limits("default") == read.limits("unknown") == NO_LIMITS
+    assert set(read.workspaces()) == {"default", "team"}
+
+
+async def test_secrets_sign_together_until_the_older_retires(database: Database) -> None:
+    clock = Clock()
+    made, read = issuers(database, clock=clock), roster(database, clock=clock)
+    await read.refresh()
+    assert read.secrets("default") == ()
+    old, new = [(await made.secrets.create_secret("default", by=CLI)).secret for _ in "ab"]
+    await read.refresh()
+    both = read.secrets("default")
+    assert len(both) == len({old, new}) == 2
+    clock.now += 24 * HOUR - 1
+    assert read.secrets("default") == both
+    clock.now += 1
+    assert read.secrets("default") == both[:1]
+    assert repr(both[0]) not in repr(vars(read))
+
+
+async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
+    database: Database,
+) -> None:
+    """The gateway says so and serves all others; keys are read as ever."""
+    made = issuers(database)
+    key = (await made.key()).key
+    await made.secrets.create_secret("default", by=CLI)
+    read = roster(database, keys=(b"o" * 32,))
+    await read.refresh()
+    with pytest.raises(SecretsSealed):
+        read.secrets("default")
+    assert (read.state(), read.ready) == ("sealed", True)
+    assert "RELAY_ENCRYPTION_KEY" in read.detail
+    assert read.find(key.id)
+    assert read.secrets("team") == ()
+
+
+async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database) -> None:
+    """Whoever can write to the database cannot sign with a stranger's secret."""
+    made = issuers(database)
+    await made.workspaces.create("team", by=CLI)
+    await made.secrets.create_secret("default", by=CLI)
+    async with database.begin() as connection:
+        await connection.execute(signing_secrets.update().values(workspace="team"))
+    read = roster(database)
+    await read.refresh()
+    with pytest.raises(SecretsSealed):
+        read.secrets("team")
+
+
+async def test_when_a_key_was_used_is_written_in_the_end(database: Database) -> None:
+    """Of several uses the last, and not before it is due."""
+    made, clock = await issuers(database).key(), Clock()
+    read = roster(database, paces=AT_ONCE, clock=clock)
+    async with watched(read):
+        read.used(made.key.id)
+        clock.now += 5
+        read.used(made.key.id)
+        seen = read.as_of
+        await until(lambda: _looked_since(read, seen))
+        assert (await keys_of(database))["CI"].last_used_at is None
+    assert (await keys_of(database))["CI"].last_used_at == int(clock.now * 1000)
+
+
+async def test_a_write_that_lasts_keeps_nobody_from_looking(
+    migrated_file: Path, tmp_path: Path
+) -> None:
+    """Another writer has SQLite's only lock: revocations arrive all the same."""
+    shutil.copy(migrated_file, tmp_path / "relay.db")
+    async with open_database(None, tmp_path) as database:
+        made = await issuers(database).key()
+        read = roster(database, paces=Paces(look=timedelta(), write_used=timedelta()))
+        async with watched(read), database.begin():
+            read.used(made.key.id)
+            for _ in range(5):
+                seen = read.as_of
+                await until(lambda seen=seen: _looked_since(read, seen), 2)
+
+
+async def _looked_since(read: Roster, seen: float | None) -> bool:
+    return read.as_of != seen
+
+
+async def test_when_a_key_was_used_is_written_once_a_minute(database: Database) -> None:
+    made = await issuers(database).key()
+    read = roster(database, paces=AT_ONCE._replace(write_used=timedelta()))
+    async with watched(read):
+        read.used(made.key.id)
+
+        async def written() -> bool:
+            return (await keys_of(database))["CI"].last_used_at is not None
+
+        await until(written)

@@ -1,0 +1,128 @@
+"""A gateway that was stopped for a while admits nobody until it has read its keys again."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.access.admission import Admission
+from gateway.access.key_cache import Paces, Roster
+from gateway.access.sealing import Sealer
+from gateway.access.suspension import AWAKE, CLOCK, Wakefulness
+from gateway.config.settings import Settings
+from gateway.keys_check import keys_check
+from gateway.problems import StoreUnavailable, Unauthenticated
+from tests.access.test_admission import bringing
+from tests.support.keyed import BY, PEPPER, Keyed, keyed_gateway
+from tests.support.valkey import Valkey
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def wakefulness(clock: Clock) -> Wakefulness:
+    return Wakefulness(clock)
+
+
+def test_who_looks_in_time_is_awake(clock: Clock, wakefulness: Wakefulness) -> None:
+    """Before the first look nobody can be late."""
+    clock.now += 10 * AWAKE
+    assert not wakefulness.overslept
+    for _ in range(3):
+        with wakefulness.looking():
+            pass
+        clock.now += AWAKE
+        assert not wakefulness.overslept
+
+
+def test_who_has_not_looked_has_slept(clock: Clock, wakefulness: Wakefulness) -> None:
+    """Until a look has ended, not begun."""
+    with wakefulness.looking():
+        pass
+    clock.now += AWAKE + 0.001
+    assert wakefulness.overslept
+    with wakefulness.looking():
+        assert wakefulness.overslept
+    assert not wakefulness.overslept
+
+
+def test_a_look_that_lasts_is_no_sleep(clock: Clock, wakefulness: Wakefulness) -> None:
+    """A database that hangs is waited for twice as long; executions go on meanwhile."""
+    with wakefulness.looking():
+        pass
+    clock.now += 1
+    with wakefulness.looking():
+        clock.now += 3 * AWAKE
+        assert not wakefulness.overslept
+    assert not wakefulness.overslept
+
+
+def test_a_look_that_fails_wakes_nobody(clock: Clock, wakefulness: Wakefulness) -> None:
+    """What was revoked meanwhile is not known yet. Who was awake stays so: executions go on."""
+    with wakefulness.looking():
+        pass
+    for _ in range(3):
+        clock.now += AWAKE
+        look_in_vain(wakefulness)
+        assert not wakefulness.overslept
+    clock.now += AWAKE + 0.001
+    look_in_vain(wakefulness)
+    assert wakefulness.overslept
+
+
+def look_in_vain(wakefulness: Wakefulness) -> None:
+    with pytest.raises(OSError, match="away"), wakefulness.looking():
+        raise OSError("away")
+
+
+def test_the_clock_goes_on_with_the_machine() -> None:
+    """On Linux there is one that counts the time for which it was suspended."""
+    assert getattr(time, "CLOCK_BOOTTIME", CLOCK) == CLOCK
+    before = time.clock_gettime(CLOCK)
+    assert before <= Wakefulness()._clock() <= time.clock_gettime(CLOCK)
+
+
+def test_looks_are_closer_than_that() -> None:
+    """With room for one that is slow."""
+    assert 2 * Paces().look < timedelta(seconds=AWAKE)
+
+
+async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
+    valkey: Valkey, tmp_path: Path, clock: Clock, wakefulness: Wakefulness
+) -> None:
+    """503, and to come again; then 401. A key that is genuine gets in when it comes again."""
+    async with keyed_gateway(valkey.url, tmp_path) as keyed:
+        secret = await keyed.key("operator")
+        state = keyed.state
+        roster = Roster(state["archive"].found, Sealer(()), wakefulness=wakefulness)
+        await roster.refresh()
+        admission = Admission(Settings(), roster, lambda: [PEPPER])
+        assert admission.admit(bringing(secret), "runs:read")
+        await revoke(keyed, secret)
+        clock.now += AWAKE + 1
+        for given in (secret, keyed.admin):
+            with pytest.raises(StoreUnavailable) as refused:
+                admission.admit(bringing(given), "runs:read")
+            assert refused.value.headers["Retry-After"] == "1"
+        assert keys_check(admission, roster, lambda: [PEPPER]).verdict == "failed"
+        await roster.refresh()
+        with pytest.raises(Unauthenticated):
+            admission.admit(bringing(secret), "runs:read")
+        assert admission.admit(bringing(keyed.admin), "runs:read")
+        await roster.close()
+
+
+async def revoke(keyed: Keyed, secret: str) -> None:
+    await (await keyed.issuers()).keys.revoke_key("default", secret[9:17], by=BY)

@@ -1,0 +1,240 @@
+"""Keys are made, rotated and revoked with their audit entry, or not at all; on both databases."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway import declined
+from gateway.access import api_keys
+from gateway.access.roles import ROLES, granted
+from gateway.admin.keys import Wanted
+from gateway.transaction import By
+from stores.audit.chain import BrokenChain
+from stores.sql.database import Database
+from stores.sql.tables import api_keys as key_rows
+from stores.sql.tables import audit_heads
+from stores.sql.workspaces import generation
+from tests.support.services import CLI, PEPPER, audited, issuers
+
+DAY = 86_400_000
+
+
+async def number(database: Database) -> int:
+    async with database.connect() as connection:
+        return await generation(connection)
+
+
+async def test_a_key_is_shown_once_and_kept_as_a_digest(database: Database) -> None:
+    made = await issuers(database).key()
+    parsed = api_keys.parse(made.secret)
+    assert parsed
+    assert (parsed.id, parsed.live) == (made.key.id, True)
+    (kept,) = await issuers(database).keys.list_keys("default")
+    assert kept == made.key
+    assert kept.digest == api_keys.digest(PEPPER, made.secret)
+    assert kept.expires_at - kept.created_at == 90 * DAY
+    assert (kept.created_by, kept.role, kept.scopes) == ("cli", "operator", None)
+    assert made.secret not in repr(made)
+
+
+async def test_a_key_and_its_entry_are_made_together(database: Database) -> None:
+    """Who, from where, what; not the key itself. Gateways hear of it."""
+    before = await number(database)
+    by = By("key:abc", address="192.0.2.1", request_id="r-1")
+    wanted = Wanted("CI", "operator", scopes=["runs:read"], live=False)
+    made = await issuers(database).keys.create_key("default", wanted, by=by)
+    (entry,) = await audited(database)
+    assert (entry.event, entry.subject) == ("key.created", made.key.id)
+    assert (entry.principal, entry.address, entry.request_id) == ("key:abc", "192.0.2.1", "r-1")
+    assert (entry.at, entry.detail) == (made.key.created_at, "test operator (runs:read): CI")
+    assert await number(database) > before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Wanted("CI", "root"), "There is no role 'root'"),
+        (Wanted("CI", "viewer", ["keys:manage"]), "not keys:manage"),
+        (Wanted("CI", "viewer", ["everything"]), "not everything"),
+        (Wanted("CI", "viewer", []), "may hold some of"),
+        (Wanted("CI", "developer", ["actions:execute"]), "A live key of the role developer"),
+        (Wanted("", "viewer"), "A name has 1 to 100 characters"),
+        (Wanted("a" * 101, "viewer"), "A name has 1 to 100 characters"),
+        (Wanted("a\nb", "viewer"), "that can be printed"),
+        (Wanted("CI", "viewer", expires_in=timedelta()), "in the future"),
+        (Wanted("CI", "viewer", expires_in=timedelta(days=365, milliseconds=1)), "at most 365"),
+    ],
+)
+async def test_what_cannot_be_meant_is_declined(
+    database: Database, wanted: Wanted, said: str
+) -> None:
+    with pytest.raises(declined.Unmeant, match=said):
+        await issuers(database).keys.create_key("default", wanted, by=CLI)
+    assert await audited(database) == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted("a" * 100, "viewer", expires_in=timedelta(days=365)),
+        Wanted("é", "developer", ["actions:execute"], live=False),
+        Wanted("CI", "admin", expires_in=timedelta(milliseconds=1)),
+    ],
+)
+async def test_what_is_just_within_is_made(database: Database, wanted: Wanted) -> None:
+    made = await issuers(database).keys.create_key("default", wanted, by=CLI)
+    lifetime = timedelta(milliseconds=made.key.expires_at - made.key.created_at)
+    assert (made.key.name, lifetime) == (wanted.name, wanted.expires_in)
+
+
+@pytest.mark.parametrize(
+    ("by", "wanted"),
+    [
+        (By("k", scopes=ROLES["operator"]), Wanted("CI", "admin")),
+        (By("k", scopes=granted("admin", ["keys:manage"], live=True)), Wanted("CI", "viewer")),
+        (By("k", live=False), Wanted("CI", "viewer")),
+    ],
+)
+async def test_nobody_hands_out_more_than_he_has(
+    database: Database, by: By, wanted: Wanted
+) -> None:
+    """Neither by making a key nor by rotating one."""
+    made = issuers(database)
+    with pytest.raises(declined.MoreThanOwn, match="hands out only scopes that it has"):
+        await made.keys.create_key("default", wanted, by=by)
+    stronger = await made.keys.create_key("default", wanted, by=CLI)
+    with pytest.raises(declined.MoreThanOwn):
+        await made.keys.rotate_key("default", stronger.key.id, by=by)
+    assert len(await made.keys.list_keys("default")) == 1
+
+
+async def test_a_rotated_key_overlaps_with_the_new_one(database: Database) -> None:
+    """The new one is like it and lives as long; the old one has a day."""
+    made = issuers(database, clock=lambda: 1000.0)
+    old = await made.key(scopes=["runs:read"], live=False, expires_in=timedelta(days=30))
+    new = await issuers(database, clock=lambda: 5000.0).keys.rotate_key(
+        "default", old.key.id, by=CLI
+    )
+    assert new.secret != old.secret
+    same = {"id", "digest", "created_at", "expires_at"}
+    changed = {f for f in new.key._fields if getattr(new.key, f) != getattr(old.key, f)}
+    assert changed == same
+    assert new.key.expires_at == 5_000_000 + 30 * DAY
+    after = {key.id: key for key in await made.keys.list_keys("default")}
+    assert after[old.key.id].expires_at == 5_000_000 + DAY
+    assert after[old.key.id].replaced_by == new.key.id
+    entry = (await audited(database))[-1]
+    assert (entry.event, entry.subject) == ("key.rotated", old.key.id)
+    assert entry.detail == f"test operator (runs:read): CI; replaced by {new.key.id}"
+
+
+async def test_an_overlap_ends_no_later_than_the_key(database: Database) -> None:
+    made = issuers(database)
+    old = await made.key(expires_in=timedelta(hours=1))
+    await made.keys.rotate_key("default", old.key.id, by=CLI, overlap=timedelta(days=9))
+    kept = {key.id: key for key in await made.keys.list_keys("default")}
+    assert kept[old.key.id].expires_at == old.key.expires_at
+    with pytest.raises(declined.Unmeant):
+        await made.keys.rotate_key("default", old.key.id, by=CLI, overlap=timedelta(-1))
+
+
+async def test_a_key_that_is_over_is_not_rotated(database: Database) -> None:
+    """Revoked, rotated before, or expired; no key is made then."""
+    made = issuers(database, clock=lambda: 1000.0)
+    revoked, rotated, expired = [(await made.key(name)).key for name in ("a", "b", "c")]
+    await made.keys.revoke_key("default", revoked.id, by=CLI)
+    await made.keys.rotate_key("default", rotated.id, by=CLI)
+    for key in (revoked, rotated):
+        with pytest.raises(declined.KeyOver):
+            await made.keys.rotate_key("default", key.id, by=CLI)
+    later = issuers(database, clock=lambda: expired.expires_at / 1000)
+    with pytest.raises(declined.KeyOver):
+        await later.keys.rotate_key("default", expired.id, by=CLI)
+    assert len(await made.keys.list_keys("default")) == 4
+    events = [entry.event for entry in await audited(database)]
+    assert events == ["key.created"] * 3 + ["key.revoked", "key.rotated"]
+
+
+async def test_of_two_who_rotate_at_once_one_does(database: Database) -> None:
+    made = issuers(database)
+    old = await made.key()
+    turns = [made.keys.rotate_key("default", old.key.id, by=CLI) for _ in range(4)]
+    answers: list[Any] = await asyncio.gather(*turns, return_exceptions=True)
+    over = [answer for answer in answers if isinstance(answer, declined.KeyOver)]
+    assert len(over) == 3, answers
+    assert len(await made.keys.list_keys("default")) == 2
+
+
+async def test_a_revoked_key_stays_revoked_as_it_was(database: Database) -> None:
+    """The second time changes nothing and is no news."""
+    made = issuers(database, clock=lambda: 1000.0)
+    key = (await made.key()).key
+    first = await made.keys.revoke_key("default", key.id, by=By("ann"))
+    later = issuers(database, clock=lambda: 2000.0)
+    assert await later.keys.revoke_key("default", key.id, by=By("bob")) == first
+    assert (first.revoked_at, first.revoked_by) == (1_000_000, "ann")
+    assert [e.event for e in await audited(database)] == ["key.created", "key.revoked"]
+
+
+async def test_the_last_admin_is_kept(database: Database) -> None:
+    made = issuers(database)
+    admin = (await made.key(role="admin")).key
+    with pytest.raises(declined.LastAdminKept):
+        await made.keys.revoke_key("default", admin.id, by=CLI)
+    await made.keys.rotate_key("default", admin.id, by=CLI)
+    assert (await made.keys.revoke_key("default", admin.id, by=CLI)).revoked_at
+
+
+async def test_a_foreign_key_is_as_unknown_as_one_that_never_was(database: Database) -> None:
+    made = issuers(database)
+    await made.workspaces.create("team", by=CLI)
+    foreign = (await made.key()).key.id
+    for change in (made.keys.rotate_key, made.keys.revoke_key):
+        said = []
+        for key_id in (foreign, "abcdefgh"):
+            with pytest.raises(declined.KeyUnknown) as caught:
+                await change("team", key_id, by=CLI)
+            said.append(str(caught.value).replace(key_id, "…"))
+        assert said[0] == said[1]
+    assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
+
+
+async def test_nobody_revokes_what_can_more_than_he(database: Database) -> None:
+    """A narrowed key could leave a workspace without any that can make its like."""
+    made = issuers(database)
+    await made.key("Ann", "admin")
+    other = (await made.key("Bob", "admin")).key
+    for by in (By("k", scopes=frozenset({"keys:manage"})), By("k", live=False)):
+        with pytest.raises(declined.MoreThanOwn, match="end only keys that may no more than it"):
+            await made.keys.revoke_key("default", other.id, by=by)
+    assert (await made.keys.revoke_key("default", other.id, by=By("k"))).revoked_at
+
+
+async def test_an_unknown_workspace_has_no_keys(database: Database) -> None:
+    keys = issuers(database).keys
+    with pytest.raises(declined.WorkspaceUnknown):
+        await keys.create_key("team", Wanted("CI", "viewer"), by=CLI)
+    with pytest.raises(declined.WorkspaceUnknown):
+        await keys.list_keys("team")
+
+
+async def test_a_broken_chain_keeps_no_key_alive(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A chain that somebody broke takes no entry: so no key is made. But a key that must go goes,
+    and the log says what the audit could not be told.
+    """
+    made = issuers(database)
+    key = (await made.key()).key
+    async with database.begin() as connection:
+        await connection.execute(audit_heads.update().values(seq=7))
+    with pytest.raises(BrokenChain):
+        await made.key()
+    await made.keys.revoke_key("default", key.id, by=CLI)
+    async with database.connect() as connection:
+        rows = (await connection.execute(key_rows.select())).all()
+    assert [(row.id, row.revoked_at is not None) for row in rows] == [(key.id, True)]
+    [said] = [vars(record)["facts"] for record in caplog.records]
+    assert said == {"workspace": "default", "told": "key.revoked", "subject": key.id}

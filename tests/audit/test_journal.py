@@ -1,0 +1,184 @@
+"""What the audit is told of refusals: many alike in one, none lost while the store is away."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.audit.journal import Journal, written
+from gateway.telemetry import metrics
+from stores.audit_entries import NOWHERE, Entry
+from stores.redis.outbox import Outbox
+from stores.redis.scripts import Scripts, StoreUnavailable
+
+REFUSED = Entry(
+    event="request.refused",
+    principal="abcdefgh",
+    address="198.51.100.1",
+    status="forbidden",
+    reason="This takes the scope audit:read.",
+    detail="GET /audit",
+)
+# What makes two of them different, and what does not.
+DIFFERENT = [
+    {"event": "audit.read"},
+    {"principal": "ijklmnop"},
+    {"address": "198.51.100.2"},
+    {"action": "webhook.save"},
+    {"subject": "ijklmnop"},
+    {"status": "rate_limited"},
+    {"reason": "This takes the scope runs:read."},
+    {"detail": "GET /runs"},
+]
+ALIKE: list[dict[str, Any]] = [{}, {"request_id": "r-2"}, {"at": 1}]
+
+
+class Flaky(Outbox):
+    """Is away, or does as asked and loses the reply, or waits until `gate` is open."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        super().__init__(scripts)
+        self.away: set[str] = set()
+        self.lost: set[str] = set()
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+
+    async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
+        self.asked.set()
+        await self.gate.wait()
+        if workspace in self.away:
+            raise StoreUnavailable(workspace)
+        await super().record(workspace, entries)
+        if workspace in self.lost:
+            raise StoreUnavailable(workspace)
+
+
+@pytest.fixture
+def outbox(scripts: Scripts) -> Flaky:
+    return Flaky(scripts)
+
+
+@pytest.fixture
+def journal(outbox: Flaky) -> Journal:
+    return Journal(outbox)
+
+
+async def waiting(outbox: Outbox, workspace: str = "w") -> list[tuple[str, Entry]]:
+    return list((await outbox.collect(workspace, most=10_000)).entries)
+
+
+async def entries(outbox: Outbox, workspace: str = "w") -> list[Entry]:
+    return [entry for _, entry in await waiting(outbox, workspace)]
+
+
+async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox: Flaky) -> None:
+    """The first of them stands for all, its request and its time."""
+    for facts in ALIKE * 2:
+        journal.note("w", replace(REFUSED, **facts))
+    await journal.write()
+
+    [entry] = await entries(outbox)
+    assert entry.at > 1
+    assert entry == replace(REFUSED, at=entry.at, count=2 * len(ALIKE))
+
+
+async def test_what_differs_stands_apart(journal: Journal, outbox: Flaky) -> None:
+    """In who, whence, what or why; and in the workspace."""
+    different = [REFUSED, *(replace(REFUSED, **facts) for facts in DIFFERENT)]
+    for entry in different * 2:
+        journal.note("w", entry)
+    journal.note(NOWHERE, REFUSED)
+    await journal.write()
+
+    written = await entries(outbox)
+    assert [replace(entry, at=0) for entry in written] == [
+        replace(entry, count=2) for entry in different
+    ]
+    [stranger] = await entries(outbox, NOWHERE)
+    assert stranger.count == 1
+
+
+async def test_what_was_written_is_not_written_again(journal: Journal, outbox: Flaky) -> None:
+    """The next alike is an entry of its own, with a source of its own."""
+    for _ in range(2):
+        journal.note("w", REFUSED)
+        await journal.write()
+    await journal.write()
+
+    written = await waiting(outbox)
+    assert [entry.count for _, entry in written] == [1, 1]
+    assert len({source for source, _ in written}) == 2
+
+
+async def test_what_the_store_did_not_take_is_written_once_it_is_back(
+    journal: Journal, outbox: Flaky
+) -> None:
+    """Of each workspace, beside what was noted meanwhile; each once."""
+    outbox.away = {"w", "x"}
+    for workspace in ("w", "x"):
+        journal.note(workspace, REFUSED)
+    await journal.write()
+    journal.note("w", REFUSED)
+    await journal.write()
+    outbox.away = set()
+    await journal.write()
+    await journal.write()
+
+    assert [entry.count for entry in await entries(outbox)] == [1, 1]
+    assert [entry.count for entry in await entries(outbox, "x")] == [1]
+
+
+async def test_what_one_workspace_got_is_not_written_again_for_another(
+    journal: Journal, outbox: Flaky
+) -> None:
+    """The store left between two of them: only the second is offered again."""
+    outbox.away = {"x"}
+    for workspace in ("w", "x"):
+        journal.note(workspace, REFUSED)
+    await journal.write()
+    outbox.away = set()
+    await journal.write()
+
+    assert len(await entries(outbox)) == len(await entries(outbox, "x")) == 1
+
+
+async def test_an_entry_whose_reply_was_lost_keeps_its_source(
+    journal: Journal, outbox: Flaky
+) -> None:
+    """It may be in the outbox twice: by its source the audit keeps one."""
+    outbox.lost = {"w"}
+    journal.note("w", REFUSED)
+    await journal.write()
+    outbox.lost = set()
+    await journal.write()
+
+    (first, _), (second, _) = await waiting(outbox)
+    assert first == second
+
+
+async def test_what_was_noted_is_written_at_the_close(journal: Journal, outbox: Flaky) -> None:
+    """Before the first second is over."""
+    async with written(journal):
+        journal.note("w", REFUSED)
+    assert len(await entries(outbox)) == 1
+
+
+async def test_a_writing_that_is_cancelled_loses_nothing(journal: Journal, outbox: Flaky) -> None:
+    """What it held is there for the next."""
+    outbox.gate.clear()
+    journal.note("w", REFUSED)
+    writing = asyncio.create_task(journal.write())
+    await outbox.asked.wait()
+    writing.cancel()
+    await asyncio.wait({writing})
+    assert writing.cancelled()
+    outbox.gate.set()
+    await journal.write()
+    assert len(await entries(outbox)) == 1
+
+
+def test_the_counter_is_exposed() -> None:
+    """Under the name that alerts ask for."""
+    assert b"audit_entries_dropped_total" in metrics.exposition("")[0]

@@ -1,0 +1,172 @@
+"""The audit arrives in the database: in order, each entry once, whatever fails on the way."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from gateway.audit.backlog import LATE
+from gateway.audit.shipper import ASIDE, BATCH, LEAD, LOOK_PACE, PACE, PAUSE_MAX, STAY
+from stores.audit.walk import Verified
+from stores.audit_entries import NOWHERE
+from stores.redis.client import Check
+from tests.support.shipping import Audit, audit, later, numbered
+
+__all__ = ["audit"]
+
+
+async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
+    """Of each workspace and of none, several batches of it, in its order; the chain verifies."""
+    await audit.record(2 * BATCH + 1)
+    await audit.record(1, NOWHERE)
+    shipper = audit.shipper()
+    await shipper.turn()
+
+    assert await audit.sources() == numbered(2 * BATCH + 1)
+    assert await audit.verified() == Verified("w", 2 * BATCH + 1, 2 * BATCH + 1)
+    assert await audit.verified(NOWHERE) == Verified(NOWHERE, 1, 1)
+    assert await audit.waits() == await audit.waits(NOWHERE) == 0
+    assert shipper.check() == Check("audit", "ok", "0 entries wait")
+
+
+async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> None:
+    """The store went away between the two: the next turn removes it, and writes what is new."""
+    shipper = audit.shipper()
+    await audit.record(3)
+    audit.outbox.lost = True
+    await shipper.turn()
+    assert (await audit.sources(), await audit.waits()) == (numbered(3), 3)
+
+    audit.outbox.lost = False
+    await audit.record(2)
+    later(shipper, 2 * LEAD)
+    await shipper.turn()
+    assert (await audit.sources(), await audit.waits()) == (numbered(5), 0)
+    assert isinstance(await audit.verified(), Verified)
+
+
+async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
+    """/ready names why; the turns come slower, and at their pace again when it is back."""
+    shipper = audit.shipper()
+    await audit.record(3, ago=2 * LATE)
+    audit.archive.away = True
+    pauses = []
+    for _ in range(5):
+        await shipper.turn()
+        pauses.append(shipper.pause // PACE)
+    assert pauses == [2, 4, 8, 8, 8]
+    assert shipper.pause == PAUSE_MAX
+    name, verdict, detail = shipper.check()
+    assert (name, verdict) == ("audit", "warning")
+    assert detail == "3 entries wait, the oldest 60 s: DatabaseUnavailable"
+
+    audit.archive.away = False
+    later(shipper, 2 * LEAD)
+    await shipper.turn()
+    assert await audit.sources() == numbered(3)
+    assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
+
+
+async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> None:
+    """A batch of each in turn."""
+    await audit.record(2 * BATCH + 1)
+    await audit.record(1, "x")
+    await audit.shipper().turn()
+    assert audit.outbox.batches == ["w", "x", "w", "w"]
+
+
+async def test_a_trickle_is_shipped_once_a_turn(audit: Audit) -> None:
+    """Entries that come while a batch is written wait for the next turn, a second later."""
+    shipper = audit.shipper()
+    audit.outbox.refilled = ["w"]
+    await audit.record(BATCH - 1)
+    for turns in range(1, 4):
+        await shipper.turn()
+        assert (audit.outbox.batches, shipper.pause) == (["w"] * turns, PACE)
+        assert await audit.waits() == BATCH - 1
+
+
+async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
+    """A turn ends after a second, with heads signed and work left; the next begins at once, and
+    with all workspaces.
+    """
+    shipper = audit.shipper()
+    audit.outbox.refilled = ["w", "x"]
+    await audit.record(BATCH)
+    await audit.record(BATCH, "x")
+    async with asyncio.timeout(20):
+        await shipper.turn()
+    assert shipper.pause == timedelta(0)
+    assert shipper._upkeep._heads_at > 0
+    audit.outbox.refilled = ["w"]
+    await shipper.turn()
+    assert await audit.waits("x") == 0
+    audit.outbox.refilled = []
+    await shipper.turn()
+    assert (await audit.waits(), shipper.pause) == (0, PACE)
+
+
+async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> None:
+    """He stands aside once a minute: maybe nobody else is there."""
+    shipper = audit.shipper()
+    await audit.record(1)
+    await shipper.turn()
+    await audit.break_chain()
+    await audit.record(1)
+    await shipper.turn()
+    later(shipper, ASIDE)
+    for count in range(1, 4):
+        await audit.record(1, "x")
+        await shipper.turn()
+        assert len(await audit.sources("x")) == count
+        assert shipper.check().detail.endswith(": BrokenChain")
+    later(shipper, STAY)
+    for _ in range(2):
+        await audit.record(1, "x")
+        await shipper.turn()
+    assert await audit.waits("x") == 1
+
+
+async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
+    """On a gateway that does not lead, too: nobody may be shipping."""
+    leader, other = audit.shipper(), audit.shipper()
+    await leader.turn()
+    await audit.record(1, ago=LATE - timedelta(seconds=5))
+    await other.turn()
+    assert other.check().verdict == "ok"
+    await audit.record(1, "x", ago=LATE + timedelta(seconds=1))
+    later(other, LOOK_PACE)
+    await other.turn()
+    assert other.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
+
+
+async def test_a_broken_chain_stops_no_other(
+    audit: Audit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its entries wait, it is named once in the log, and in /ready as long as it lasts; others
+    go at their pace.
+    """
+    shipper = audit.shipper()
+    await audit.record(1)
+    await shipper.turn()
+    await audit.break_chain()
+    for _ in range(2):
+        await audit.record(2)
+        await audit.record(2, "x")
+        await shipper.turn()
+        assert shipper.pause == PACE
+        later(shipper, ASIDE)
+
+    assert (len(await audit.sources()), await audit.waits()) == (1, 4)
+    assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)
+    assert shipper.check().detail.endswith(": BrokenChain")
+    [said] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert (said.getMessage(), vars(said)["facts"]) == (
+        "audit.not_shipped",
+        {"error": "BrokenChain", "workspace": "w"},
+    )
+
+    await audit.mend_chain()
+    await shipper.turn()
+    assert (len(await audit.sources()), await audit.waits()) == (5, 0)
+    assert shipper.check().verdict == "ok"

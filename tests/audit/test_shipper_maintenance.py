@@ -1,0 +1,168 @@
+"""Beside shipping: heads go to the log every minute, what is too old is removed once a day."""
+
+from datetime import timedelta
+from typing import Any
+
+from gateway.audit.maintenance import HEADS_PACE, REMOVAL_PACE, Failure
+from gateway.audit.shipper import ASIDE, PACE
+from stores.audit.chain import BrokenChain
+from stores.audit.signatures import SignedHead
+from stores.audit.walk import Broken, Verified
+from stores.sql.database import DatabaseUnavailable
+from tests.support.observed import Lines, lines
+from tests.support.shipping import KEPT, SECOND, Audit, audit, later
+
+__all__ = ["audit", "lines"]
+
+
+def signed(lines: Lines) -> list[SignedHead]:
+    return [
+        SignedHead(
+            line["workspace"],
+            line["seq"],
+            bytes.fromhex(line["mac"]),
+            line["signed_at"],
+            bytes.fromhex(line["signature"]),
+        )
+        for line in lines.of("audit.head")
+    ]
+
+
+def places(lines: Lines) -> list[tuple[str, int]]:
+    return [(head.workspace, head.seq) for head in signed(lines)]
+
+
+def removals(lines: Lines) -> list[tuple[str, Any]]:
+    return [(line["workspace"], line["entries"]) for line in lines.of("audit.removed")]
+
+
+async def test_heads_are_signed_every_minute(audit: Audit, lines: Lines) -> None:
+    """Of every chain there is, by the one that leads; not with each turn."""
+    shipper, other = audit.shipper(), audit.shipper()
+    await audit.record(3)
+    await shipper.turn()
+    assert places(lines) == [("default", 1), ("w", 3)]
+    await audit.record(2)
+    later(shipper, HEADS_PACE - SECOND)
+    for one in (shipper, other):
+        await one.turn()
+    assert len(places(lines)) == 2
+    later(shipper, SECOND)
+    await shipper.turn()
+    assert places(lines)[2:] == [("default", 1), ("w", 5)]
+
+
+async def test_a_signed_head_shows_that_the_end_was_cut(audit: Audit, lines: Lines) -> None:
+    """The lines verify; with the older head put back, only they say that there was more."""
+    shipper = audit.shipper()
+    await audit.record(3)
+    await shipper.turn()
+    before = await audit.head()
+    await audit.record(2)
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    heads = [head for head in signed(lines) if head.workspace == "w"]
+    assert await audit.verified(heads=heads) == Verified("w", 5, 5)
+
+    await audit.execute("DELETE FROM audit WHERE workspace = 'w' AND seq > 3")
+    await audit.execute(
+        "UPDATE audit_heads SET seq = 3, mac = :mac, signature = :signature WHERE workspace = 'w'",
+        mac=before.mac,
+        signature=before.signature,
+    )
+    assert await audit.verified() == Verified("w", 3, 3)
+    assert await audit.verified(heads=heads) == Broken("w", 4, "cut")
+
+
+async def test_what_is_too_old_is_removed_once_a_day(audit: Audit, lines: Lines) -> None:
+    """What is younger stays, and verifies."""
+    shipper = audit.shipper()
+    await audit.record(3, ago=KEPT + SECOND)
+    await audit.record(2, ago=KEPT - timedelta(minutes=5))
+    await shipper.turn()
+    assert (removals(lines), len(await audit.sources())) == ([("w", 3)], 2)
+    assert await audit.verified() == Verified("w", 2, 5)
+
+    await audit.record(2, "x", ago=KEPT + SECOND)
+    later(shipper, REMOVAL_PACE - SECOND)
+    await shipper.turn()
+    assert len(await audit.sources("x")) == 2
+    later(shipper, SECOND)
+    await shipper.turn()
+    assert removals(lines)[1:] == [("x", 1)]  # the newest always stays
+
+
+async def test_a_broken_chain_hinders_no_other(audit: Audit, lines: Lines) -> None:
+    """Though entries of its own wait, heads of others are signed and what is too old removed."""
+    await audit.record(2)
+    await audit.record(3, "x", ago=KEPT + SECOND)
+    audit.outbox.sole = True
+    await audit.shipper().turn()
+    await audit.break_chain()
+    await audit.record()
+    await audit.record(3, "x", ago=KEPT + SECOND)
+    before = len(places(lines))
+    shipper = audit.shipper()
+    await shipper.turn()
+    assert places(lines)[before:] == [("default", 1), ("x", 6)]
+    assert removals(lines) == [("x", 2), ("x", 3)]
+    assert shipper.check().detail.endswith(": BrokenChain")
+
+
+async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> None:
+    """Though nothing of it waits, until it is found whole: each minute, and not once a day."""
+    shipper = audit.shipper()
+    await shipper.turn()
+    await audit.record(3, ago=KEPT + SECOND)
+    await shipper.turn()
+    await audit.break_chain()
+    later(shipper, REMOVAL_PACE)
+    for _ in range(3):
+        await shipper.turn()
+        assert shipper.check().detail.endswith(": BrokenChain")
+        later(shipper, ASIDE)
+    await audit.mend_chain()
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert shipper.check().verdict == "ok"
+    assert removals(lines) == [("w", 2)]
+
+
+async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) -> None:
+    """It is tried again with all others, and named."""
+    shipper = audit.shipper()
+    await audit.record(1)
+    await audit.record(1, "x")
+    await shipper.turn()
+    before = len(places(lines))
+    audit.archive.held = "w"
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert places(lines)[before:] == [("default", 1), ("x", 1)]
+    assert shipper.check().detail.endswith(": DatabaseUnavailable")
+    assert shipper.pause == PACE
+    audit.archive.held = ""
+    later(shipper, HEADS_PACE)
+    await shipper.turn()
+    assert len(places(lines)) == before + 5
+    assert shipper.check().verdict == "ok"
+
+
+async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> None:
+    """It is not removed, and its head can be signed."""
+    shipper = audit.shipper()
+    await shipper.turn()
+    await audit.record(3, ago=KEPT + SECOND)
+    await shipper.turn()
+    await audit.execute("UPDATE audit SET entry = entry || ' ' WHERE workspace = 'w' AND seq = 1")
+    later(shipper, REMOVAL_PACE)
+    for _ in range(2):
+        await shipper.turn()
+        assert shipper.check().detail.endswith(": BrokenChain")
+        later(shipper, ASIDE)
+
+
+def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:
+    """It hinders all of them."""
+    assert Failure.of(DatabaseUnavailable(), "w") == Failure("DatabaseUnavailable")
+    assert Failure.of(BrokenChain("w"), "w") == Failure("BrokenChain", "w")

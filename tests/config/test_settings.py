@@ -1,0 +1,236 @@
+"""What the environment may hold, and what is said when it holds something else."""
+
+import traceback
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.parsers import Secret
+from gateway.config.settings import Settings
+from gateway.config.variables import VARIABLES, SettingsError
+
+REDIS = "redis://user:hunter2@localhost:6379/0"
+
+
+def shown(value: object) -> object:
+    """Secrets opened, for comparing."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    return tuple(map(shown, value)) if isinstance(value, tuple) else value
+
+
+def refusal(variable: str, text: str) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({variable: text})
+    return caught.value
+
+
+def test_an_empty_environment_is_enough() -> None:
+    """Each default, spelled out."""
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert (settings.env, settings.production) == ("development", False)
+    assert settings.redis_url is None
+    assert settings.data_dir == Path(".relay")
+    assert settings.actions_enabled is True
+    assert settings.signing_secrets == ()
+    assert settings.webhook_url is None
+    assert settings.action_timeout == timedelta(seconds=15)
+    assert (settings.egress_hosts, settings.egress_networks) == (frozenset(), ())
+    assert settings.cors_origins == ()
+    assert settings.stop_delay == timedelta(seconds=2)
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES))
+def test_an_empty_variable_is_an_unset_one(variable: str) -> None:
+    """`X=` in a compose file means the default."""
+    assert Settings.from_env({variable: ""}) == Settings()
+
+
+def test_variables_of_others_are_not_looked_at() -> None:
+    """The environment holds much that is none of ours."""
+    assert Settings.from_env({"PATH": "/bin", "RELAY_ENVIRONMENT": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("RELAY_ENV", "development", "env", "development"),
+        ("RELAY_ENV", " development ", "env", "development"),
+        ("REDIS_URL", REDIS, "redis_url", REDIS.encode()),
+        ("REDIS_URL", "rediss://host", "redis_url", b"rediss://host"),
+        ("REDIS_URL", "unix:///run/v.sock", "redis_url", b"unix:///run/v.sock"),
+        ("RELAY_DATA_DIR", "/var/lib/relay", "data_dir", Path("/var/lib/relay")),
+        ("ACTIONS_ENABLED", "true", "actions_enabled", True),
+        ("ACTIONS_ENABLED", "1", "actions_enabled", True),
+        ("ACTIONS_ENABLED", "FALSE", "actions_enabled", False),
+        ("ACTIONS_ENABLED", "0", "actions_enabled", False),
+        ("ACTIONS_SIGNING_SECRET", "plain", "signing_secrets", (b"plain",)),
+        ("ACTIONS_SIGNING_SECRET", "neu\u00e9, old", "signing_secrets", ("neué".encode(), b"old")),
+        ("ACTIONS_SIGNING_SECRET", "whsec_a2V5", "signing_secrets", (b"key",)),
+        ("WEBHOOK_URL", "https://example.org/hook", "webhook_url", "https://example.org/hook"),
+        ("WEBHOOK_URL", "http://example.org/", "webhook_url", "http://example.org/"),
+        ("ACTION_TIMEOUT", "0.1", "action_timeout", timedelta(seconds=0.1)),
+        ("ACTION_TIMEOUT", "300", "action_timeout", timedelta(seconds=300)),
+        ("EGRESS_ALLOW", "a.local, B.Local.", "egress_hosts", frozenset({"a.local", "b.local"})),
+        ("EGRESS_ALLOW", "10.0.0.0/8", "egress_networks", (ip_network("10.0.0.0/8"),)),
+        ("EGRESS_ALLOW", "10.0.0.1", "egress_networks", (ip_network("10.0.0.1/32"),)),
+        ("EGRESS_ALLOW", "fd00::/8", "egress_networks", (ip_network("fd00::/8"),)),
+        ("CORS_ORIGINS", "https://a.example", "cors_origins", ("https://a.example",)),
+        (
+            "CORS_ORIGINS",
+            "https://a, http://b:3000",
+            "cors_origins",
+            ("https://a", "http://b:3000"),
+        ),
+        ("CORS_ORIGINS", "HTTPS://A.Example:443", "cors_origins", ("https://a.example",)),
+        ("CORS_ORIGINS", "http://a:80, http://a:443", "cors_origins", ("http://a", "http://a:443")),
+        ("CORS_ORIGINS", "https://a:80", "cors_origins", ("https://a:80",)),
+        ("CORS_ORIGINS", "http://[::1]:80", "cors_origins", ("http://[::1]",)),
+        ("STOP_DELAY", "0", "stop_delay", timedelta(0)),
+        ("STOP_DELAY", "60", "stop_delay", timedelta(seconds=60)),
+    ],
+)
+def test_a_value_that_can_be_meant(variable: str, text: str, field: str, value: Any) -> None:
+    """The variable sets its field, and no other."""
+    settings = Settings.from_env({variable: text})
+    assert shown(getattr(settings, field)) == value
+    others = set(Settings.__struct_fields__) - {field}
+    assert all(getattr(settings, other) == getattr(Settings(), other) for other in others)
+
+
+def test_hosts_and_networks_share_a_variable() -> None:
+    """EGRESS_ALLOW takes both, in any order."""
+    settings = Settings.from_env({"EGRESS_ALLOW": "a.local,10.0.0.0/8,b.local,::1"})
+    assert settings.egress_hosts == {"a.local", "b.local"}
+    assert settings.egress_networks == (ip_network("10.0.0.0/8"), ip_network("::1"))
+
+
+NO_ORIGINS = """https://a.example/ https://*.a.example https://* https://a?b https://a#b
+https://é.example https://a: https://a:0 https://a:080 https://a:123456
+https://[::1 ftp://a null""".split()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "may_hold"),
+    [
+        ("RELAY_ENV", "prod", "development or production"),
+        ("RELAY_ENV", "Production", "development or production"),
+        ("ACTIONS_ENABLED", "yes", "true or false"),
+        ("ACTIONS_ENABLED", " ", "true or false"),
+        ("ACTION_TIMEOUT", "0.09", "0.1 to 300"),
+        ("ACTION_TIMEOUT", "300.1", "0.1 to 300"),
+        ("ACTION_TIMEOUT", "15s", "0.1 to 300"),
+        ("ACTION_TIMEOUT", "nan", "0.1 to 300"),
+        ("ACTION_TIMEOUT", "inf", "0.1 to 300"),
+        ("STOP_DELAY", "-0.1", "0 to 60"),
+        ("STOP_DELAY", "60.1", "0 to 60"),
+        ("EGRESS_ALLOW", "10.0.0.0/33", "CIDR"),
+        ("EGRESS_ALLOW", "10.0.0.1/8", "CIDR"),
+        ("EGRESS_ALLOW", "10.0.0.256", "CIDR"),
+        ("EGRESS_ALLOW", "*.local", "CIDR"),
+        ("EGRESS_ALLOW", "https://a.local", "CIDR"),
+        ("EGRESS_ALLOW", "a.local,,b.local", "CIDR"),
+        ("CORS_ORIGINS", "*", "origins"),
+        ("CORS_ORIGINS", "a.example", "origins"),
+        ("CORS_ORIGINS", "https://a.example,", "origins"),
+        *[("CORS_ORIGINS", origin, "origins") for origin in NO_ORIGINS],
+    ],
+)
+def test_a_value_that_cannot_be_meant_stops_the_start(
+    variable: str, text: str, may_hold: str
+) -> None:
+    """The error says the variable, what it held and what it may hold."""
+    message = str(refusal(variable, text))
+    assert message.startswith(f"{variable} is {text!r}; it may hold ")
+    assert may_hold in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("REDIS_URL", "http://user:hunter2@localhost"),
+        ("REDIS_URL", "hunter2"),
+        ("WEBHOOK_URL", "hooks.example.org/hunter2"),
+        ("WEBHOOK_URL", "ftp://example.org/?key=hunter2"),
+        ("TEMPO_URL", "user:hunter2@tempo:3200"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318/?api-key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318/?api-key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "hunter2"),
+        ("GRAFANA_URL", "https://user:hunter2@g.example"),
+        ("TRACE_LINK_TEMPLATE", "https://user:hunter2@t.example/{trace_id}"),
+        ("REDIS_URL", "redis://user:hunter2@localhost:port"),
+        ("REDIS_URL", "redis://user:hunter2/x@localhost:6379"),
+        ("ACTIONS_SIGNING_SECRET", "hunter2,,b"),
+        ("ACTIONS_SIGNING_SECRET", "whsec_hunter2!"),
+        ("ACTIONS_SIGNING_SECRET", "hunter2,whsec_"),
+    ],
+)
+def test_a_wrong_secret_is_not_shown(variable: str, text: str) -> None:
+    """The error names the variable and what it may hold; no part of its trace has the value."""
+    error = refusal(variable, text)
+    may_hold = VARIABLES[variable][2]
+    assert str(error) == f"{variable} is a secret; it may hold {may_hold}"
+    assert "hunter2" not in "".join(traceback.format_exception(error))
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    """Neither the settings' repr nor str nor a format shows what a secret holds."""
+    settings = Settings.from_env({"REDIS_URL": REDIS, "ACTIONS_SIGNING_SECRET": "hunter2"})
+    for text in (repr(settings), str(settings), f"{settings.redis_url} {settings.redis_url!r}"):
+        assert "hunter2" not in text
+        assert "Secret(…)" in text
+    assert settings.redis_url
+    assert settings.redis_url.reveal() == REDIS.encode()
+
+
+PRODUCTION = {
+    "RELAY_ENV": "production",
+    "REDIS_URL": REDIS,
+    "DATABASE_URL": "postgresql://relay:hunter2@localhost/relay",
+    "RELAY_KEY_PEPPER": "p" * 32,
+    "RELAY_AUDIT_KEY": "a" * 32,
+}
+
+
+@pytest.mark.parametrize("variable", sorted(PRODUCTION.keys() - {"RELAY_ENV"}))
+def test_production_demands_what_it_rests_on(variable: str) -> None:
+    """The embedded stores are for one machine, and nobody goes unauthenticated."""
+    assert Settings.from_env(PRODUCTION).production
+    for environ in ({**PRODUCTION, variable: ""}, {**PRODUCTION, variable: " "}):
+        with pytest.raises(SettingsError, match=rf"{variable} is .*"):
+            Settings.from_env(environ)
+    without = {name: text for name, text in PRODUCTION.items() if name != variable}
+    with pytest.raises(SettingsError, match=rf"{variable} is not set; .*RELAY_ENV=production"):
+        Settings.from_env(without)
+
+
+@pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("DATABASE_URL", "mysql://u:p@h/d"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "postgresql:///relay"),
+        ("RELAY_KEY_PEPPER", "p" * 31),
+        ("RELAY_AUDIT_KEY", f"{'a' * 32},"),
+        ("RELAY_ENCRYPTION_KEY", "AAAA"),
+        ("RATE_LIMIT_EXECUTE", "0"),
+        ("RATE_LIMIT_PREVIEW", "1000001"),
+        ("RATE_LIMIT_PREVIEW", "١"),
+        ("RUNS_AT_ONCE", "-1"),
+        ("AUDIT_RETENTION", "0.5"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_a_limit_or_secret_that_cannot_be_meant_stops_the_start(variable: str, wrong: str) -> None:
+    """The error names the variable."""
+    assert variable in str(refusal(variable, wrong))
+
+
+def test_settings_are_frozen() -> None:
+    """What was read at the start holds until the end."""
+    with pytest.raises(AttributeError):
+        Settings().env = "production"  # type: ignore[misc]

@@ -1,0 +1,250 @@
+"""Dialling: which connection a send gets, that it gets only one, and that the guard stands by."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from gateway.egress.client import Egress, open_egress
+from gateway.egress.connector import Attempt, GuardedResolver, SecondSend
+from gateway.egress.guard import Guard
+from gateway.egress.refused import Refused
+from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent
+from tests.egress.test_client import SHORT, effect, egress_to, raw, send
+from tests.support.gateways import LOOPBACK, unsigned
+from tests.support.target import Target, listening, status
+
+PUBLIC = "93.184.216.34"
+close = raw(b"")
+
+
+class Names:
+    """What the resolver of the machine answers, by name; a name that is not there hangs."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[str] | OSError] = {}
+        self.asked: list[str] = []
+
+    async def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+        self.asked.append(host)
+        answer = self.answers.get(host)
+        if answer is None:
+            await asyncio.get_running_loop().create_future()
+        if isinstance(answer, OSError):
+            raise answer
+        return [self._info(address, port) for address in answer or ()]
+
+    @staticmethod
+    def _info(address: str, port: int) -> Any:
+        if ":" in address:
+            return (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+        return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+
+
+class FirstGateOpen(Guard):
+    """Lets every URL pass, so that only what stands at the dial is left."""
+
+    def check_url(self, text: str) -> URL:
+        return URL(text, encoded=True)
+
+
+@pytest.fixture
+async def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    scripted = Names()
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", scripted.getaddrinfo)
+    return scripted
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[Egress]:
+    async with open_egress(Guard(), unsigned) as opened:
+        yield opened
+
+
+def named(target: Target, host: str) -> str:
+    return target.url.replace("127.0.0.1", host)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [["127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"], [PUBLIC, "127.0.0.1"], ["127.0.0.1", PUBLIC]],
+    ids=" ".join,
+)
+async def test_a_name_with_one_private_address_is_forbidden(
+    strict: Egress, names: Names, target: Target, answers: list[str]
+) -> None:
+    """One refused address among the answers refuses the name; nobody is dialled."""
+    names.answers["pub.example.org"] = answers
+    wanted = effect(named(target, "pub.example.org"))
+    assert isinstance(await strict.inspect(wanted, "w"), Forbidden)
+    assert isinstance(await send(strict, wanted), Forbidden)
+    assert target.connections == 0
+
+
+async def test_a_name_that_turned_private_is_forbidden(
+    strict: Egress, names: Names, target: Target
+) -> None:
+    """Public at the preview, private at the send (DNS rebinding): not dialled."""
+    wanted = effect(named(target, "pub.example.org"))
+    names.answers["pub.example.org"] = [PUBLIC]
+    assert not isinstance(await strict.inspect(wanted, "w"), Forbidden)
+    names.answers["pub.example.org"] = ["127.0.0.1"]
+    assert isinstance(await send(strict, wanted), Forbidden)
+    assert target.connections == 0
+
+
+async def test_a_name_is_asked_for_each_connection(names: Names, target: Target) -> None:
+    """What it led to before is not remembered: a name that turned private is seen."""
+    target.answer = status(200, b"OK", "Connection: close")
+    wanted = effect(named(target, "pub.example.org"))
+    async with egress_to() as egress:
+        names.answers["pub.example.org"] = ["127.0.0.1"]
+        assert isinstance(await send(egress, wanted), Answered)
+        names.answers["pub.example.org"] = ["10.0.0.1"]
+        assert isinstance(await send(egress, wanted), Forbidden)
+    assert names.asked == ["pub.example.org"] * 2
+    assert target.connections == 1
+
+
+async def test_the_checked_address_is_dialled(names: Names, target: Target) -> None:
+    """A name is asked once a connection: nobody can answer otherwise in between."""
+    names.answers["pub.example.org"] = ["127.0.0.1"]
+    async with egress_to() as egress:
+        assert isinstance(await send(egress, effect(named(target, "pub.example.org"))), Answered)
+    assert names.asked == ["pub.example.org"]
+    assert target.deliveries[0].header("host") == named(target, "pub.example.org").split("/")[2]
+
+
+async def test_a_name_without_an_address_is_not_sent(strict: Egress, names: Names) -> None:
+    """At the preview it is a warning, at the send nothing was sent."""
+    names.answers["pub.example.org"] = socket.gaierror(socket.EAI_NONAME, "no such name")
+    wanted = effect("https://pub.example.org/")
+    warnings = await strict.inspect(wanted, "w")
+    assert isinstance(warnings, tuple)
+    assert "The name pub.example.org does not resolve at the moment." in warnings
+    assert await send(strict, wanted) == NotSent("The name of the target does not resolve.")
+
+
+async def test_a_name_that_cannot_be_one_is_not_sent() -> None:
+    """What the machine's resolver refuses to look up is a name that does not resolve."""
+    async with open_egress(FirstGateOpen(), unsigned) as egress:
+        wanted = effect("http://pub.example.org../")
+        assert isinstance(await send(egress, wanted), NotSent)
+        assert await egress.inspect(wanted, "w")
+
+
+async def test_a_resolver_that_hangs_is_given_up(strict: Egress, names: Names) -> None:
+    """The deadline covers the name: nothing was sent."""
+    outcome = await send(strict, effect("https://pub.example.org/"), within=SHORT)
+    assert outcome == NotSent("The target did not accept a connection in time.")
+    assert names.asked == ["pub.example.org"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_dial_refuses_by_itself(target: Target, host: str) -> None:
+    """Were a URL to slip through, its address is checked when the socket is made."""
+    async with open_egress(FirstGateOpen(), unsigned) as egress:
+        outcome = await send(egress, effect(named(target, host)))
+    assert outcome == Forbidden("The target is not a public address.")
+    assert target.connections == 0
+
+
+async def test_an_approval_is_for_one_attempt(target: Target) -> None:
+    """An address that a name was allowed to lead to stays refused as a literal."""
+    guard = FirstGateOpen(hosts=["localhost"])
+    async with open_egress(guard, unsigned) as egress:
+        target.answer = status(200, b"OK", "Connection: close")
+        assert isinstance(await send(egress, effect(named(target, "localhost"))), Answered)
+        assert isinstance(await send(egress, effect(target.url)), Forbidden)
+    assert target.connections == 1
+
+
+async def test_the_resolver_checks_every_answer() -> None:
+    """The machine's own `localhost` is refused, and given when it is an exception."""
+    with pytest.raises(Refused):
+        await GuardedResolver(Guard()).resolve("localhost", 80)
+    network = [*LOOPBACK, ip_network("::1")]
+    answers = await GuardedResolver(Guard(networks=network)).resolve("localhost", 80)
+    assert {answer["host"] for answer in answers} <= {"127.0.0.1", "::1"}
+    assert {(answer["hostname"], answer["port"]) for answer in answers} == {("localhost", 80)}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
+async def test_a_send_that_meets_a_closing_connection_is_unknown(
+    target: Target, method: str
+) -> None:
+    """The kept connection is closed after the request was read: it is not sent again."""
+    async with egress_to() as egress:
+        await send(egress, effect(target.url))
+        target.answer = close
+        outcome = await send(egress, effect(target.url, method))
+    assert outcome == NoResponse("The target closed the connection without an answer.")
+    assert [delivery.line.split()[0] for delivery in target.deliveries] == ["POST", method]
+    assert target.connections == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_the_library_alone_would_send_twice(target: Target, method: str) -> None:
+    """What the test above would count without `dial.py`."""
+    async with aiohttp.ClientSession() as session:
+        await (await session.post(target.url)).read()
+        target.answer = close
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.request(method, target.url)
+    assert len(target.deliveries) == 3
+
+
+async def test_an_attempt_gets_one_connection(target: Target) -> None:
+    """Whoever asks in the name of an attempt that has written is refused."""
+    async with egress_to() as egress:
+        await send(egress, effect(target.url))
+        session, _ = egress._session, Attempt.begin(time.monotonic() + 5)
+        await (await session.post(target.url)).read()
+        with pytest.raises(SecondSend):
+            await session.post(target.url)
+    assert len(target.deliveries) == 2
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(0.0, 1), (3.9, 1), (4.1, 2)])
+async def test_a_connection_is_reused_for_four_seconds(
+    target: Target, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
+) -> None:
+    """Servers close at five; the library's clock is put forward, not waited for."""
+    async with egress_to() as egress:
+        await send(egress, effect(target.url))
+        moved = time.monotonic
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: moved() + idle)
+        await send(egress, effect(target.url))
+    assert (len(target.deliveries), target.connections) == (2, connections)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_proxies_of_the_environment_are_not_used(
+    target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """Nor is a password from ~/.netrc: what was previewed is what is sent, and to whom."""
+    (tmp_path / "netrc").write_text("default login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with listening() as proxy, egress_to(hosts=("localhost",)) as egress:
+        monkeypatch.setenv(variable, proxy.url.removesuffix("/hook"))
+        await send(egress, effect(named(target, "localhost")))
+        assert proxy.connections == 0
+    assert "authorization" not in {name.lower() for name, _ in target.deliveries[0].headers}
+
+
+async def test_no_cookie_is_kept(target: Target) -> None:
+    """What one answer sets, the next request does not bring."""
+    target.answer = status(200, b"OK", "Set-Cookie: a=b; Path=/")
+    async with egress_to(hosts=("localhost",)) as egress:
+        for _ in range(2):
+            await send(egress, effect(named(target, "localhost")))
+    assert "cookie" not in {name.lower() for name, _ in target.deliveries[1].headers}

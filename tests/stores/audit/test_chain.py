@@ -1,0 +1,182 @@
+"""The audit chain: order, no gap, nothing twice, signed from end to end."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from stores.audit.chain import BrokenChain, Chain
+from stores.audit.signatures import Head
+from stores.audit.verify import verify
+from stores.audit.walk import Broken, Verified
+from stores.audit_entries import Entry
+from stores.sql.database import Database
+from stores.sql.tables import audit, audit_heads
+from tests.support.chains import CHAIN, KEY, append, day, entry, head, rows
+
+
+async def test_entries_are_numbered_in_their_order(database: Database) -> None:
+    """From 1, across batches, each workspace for itself."""
+    assert await append(database, day(3)) == 3
+    assert await append(database, day(2), workspace="other") == 2
+    assert await append(database, day(2, first=4)) == 2
+    assert [(row.seq, row.source) for row in await rows(database)] == [
+        (n, f"{n}-0") for n in range(1, 6)
+    ]
+    assert [row.seq for row in await rows(database, "other")] == [1, 2]
+
+
+async def test_a_source_is_kept_once(database: Database) -> None:
+    """Also twice in a batch, and in a batch that is sent again; the first stays."""
+    first, second, third = day(3)
+    assert await append(database, [first, second, (first[0], entry("audit.read"))]) == 2
+    assert await append(database, [first, second]) == 0
+    assert await append(database, [second, third]) == 1
+    assert [row.recorded.event for row in await rows(database)] == ["run.intended"] * 3
+    assert [row.seq for row in await rows(database)] == [1, 2, 3]
+
+
+async def test_many_sources_are_known_again(database: Database) -> None:
+    """More than one question for sources holds."""
+    many = [(str(n), entry()) for n in range(1500)]
+    assert await append(database, many) == 1500
+    assert await append(database, [*many, ("new", entry())]) == 1
+
+
+async def test_nothing_appended_leaves_nothing(database: Database) -> None:
+    assert await append(database, []) == 0
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
+
+
+async def test_an_entry_is_kept_whole(database: Database) -> None:
+    """What is read is what was written, with its place; the columns say the same."""
+    said = entry("request.refused", action="a\u0000\u202e'é", status="forbidden", count=7)
+    await append(database, [("s", said)])
+    (row,) = await rows(database)
+    recorded = row.recorded
+    assert {name: getattr(recorded, name) for name in Entry.__struct_fields__} == {
+        name: getattr(said, name) for name in Entry.__struct_fields__
+    }
+    assert (recorded.workspace, recorded.seq, recorded.source) == ("w", 1, "s")
+    assert (row.event, row.status, row.principal) == (said.event, said.status, said.principal)
+    assert row.at == said.at
+
+
+@pytest.mark.parametrize(
+    ("action", "column"), [("a" * 100, "a" * 100), ("a" * 101, "a" * 100), ("\0b", "b")]
+)
+async def test_no_text_is_too_much_for_its_column(
+    database: Database, action: str, column: str
+) -> None:
+    """The text keeps all of it, the column what it can; such a chain verifies."""
+    await append(database, [("s", entry(action=action, run_id="r", event="run.ended"))])
+    (row,) = await rows(database)
+    assert (row.recorded.action, row.action) == (action, column)
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=1, last=1)
+
+
+async def test_each_entry_is_bound_to_the_one_before(database: Database) -> None:
+    """Its HMAC covers that of the entry before it; the head is the last, and signed."""
+    await append(database, day(4))
+    chain = await rows(database)
+    assert CHAIN.follows(bytes(32), chain[0].entry, chain[0].mac)
+    for before, after in pairwise(chain):
+        assert CHAIN.follows(before.mac, after.entry, after.mac)
+        assert not CHAIN.follows(bytes(32), after.entry, after.mac)
+    assert await head(database) == CHAIN.head("w", 4, chain[-1].mac)
+
+
+async def test_entries_leave_with_their_transaction(database: Database) -> None:
+    """What a change appends happens with it, or not at all."""
+
+    async def fail() -> None:
+        async with database.begin() as connection:
+            await CHAIN.append(connection, "w", day(1))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await fail()
+    assert await rows(database) == []
+
+
+async def test_appenders_at_once_make_one_chain(database: Database) -> None:
+    """20 tasks, 10 entries each, half of them the same: no gap, nothing twice."""
+
+    async def appender(number: int) -> int:
+        own = [(f"own-{number}-{n}", entry()) for n in range(5)]
+        return await append(database, [*own, *day(5)])
+
+    counts = await asyncio.gather(*map(appender, range(20)))
+    chain = await rows(database)
+    assert sum(counts) == len(chain) == 20 * 5 + 5
+    assert [row.seq for row in chain] == list(range(1, 106))
+    assert len({row.source for row in chain}) == 105
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=105, last=105)
+
+
+async def test_a_chain_goes_on_under_a_new_key(database: Database) -> None:
+    """The newest signs and each verifies; without the old one the old entries do not."""
+    rotated = Chain([b"n" * 32, KEY])
+    await append(database, day(2))
+    async with database.begin() as connection:
+        await rotated.append(connection, "w", day(2, first=3))
+    assert await verify(database, rotated, "w") == Verified("w", entries=4, last=4)
+    assert await verify(database, CHAIN, "w") == Broken("w", 3, "edited")
+    assert await verify(database, Chain([b"n" * 32]), "w") == Broken("w", 1, "edited")
+
+
+async def test_a_chain_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="key"):
+        Chain([])
+
+
+async def test_a_forged_head_is_not_signed_by_the_next(database: Database) -> None:
+    """To append to what somebody changed is refused, for it would make that genuine."""
+    await append(database, day(5))
+    third = (await rows(database))[2]
+    forged = Head(third.seq, third.mac, (await head(database)).signature)
+    async with database.begin() as connection:
+        await connection.execute(delete(audit).where(audit.c.seq > 3))
+        await connection.execute(update(audit_heads).values(forged._asdict()))
+    with pytest.raises(BrokenChain, match="relay audit verify"):
+        await append(database, day(1, first=6))
+
+
+async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) -> None:
+    await append(database, day(2))
+    async with database.begin() as connection:
+        await connection.execute(delete(audit_heads))
+    with pytest.raises(BrokenChain):
+        await append(database, day(1, first=3))
+
+
+async def test_rows_beyond_the_head_are_not_appended_to(database: Database) -> None:
+    await append(database, day(2))
+    beyond = (await rows(database))[1]._replace(seq=3, source="forged")
+    async with database.begin() as connection:
+        await connection.execute(insert(audit).values(beyond._asdict()))
+    with pytest.raises(BrokenChain):
+        await append(database, day(1, first=3))
+
+
+async def test_what_is_signed_for_one_use_is_not_taken_for_another() -> None:
+    """Heads, heads in the log and checkpoints of the same entry have different signatures."""
+    mac = b"m" * 32
+    signatures = {
+        CHAIN.head("w", 1, mac).signature,
+        CHAIN.signed_head("w", 1, mac, 0).signature,
+        CHAIN.checkpoint("w", 1, mac, 0).signature,
+        CHAIN.mac(bytes(32), ""),
+    }
+    assert len(signatures) == 4
+    logged = CHAIN.signed_head("w", 1, mac, 5)
+    assert CHAIN.genuine(logged)
+    for forged in (
+        logged._replace(workspace="x"),
+        logged._replace(seq=2),
+        logged._replace(mac=bytes(32)),
+        logged._replace(at=6),
+        logged._replace(signature=CHAIN.checkpoint("w", 1, mac, 5).signature),
+    ):
+        assert not CHAIN.genuine(forged)

@@ -1,0 +1,155 @@
+"""Retention: a prefix goes, the rest verifies, and nothing tampered with leaves unseen."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from stores.audit.chain import BrokenChain
+from stores.audit.retention import remove_before
+from stores.audit.verify import checkpoint, verify
+from stores.audit.walk import Verified
+from stores.sql.database import Database, open_database
+from stores.sql.pages import audited, find_run
+from stores.sql.tables import audit, audit_checkpoints, audit_heads
+from tests.support.chains import CHAIN, NOON, append, day, ended, head, intended, rows
+
+
+async def remove(database: Database, second: int, *, batch: int = 1000) -> int:
+    """What happened before that second of the day."""
+    cutoff = NOON + second * 1000
+    return await remove_before(
+        database, CHAIN, "w", cutoff_ms=cutoff, now_ms=NOON + 99, batch=batch
+    )
+
+
+async def test_what_is_young_locks_nobody(postgres_url: str, tmp_path: Path) -> None:
+    """Each day it looks at every chain, while others are appended to."""
+    async with open_database(postgres_url, tmp_path) as database:
+        await append(database, day(3))
+        async with database.begin() as appending, asyncio.timeout(5):
+            await CHAIN.locked_head(appending, "w")
+            assert await remove(database, 0) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+async def test_what_is_older_goes(database: Database, batch: int) -> None:
+    """Of ten entries, a second apart; the newest stays however old it is."""
+    await append(database, day(10))
+    left = 10
+    for second, older in [(0, 0), (1, 0), (2, 1), (8, 7), (9, 8), (10, 9), (11, 9), (99, 9)]:
+        assert await remove(database, second, batch=batch) == left - (10 - older)
+        left = 10 - older
+        assert [row.seq for row in await rows(database)] == list(range(older + 1, 11))
+        assert await verify(database, CHAIN, "w") == Verified("w", entries=left, last=10)
+
+
+async def test_a_checkpoint_is_left(database: Database) -> None:
+    """Signed, where the rest begins; none where nothing went."""
+    await append(database, day(5))
+    macs = [row.mac for row in await rows(database)]
+    for second, kept in ((1, None), (3, 2), (5, 4)):
+        await remove(database, second)
+        async with database.connect() as connection:
+            left = await checkpoint(connection, "w")
+        assert left == (kept and CHAIN.checkpoint("w", kept, macs[kept - 1], NOON + 99))
+
+
+async def test_removal_stops_at_the_first_that_is_younger(database: Database) -> None:
+    """Clocks differ a little; an old entry behind a young one waits for it."""
+    times = [NOON, NOON + 1000, NOON + 9000, NOON + 2000, NOON + 9000]
+    await append(database, [(str(n), intended(f"r-{n}", at=at)) for n, at in enumerate(times)])
+    assert await remove(database, 5) == 2
+    assert [row.seq for row in await rows(database)] == [3, 4, 5]
+
+
+async def test_the_chain_goes_on_after_removal(database: Database) -> None:
+    await append(database, day(4))
+    assert await remove(database, 99) == 3
+    await append(database, day(2, first=5))
+    assert await remove(database, 6) == 2
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=1, last=6)
+
+
+async def test_a_first_entry_made_young_keeps_nothing_from_leaving_unseen(
+    database: Database,
+) -> None:
+    """The time is in no signature but the entry's: the others are old all the same."""
+    await append(database, day(5))
+    async with database.begin() as connection:
+        await connection.execute(update(audit).where(audit.c.seq == 1).values(at=NOON + 10**9))
+    with pytest.raises(BrokenChain):
+        await remove(database, 4)
+
+
+@pytest.mark.parametrize(
+    "values", [{"at": NOON - 10**9}, {"status": "failed"}, {"entry": "{}"}, {"mac": bytes(32)}]
+)
+async def test_what_was_tampered_with_does_not_leave(
+    database: Database, values: dict[str, object]
+) -> None:
+    """An entry made old, or edited, stays to be found."""
+    await append(database, day(5))
+    async with database.begin() as connection:
+        await connection.execute(update(audit).where(audit.c.seq == 3).values(**values))
+    with pytest.raises(BrokenChain):
+        await remove(database, 4)
+    assert len(await rows(database)) == 5
+
+
+async def test_a_forged_checkpoint_or_head_stops_removal(database: Database) -> None:
+    await append(database, day(5))
+    assert await remove(database, 3) == 2
+    for forge in (update(audit_checkpoints).values(removed_at=1), delete(audit_heads)):
+        async with database.begin() as connection:
+            await connection.execute(forge)
+        with pytest.raises(BrokenChain):
+            await remove(database, 4)
+    assert len(await rows(database)) == 3
+
+
+async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) -> None:
+    """Not even where the numbers would be free, all the others removed."""
+    await append(database, day(5))
+    assert await remove(database, 99) == 4
+    for table in (audit_heads, audit):
+        async with database.begin() as connection:
+            await connection.execute(delete(table))
+        with pytest.raises(BrokenChain):
+            await append(database, day(1, first=6))
+
+
+async def test_runs_go_with_their_time(database: Database) -> None:
+    """Those that have ended; one that runs stays, and so do those of others."""
+    await append(database, [("1", ended("older", at=NOON)), ("2", intended("runs"))])
+    await append(database, [("3", ended("old", at=NOON)), ("4", ended("new", at=NOON + 5012))])
+    await append(database, [("1", ended("old", at=NOON))], workspace="other")
+    await remove(database, 5, batch=1)
+    async with database.connect() as connection:
+        assert await find_run(connection, "w", "older") is None
+        assert await find_run(connection, "w", "old") is None
+        assert await find_run(connection, "w", "runs")
+        assert await find_run(connection, "w", "new")
+        assert await find_run(connection, "other", "old")
+
+
+async def test_removals_at_once_remove_once(database: Database) -> None:
+    """Two replicas' daily tasks, and appends between them."""
+    await append(database, day(30))
+    counts = await asyncio.gather(
+        *(remove(database, 21, batch=4) for _ in range(3)),
+        *(append(database, day(1, first=31 + n)) for n in range(5)),
+    )
+    assert sum(counts[:3]) == 20
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=15, last=35)
+
+
+async def test_removal_in_a_workspace_without_a_chain_leaves_none(database: Database) -> None:
+    assert await remove(database, 99) == 0
+    assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
+    async with database.connect() as connection:
+        assert await audited(connection) == []
+        assert (await connection.execute(select(audit_heads))).all() == []
+    await append(database, day(1))
+    assert (await head(database)).seq == 1

@@ -1,0 +1,171 @@
+"""Runs in flight: no more than there are places, in a workspace and for each of its targets."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stores.redis import names
+from stores.redis.limits import Limited, Places
+from stores.redis.previews import Previews
+from stores.redis.reservations import Claimed, Reservation, Reserved, Taken
+from stores.redis.runs import Runs
+from stores.redis.scripts import Scripts
+from tests.support.reservations import LEASE, ORIGIN
+from tests.support.valkey import stranger
+
+NO_LEASE = timedelta(0)
+HOUR = timedelta(hours=1)
+ROW = names.in_flight("w")
+
+
+@pytest.fixture
+async def previews(scripts: Scripts) -> Previews:
+    """25 live ones of each target, and 25 without: `a.example:443-0` and so on."""
+    previews = Previews(scripts)
+    for target in ("a.example:443", "b.example:443", ""):
+        for n in range(25):
+            await previews.save("w", f"{target}-{n}", b"doc", origin=ORIGIN, target=target)
+    return previews
+
+
+def of(target: str, n: int, places: Places) -> Reservation:
+    name = f"{target}-{n}"
+    return Reservation("w", name, name, f"run-{target[:1]}{n}", places=places)
+
+
+def a(n: int, places: Places) -> Reservation:
+    return of("a.example:443", n, places)
+
+
+def b(n: int, places: Places) -> Reservation:
+    return of("b.example:443", n, places)
+
+
+def said(answer: Claimed) -> Any:
+    return answer.bound if isinstance(answer, Limited) else type(answer)
+
+
+async def raced(scripts: Scripts, claims: list[Reservation]) -> Counter[Any]:
+    """What claims that share no pipeline are told."""
+    answers = await asyncio.gather(
+        *(Runs(stranger(scripts)).reserve(it, lease=LEASE) for it in claims)
+    )
+    return Counter(map(said, answers))
+
+
+@pytest.mark.parametrize("places", [1, 7, 49, 50])
+async def test_fifty_racing_for_places_take_those_there_are(
+    scripts: Scripts, previews: Previews, places: int
+) -> None:
+    """Exactly so many are reserved; the others are told that the runs are too many."""
+    limit = Places(in_all=places)
+    claims = [it for n in range(25) for it in (a(n, limit), b(n, limit))]
+    told = await raced(scripts, claims)
+    assert told == Counter({Reserved: places, "runs": 50 - places})
+    assert await scripts._client.zcard(ROW) == places
+
+
+async def test_fifty_racing_for_two_targets_take_the_places_of_each(
+    scripts: Scripts, previews: Previews
+) -> None:
+    """One target that is full stops no other: three runs of each, exactly."""
+    limit = Places(per_target=3)
+    told = await raced(scripts, [it for n in range(25) for it in (a(n, limit), b(n, limit))])
+    assert told == Counter({Reserved: 6, "target": 44})
+    for target in ("a.example:443", "b.example:443"):
+        assert await scripts._client.zcard(f"{ROW}:{target}") == 3
+
+
+async def test_a_full_workspace_is_named_before_a_full_target(runs: Runs) -> None:
+    """With both full; and who is refused is told to come back in a second."""
+    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
+    refused = await runs.reserve(a(1, Places(1, 1)), lease=LEASE)
+    assert refused == Limited("runs", timedelta(seconds=1), None)
+    refused = await runs.reserve(a(1, Places(2, 1)), lease=LEASE)
+    assert refused == Limited("target", timedelta(seconds=1), None)
+    assert said(await runs.reserve(b(0, Places(2, 1)), lease=LEASE)) is Reserved
+
+
+@pytest.mark.parametrize("places", [Places(1, 0), Places(0, 1)])
+@pytest.mark.parametrize("ends", ["settle", "release"])
+async def test_whoever_ends_gives_its_place_back(runs: Runs, places: Places, ends: str) -> None:
+    """Once each: an end that is sent twice gives no second place away."""
+    for n in range(4):
+        assert said(await runs.reserve(a(n, places), lease=LEASE)) is Reserved
+        assert isinstance(await runs.reserve(a(9, places), lease=LEASE), Limited)
+        for _ in range(2):
+            if ends == "settle":
+                await runs.settle(a(n, places), state="success", doc=b"{}")
+            else:
+                await runs.release(a(n, places))
+
+
+@pytest.mark.parametrize("places", [Places(1, 0), Places(0, 1)])
+async def test_a_place_is_held_as_long_as_the_lease(runs: Runs, places: Places) -> None:
+    """What a dead gateway left is in nobody's way once its lease is over."""
+    for n in range(3):
+        assert said(await runs.reserve(a(n, places), lease=NO_LEASE)) is Reserved
+    assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
+    assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)
+
+
+@pytest.mark.parametrize("places", [Places(2, 0), Places(0, 2)])
+async def test_a_short_lease_takes_no_longer_ones_place(
+    runs: Runs, scripts: Scripts, places: Places
+) -> None:
+    """Gateways may differ in their leases: the row stays as long as the longest."""
+    await runs.reserve(a(0, places), lease=HOUR)
+    await runs.reserve(a(1, places), lease=LEASE)
+    assert isinstance(await runs.reserve(a(2, places), lease=LEASE), Limited)
+    assert await scripts._client.pttl(f"{ROW}:a.example:443") > LEASE / timedelta(milliseconds=1)
+    await scripts._client.zadd(f"{ROW}:a.example:443", {"run-a1": 1})
+    await scripts._client.zadd(ROW, {"run-a1": 1})
+    assert said(await runs.reserve(a(2, places), lease=NO_LEASE)) is Reserved
+    assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
+    assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)
+    assert await scripts._client.zscore(f"{ROW}:a.example:443", "run-a1") is None
+
+
+async def test_without_a_target_only_the_workspace_counts(runs: Runs) -> None:
+    """A preview that names no target is in no target's way."""
+    for n in range(3):
+        assert said(await runs.reserve(of("", n, Places(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(a(0, Places(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(of("", 3, Places(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(of("", 4, Places(5, 1)), lease=LEASE)) == "runs"
+
+
+async def test_a_claim_sent_twice_takes_one_place(runs: Runs) -> None:
+    """And is granted again although all places are taken, once by itself."""
+    for n in range(2):
+        for _ in range(2):
+            assert said(await runs.reserve(a(n, Places(2, 2)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(a(2, Places(2, 2)), lease=LEASE)) == "runs"
+
+
+async def test_a_retry_needs_no_place(runs: Runs) -> None:
+    """Who asks for a run that is there gets it, however full it is."""
+    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
+    again = a(0, Places(1, 1))._replace(run_id="another")
+    assert said(await runs.reserve(again, lease=LEASE)) is Taken
+
+
+async def test_every_workspace_has_its_own_places(runs: Runs, previews: Previews) -> None:
+    """The same target in two workspaces is two."""
+    await previews.save("v", "p", b"doc", origin=ORIGIN, target="a.example:443")
+    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
+    other = Reservation("v", "order", "p", "run", places=Places(1, 1))
+    assert said(await runs.reserve(other, lease=LEASE)) is Reserved
+
+
+async def test_without_limits_places_are_counted_all_the_same(
+    runs: Runs, scripts: Scripts, previews: Previews
+) -> None:
+    """A limit that is set while runs are in flight knows them."""
+    told = await raced(scripts, [a(n, Places()) for n in range(25)])
+    assert told == Counter({Reserved: 25})
+    assert said(await runs.reserve(b(0, Places(25, 0)), lease=LEASE)) == "runs"
+    assert said(await runs.reserve(b(0, Places(26, 1)), lease=LEASE)) is Reserved

@@ -1,0 +1,250 @@
+"""The embedded server: real, private, kept over restarts, never left behind."""
+
+import asyncio
+import ctypes
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from time import monotonic
+
+import pytest
+
+from stores.redis.client import Store, open_store
+from stores.redis.embedded import SOCKET_PATH_MAX, EmbeddedStoreError, embedded_server
+from tests.support.embedded import alive, data_dir, server_pid, servers_on
+
+# A gateway as far as its store goes; says when it has stored its argument, and then waits.
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from stores.redis.client import open_store
+
+async def own():
+    async with open_store(None, Path(sys.argv[1])) as store:
+        await store.client.set("kept", sys.argv[2])
+        print("stored", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(own())
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with data_dir() as made:
+        yield made
+
+
+@pytest.fixture
+def deep() -> Iterator[Path]:
+    """A folder in which the path of a socket would be one byte too long, and its parent."""
+    with TemporaryDirectory(prefix="relay-data-") as short:
+        room = SOCKET_PATH_MAX - len(os.fsencode(short)) - len("//valkey/valkey.sock")
+        yield Path(short) / ("d" * (room + 1))
+
+
+def killed_owner(folder: Path, value: str) -> int:
+    """Leave a server behind as a gateway does that is killed; the server's pid."""
+    command = [sys.executable, "-c", OWNER, str(folder), value]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout
+            assert owner.stdout.readline() == "stored\n"
+            pid = server_pid(folder)
+        finally:
+            owner.kill()
+    assert alive(pid)
+    return pid
+
+
+def reap(pid: int) -> None:
+    os.waitpid(pid, 0)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def config(store: Store, name: str) -> str:
+    return str((await store.client.config_get(name))[name])
+
+
+async def test_nothing_is_lost_over_a_restart(folder: Path) -> None:
+    """What was stored is there again, however often the server is stopped and started."""
+    for n in range(3):
+        async with open_store(None, folder) as store:
+            assert await store.client.llen("kept") == n
+            await store.client.rpush("kept", n)
+
+
+async def test_the_server_ends_with_its_owner(folder: Path) -> None:
+    """No process is left, whether the block ends well or by an exception."""
+    async with open_store(None, folder):
+        pid = server_pid(folder)
+        assert servers_on(folder) == [pid]
+    assert servers_on(folder) == []
+    with pytest.raises(ZeroDivisionError):
+        async with open_store(None, folder):
+            raise ZeroDivisionError
+    assert servers_on(folder) == []
+
+
+async def test_the_server_is_set_up_for_records_that_count(folder: Path) -> None:
+    """Append-only file on, nothing evicted, and no check of production fails."""
+    async with open_store(None, folder) as store:
+        assert await config(store, "appendonly") == "yes"
+        assert await config(store, "appendfsync") == "everysec"
+        assert await config(store, "maxmemory-policy") == "noeviction"
+        checks = await store.check(strict=True)
+    assert {check.verdict for check in checks} == {"ok"}
+
+
+async def test_the_server_is_private(folder: Path) -> None:
+    """It has no port, only its owner's user may speak to it, and Ctrl-C does not reach it."""
+    ours = folder / "ours"
+    async with embedded_server(ours) as socket, open_store(f"unix://{socket}", ours) as store:
+        assert await config(store, "port") == "0"
+        assert (mode(ours / "valkey"), mode(socket)) == (0o700, 0o700)
+        assert os.getpgid(server_pid(ours)) != os.getpgid(0)
+
+
+async def test_a_killed_owners_server_is_replaced(folder: Path) -> None:
+    """After kill -9 the next owner ends the server that was left, and has all its data."""
+    left = killed_owner(folder, "by the first")
+    async with open_store(None, folder) as store:
+        assert await store.client.get("kept") == b"by the first"
+        assert not alive(left)
+        assert servers_on(folder) == [server_pid(folder)]
+    assert servers_on(folder) == []
+
+
+@pytest.fixture
+def no_init() -> Iterator[None]:
+    """As in a container whose first process reaps nobody: an orphan that ends stays a zombie."""
+    prctl, subreaper = ctypes.CDLL(None).prctl, 36
+    prctl(subreaper, 1, 0, 0, 0)
+    yield
+    prctl(subreaper, 0, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+async def test_a_server_that_nobody_reaps_delays_no_start(folder: Path, no_init: None) -> None:
+    """The one that was left is gone when it has stopped, not when its process entry is."""
+    left = killed_owner(folder, "by the first")
+    began = monotonic()
+    async with open_store(None, folder) as store:
+        assert monotonic() - began < 2
+        assert await store.client.get("kept") == b"by the first"
+    reap(left)
+
+
+async def test_a_socket_that_nobody_serves_is_replaced(folder: Path) -> None:
+    """When owner and server were both killed, the file that is left bars nobody."""
+    pid = killed_owner(folder, "by the first")
+    os.kill(pid, 9)
+    while alive(pid):
+        await asyncio.sleep(0.01)
+    async with open_store(None, folder) as store:
+        assert await store.client.get("kept") == b"by the first"
+
+
+async def test_two_servers_never_share_a_folder(folder: Path) -> None:
+    """A server that was left behind is found by its lock, whatever became of its socket."""
+    left = killed_owner(folder, "by the first")
+    (folder / "valkey" / "valkey.sock").unlink()
+    async with open_store(None, folder) as store:
+        assert not alive(left)
+        assert servers_on(folder) == [server_pid(folder)]
+        assert await store.client.get("kept") == b"by the first"
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
+async def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
+    """The path of the socket is a path, also where a URL would read it otherwise."""
+    async with open_store(None, folder / name) as store:
+        assert await store.client.ping()
+
+
+async def test_a_folder_that_cannot_be_one_is_refused(folder: Path) -> None:
+    """RELAY_DATA_DIR names a file: the error says so."""
+    with pytest.raises(EmbeddedStoreError, match="cannot write in"):
+        async with embedded_server(Path(__file__)):
+            pass
+
+
+async def test_a_folder_has_one_owner(folder: Path) -> None:
+    """A second owner is refused with what to do, and the first one's server is unharmed."""
+    async with open_store(None, folder) as store:
+        pid = server_pid(folder)
+        with pytest.raises(EmbeddedStoreError, match="another gateway uses") as refusal:
+            async with embedded_server(folder):
+                pass
+        assert str(folder) in str(refusal.value)
+        assert "RELAY_DATA_DIR" in str(refusal.value)
+        assert await store.client.ping()
+        assert server_pid(folder) == pid
+    async with embedded_server(folder):
+        assert server_pid(folder) != pid
+
+
+async def test_owners_of_two_folders_do_not_meet(folder: Path) -> None:
+    """Two gateways with folders of their own have servers of their own."""
+    async with (
+        open_store(None, folder / "a") as ours,
+        open_store(None, folder / "b") as theirs,
+    ):
+        await ours.client.set("kept", "a")
+        assert await theirs.client.get("kept") is None
+
+
+async def test_a_relative_folder_is_taken_where_it_was_meant(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`RELAY_DATA_DIR=.relay` lies in the working directory, log and append-only file included."""
+    monkeypatch.chdir(folder)
+    async with open_store(None, Path(".relay")):
+        pass
+    made = {entry.name for entry in (folder / ".relay" / "valkey").iterdir()}
+    assert {"owner.lock", "valkey.log", "appendonlydir"} <= made
+
+
+async def test_a_socket_lies_in_its_folder_while_its_path_is_short(deep: Path) -> None:
+    """Up to the limit the socket is with the data."""
+    fits = deep.with_name(deep.name[1:])
+    async with embedded_server(fits) as socket:
+        assert len(os.fsencode(socket)) == SOCKET_PATH_MAX
+        assert socket == fits / "valkey" / "valkey.sock"
+
+
+async def test_a_folder_with_a_long_path_works(deep: Path) -> None:
+    """One byte more and the socket lies in a temporary folder of our own, gone afterwards."""
+    for n in range(2):
+        async with embedded_server(deep) as socket, open_store(f"unix://{socket}", deep) as store:
+            assert await store.client.incr("kept") == n + 1
+            assert socket.parent.parent == Path(gettempdir())
+            assert mode(socket.parent) == 0o700
+        assert not socket.parent.exists()
+
+
+async def test_a_server_that_cannot_start_says_where_its_log_is(folder: Path) -> None:
+    """A broken append-only file gives an error at once that names the log, which says why."""
+    broken = folder / "valkey" / "appendonlydir"
+    broken.mkdir(parents=True)
+    (broken / "appendonly.aof.manifest").write_text("no manifest\n")
+    began = monotonic()
+    with pytest.raises(EmbeddedStoreError, match="did not start") as refusal:
+        async with embedded_server(folder):
+            pass
+    assert monotonic() - began < 5
+    assert str(folder / "valkey" / "valkey.log") in str(refusal.value)
+    assert "manifest" in (folder / "valkey" / "valkey.log").read_text()
+    assert servers_on(folder) == []
+
+    shutil.rmtree(broken)
+    async with embedded_server(folder):
+        assert server_pid(folder)

@@ -1,0 +1,238 @@
+"""The outbox: an intent with each run, one outcome, and nothing forgotten before it was shipped."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from stores.audit_entries import RELAY, Entry
+from stores.redis import names
+from stores.redis.outbox import Outbox, Waiting
+from stores.redis.reservations import Lost, Settled
+from stores.redis.runs import Runs
+from stores.redis.scripts import Scripts
+from tests.support.reservations import LEASE, claim, found
+from tests.support.valkey import stranger
+
+NO_LEASE = timedelta(0)
+OUTBOX = names.outbox("w")
+INTENT = msgspec.json.encode(Entry(event="run.intended", principal="k-1", run_id="run-1"))
+INTERRUPTED = Entry(
+    event="run.ended",
+    principal=RELAY,
+    run_id="run-1",
+    preview_id="p-1",
+    action="webhook.save",
+    provider="independent",
+    status="unknown",
+    reason="interrupted",
+)
+ORDER = claim()._replace(intent=INTENT)
+
+
+def ending(status: str) -> bytes:
+    return msgspec.json.encode(Entry(event="run.ended", principal="k-1", status=status))
+
+
+@pytest.fixture
+def outbox(scripts: Scripts) -> Outbox:
+    return Outbox(scripts)
+
+
+async def waiting(outbox: Outbox, shipped: Sequence[bytes] = ()) -> Waiting:
+    return await outbox.collect("w", shipped=shipped, most=500)
+
+
+async def told(outbox: Outbox) -> list[tuple[str, str]]:
+    """Event and status of all that waits, in order."""
+    return [(it.event, it.status) for _, it in (await waiting(outbox)).entries]
+
+
+async def settle(runs: Runs, status: str = "success") -> Settled | Lost:
+    return await runs.settle(ORDER, state=status, doc=b"{}", ending=ending(status))
+
+
+async def release(runs: Runs) -> None:
+    await runs.release(ORDER, ending=ending("not_sent"))
+
+
+async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
+    """At the moment the run starts, with what the preview's origin knows, by a source of its own;
+    sent twice, once.
+    """
+    for _ in range(2):
+        await runs.reserve(ORDER, lease=LEASE)
+    _, [(source, entry)], in_all, oldest = await waiting(outbox)
+    assert source == "run-1:run.intended"
+    assert entry == Entry(
+        event="run.intended",
+        principal="k-1",
+        run_id="run-1",
+        at=(await found(runs)).started_at_ms,
+        action="webhook.save",
+        provider="independent",
+    )
+    assert in_all == 1
+    assert timedelta(0) <= oldest < timedelta(seconds=10)
+
+
+async def test_one_outcome_a_run(runs: Runs, outbox: Outbox) -> None:
+    """Whatever comes first ends the run; sent twice or late, nothing is said again."""
+    await runs.reserve(ORDER, lease=LEASE)
+    await settle(runs)
+    await settle(runs, "failed")
+    await release(runs)
+    assert await told(outbox) == [("run.intended", ""), ("run.ended", "success")]
+
+
+async def test_what_was_not_sent_is_told_once(runs: Runs, outbox: Outbox) -> None:
+    """A release leaves intent and outcome, however often it is sent, and whatever comes behind."""
+    await runs.reserve(ORDER, lease=LEASE)
+    await release(runs)
+    await release(runs)
+    await settle(runs)
+    assert await told(outbox) == [("run.intended", ""), ("run.ended", "not_sent")]
+    _, [_, (_, given_back)], _, _ = await waiting(outbox)
+    assert (given_back.action, given_back.provider) == ("webhook.save", "independent")
+
+
+async def test_a_run_that_never_opened_is_not_told_of(runs: Runs, outbox: Outbox) -> None:
+    """No intent, so no outcome: of a claim refused, given back before it came, or never made."""
+    await release(runs)
+    await settle(runs)
+    for _ in range(2):
+        await runs.reserve(ORDER._replace(run_id="run-2", preview_id="gone"), lease=LEASE)
+    assert await told(outbox) == []
+
+
+async def test_a_run_that_nobody_ends_is_given_up_once(runs: Runs, outbox: Outbox) -> None:
+    """Its lease over, it is unknown for good: what comes later is lost, and says nothing."""
+    await runs.reserve(ORDER, lease=NO_LEASE)
+    assert await settle(runs) == Lost()
+    _, [_, (_, given_up)], _, _ = await waiting(outbox)
+    assert given_up.at >= (await found(runs)).started_at_ms
+    assert msgspec.structs.replace(given_up, at=0) == INTERRUPTED
+    for _ in range(2):
+        assert await settle(runs) == Lost()
+        await release(runs)
+        assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+    run = await found(runs)
+    assert (run.interrupted, run.state) == (True, "interrupted")
+
+
+async def test_a_late_release_leaves_the_outcome_unknown(runs: Runs, outbox: Outbox) -> None:
+    """A release behind the lease records nothing; the run's one outcome is `unknown`."""
+    await runs.reserve(ORDER, lease=NO_LEASE)
+    await release(runs)
+    assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+    assert (await found(runs)).interrupted
+
+
+@pytest.mark.parametrize("first", ["collect", "release"])
+async def test_all_racing_for_one_end_tell_one(
+    runs: Runs, outbox: Outbox, scripts: Scripts, first: str
+) -> None:
+    """Ten that collect, a late settle, a late release: one outcome, and the run is as it says."""
+    await runs.reserve(ORDER, lease=NO_LEASE)
+    ends = [settle(Runs(stranger(scripts))), release(Runs(stranger(scripts)))]
+    collects = [waiting(Outbox(stranger(scripts))) for _ in range(10)]
+    await asyncio.gather(*(ends + collects if first == "release" else collects + ends))
+
+    assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+    assert (await found(runs)).interrupted
+
+
+async def test_a_run_in_flight_is_left_alone(runs: Runs, outbox: Outbox) -> None:
+    """Collecting ends no run whose lease is not over, and none of another workspace."""
+    await runs.reserve(ORDER, lease=LEASE)
+    assert await told(outbox) == [("run.intended", "")]
+    await outbox.collect("v", most=500)
+    assert (await found(runs)).in_flight
+    assert isinstance(await settle(runs), Settled)
+
+
+async def test_more_than_a_batch_of_dead_runs_takes_two(outbox: Outbox, scripts: Scripts) -> None:
+    """500 are given up at a time, the oldest first, also those whose record is gone."""
+    await scripts._client.zadd(names.in_flight("w"), {f"run-{n}": n for n in range(501)})
+    assert (await outbox.collect("w", most=1)).in_all == 500
+    second = await outbox.collect("w", most=1000)
+    assert [it.run_id for _, it in second.entries] == [f"run-{n}" for n in range(501)]
+    assert not await scripts._client.exists(names.in_flight("w"), names.run("w", "run-0"))
+
+
+async def test_exactly_what_was_shipped_is_forgotten(outbox: Outbox, scripts: Scripts) -> None:
+    """What came in between stays, in its order; to say so twice forgets no more."""
+    await outbox.record("w", [(str(n), Entry(event="e", principal="p")) for n in range(6)])
+    batch = await outbox.collect("w", most=3)
+    assert [source for source, _ in batch.entries] == ["0", "1", "2"]
+    assert batch.in_all == 6
+    for _ in range(2):
+        rest = await waiting(outbox, [batch.ids[0], batch.ids[2]])
+        assert [source for source, _ in rest.entries] == ["1", "3", "4", "5"]
+        assert rest.in_all == 4
+
+
+async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
+    """An empty outbox remembers its last id, also when the server's clock was set back."""
+    ahead = "9999999999999-5"
+    fields = {"source": "s", "at": 1, "entry": b'{"event":"e","principal":"p"}'}
+    await scripts._client.xadd(OUTBOX, fields, id=ahead)  # type: ignore[arg-type]
+    empty = await waiting(outbox, [ahead.encode()])
+    assert (empty.ids, empty.in_all, empty.oldest) == ([], 0, timedelta(0))
+    assert await scripts._client.exists(OUTBOX)
+    assert await scripts._client.pttl(OUTBOX) == -1
+
+    await outbox.record("w", [("s", Entry(event="e", principal="p"))])
+    assert (await waiting(outbox)).ids == [b"9999999999999-6"]
+
+
+async def test_recorded_twice_is_one_source(outbox: Outbox) -> None:
+    """The shipper can tell: two ids, one source, and the entry as it was."""
+    entry = Entry(event="key.created", at=5, principal="k-1", address="::1", count=3)
+    for _ in range(2):
+        await outbox.record("w", [("source-1", entry)])
+    found = await waiting(outbox)
+    assert len(set(found.ids)) == 2
+    assert found.entries == [("source-1", entry)] * 2
+
+
+@pytest.mark.parametrize(("ago", "at_least"), [(3600, 3600), (0, 0), (-3600, 0)])
+async def test_the_oldest_says_how_long_it_has_waited(
+    outbox: Outbox, scripts: Scripts, ago: int, at_least: int
+) -> None:
+    """Counted from what the first entry says, on the server's clock; never less than nothing."""
+    seconds, _ = await scripts._client.time()
+    for age in (ago, 0):
+        entry = Entry(event="e", at=(int(seconds) - age) * 1000, principal="p")
+        await outbox.record("w", [(str(age), entry)])
+    found = await waiting(outbox)
+    assert timedelta(0) <= found.oldest - timedelta(seconds=at_least) < timedelta(seconds=10)
+
+
+async def test_one_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
+    """Until it gives up, or its time is over; leading again makes it longer."""
+    brief, long = timedelta(seconds=20), timedelta(minutes=2)
+    assert await outbox.lead("one", brief)
+    assert not await outbox.lead("two", long)
+    assert 0 < await scripts._client.pttl(names.LEADER) <= 20_000
+    assert await outbox.lead("one", long)
+    assert await scripts._client.pttl(names.LEADER) > 60_000
+
+    assert not await outbox.lead("two", timedelta(0))
+    assert not await outbox.lead("two", long)
+    await outbox.lead("one", timedelta(0))
+    assert await outbox.lead("two", long)
+    await scripts._client.pexpireat(names.LEADER, 1)
+    assert await outbox.lead("three", long)
+    assert not await outbox.lead("two", long)
+
+
+async def test_fifty_racing_to_lead_one_leads(outbox: Outbox, scripts: Scripts) -> None:
+    """All that are told that they lead are one."""
+    who = [f"gateway-{n % 25}" for n in range(50)]
+    leads = await asyncio.gather(*(Outbox(stranger(scripts)).lead(name, LEASE) for name in who))
+    leaders = [name for name, lead in zip(who, leads, strict=True) if lead]
+    assert len(leaders) == 2
+    assert len(set(leaders)) == 1

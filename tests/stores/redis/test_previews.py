@@ -1,0 +1,166 @@
+"""Previews: kept for an hour, found while they live, spent by a run. On Valkey and fakeredis."""
+
+from datetime import timedelta
+
+import pytest
+
+from stores.redis import names
+from stores.redis.previews import PREVIEW_TTL, Live, NoPreview, Previews, Spent
+from stores.redis.reservations import Reservation, Reserved
+from stores.redis.runs import Runs
+from stores.redis.scripts import Scripts
+from tests.support.answers import exactly
+
+HOUR_MS = 3_600_000
+# A loaded machine between a script and the look at what it left.
+SLACK_MS = 10_000
+LEASE = timedelta(seconds=20)
+ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
+
+
+@pytest.fixture
+def previews(scripts: Scripts) -> Previews:
+    return Previews(scripts)
+
+
+@pytest.fixture
+def runs(scripts: Scripts) -> Runs:
+    return Runs(scripts)
+
+
+async def pttl(scripts: Scripts, preview_id: str) -> int:
+    return int(await scripts._client.pttl(names.preview("w", preview_id)))
+
+
+async def test_a_preview_is_found_byte_for_byte(previews: Previews) -> None:
+    """What was saved is found, with its expiry, however often one looks."""
+    doc = bytes(range(256))
+    expires_at_ms = await previews.save("w", "p-1", doc, origin=ORIGIN)
+
+    assert exactly(await previews.find("w", "p-1")) == exactly(Live(doc, expires_at_ms))
+    assert exactly(await previews.find("w", "p-1")) == exactly(Live(doc, expires_at_ms))
+
+
+async def test_a_preview_lives_an_hour(previews: Previews, scripts: Scripts) -> None:
+    """Redis drops a preview at the very `expires_at` that its caller was told: 1 h, not 24."""
+    expires_at_ms = await previews.save("w", "p-1", b"{}", origin=ORIGIN)
+
+    assert timedelta(hours=1) == PREVIEW_TTL
+    seconds, microseconds = await scripts._client.time()
+    left = expires_at_ms - (seconds * 1000 + microseconds // 1000)
+    assert HOUR_MS - SLACK_MS < left <= HOUR_MS
+    assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == expires_at_ms
+
+
+async def test_saved_twice_is_saved_once(previews: Previews, scripts: Scripts) -> None:
+    """A save whose reply was lost is sent again: one preview, whose expiry is the later answer."""
+    first = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+    second = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+
+    assert second >= first
+    assert exactly(await previews.find("w", "p-1")) == exactly(Live(b"doc", second))
+    assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == second
+
+
+async def test_a_preview_that_never_was_is_not_found(previews: Previews) -> None:
+    """Nothing is found where nothing was saved, nor made by looking."""
+    assert exactly(await previews.find("w", "never-was")) == exactly(NoPreview())
+    assert exactly(await previews.find("w", "never-was")) == exactly(NoPreview())
+
+
+@pytest.mark.parametrize(
+    ("ttl", "found"), [(timedelta(0), NoPreview), (timedelta(minutes=1), Live)]
+)
+async def test_an_expired_preview_is_not_found(
+    previews: Previews, ttl: timedelta, found: type
+) -> None:
+    """A preview whose time is over is gone; one with time left is not."""
+    await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    assert type(await previews.find("w", "p-1")) is found
+
+
+async def test_a_preview_in_flight_is_spent(previews: Previews, runs: Runs) -> None:
+    """From its reservation on a preview answers with the run that it became."""
+    await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+    await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=LEASE)
+
+    assert exactly(await previews.find("w", "p-1")) == exactly(Spent("run-1"))
+    assert exactly(await previews.find("w", "p-1")) == exactly(Spent("run-1"))
+
+
+async def test_a_spent_preview_stays_as_a_tombstone(
+    previews: Previews, runs: Runs, scripts: Scripts
+) -> None:
+    """After settling only the run's id is left of a preview, for seven days."""
+    claim = Reservation("w", "order-1", "p-1", "run-1")
+    await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+    await runs.reserve(claim, lease=LEASE)
+    await runs.settle(claim, state="success", doc=b"answer")
+
+    assert exactly(await previews.find("w", "p-1")) == exactly(Spent("run-1"))
+    assert await scripts._client.hgetall(names.preview("w", "p-1")) == {b"run": b"run-1"}
+    week = 7 * 24 * HOUR_MS
+    assert week - SLACK_MS < await pttl(scripts, "p-1") <= week
+
+
+async def test_a_released_preview_is_live_again(previews: Previews, runs: Runs) -> None:
+    """A run that was given back leaves its preview as it was, expiry included."""
+    claim = Reservation("w", "order-1", "p-1", "run-1")
+    expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+    await runs.reserve(claim, lease=LEASE)
+    await runs.release(claim)
+    assert exactly(await previews.find("w", "p-1")) == exactly(Live(b"doc", expires_at_ms))
+
+
+async def test_workspaces_do_not_see_each_others_previews(previews: Previews, runs: Runs) -> None:
+    """One id in three workspaces is three previews; spending one spends no other."""
+    for name in ("w", "w:preview", "{w}"):
+        await previews.save(name, "p-1", name.encode(), origin=ORIGIN)
+    await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=LEASE)
+
+    for name in ("w:preview", "{w}"):
+        found = await previews.find(name, "p-1")
+        assert isinstance(found, Live)
+        assert found.doc == name.encode()
+
+
+@pytest.mark.parametrize(
+    ("ttl", "lease", "kept"),
+    [
+        (timedelta(seconds=5), timedelta(minutes=10), timedelta(minutes=10)),
+        (timedelta(hours=1), timedelta(minutes=10), timedelta(hours=1)),
+    ],
+)
+async def test_a_preview_outlives_the_lease_of_its_run(
+    scripts: Scripts, ttl: timedelta, lease: timedelta, kept: timedelta
+) -> None:
+    """In flight a preview stays as long as its run may take, and never shorter than before."""
+    previews, runs = Previews(scripts), Runs(scripts)
+    await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    reserved = await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=lease)
+
+    assert isinstance(reserved, Reserved)
+    left = await pttl(scripts, "p-1")
+    assert kept.total_seconds() * 1000 - SLACK_MS < left <= kept.total_seconds() * 1000
+
+
+@pytest.mark.parametrize("ttl", [timedelta(minutes=2), PREVIEW_TTL])
+async def test_release_restores_the_expiry(scripts: Scripts, ttl: timedelta) -> None:
+    """What the lease had lengthened ends when the caller was told."""
+    previews, runs = Previews(scripts), Runs(scripts)
+    claim = Reservation("w", "order-1", "p-1", "run-1")
+    expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    await runs.reserve(claim, lease=timedelta(minutes=10))
+    await runs.release(claim)
+    assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == expires_at_ms
+
+
+async def test_release_brings_no_expired_preview_back(scripts: Scripts) -> None:
+    """A preview whose hour ended during its run is gone once the run is given back."""
+    previews, runs = Previews(scripts), Runs(scripts)
+    claim = Reservation("w", "order-1", "p-1", "run-1")
+    await previews.save("w", "p-1", b"doc", origin=ORIGIN)
+    await runs.reserve(claim, lease=LEASE)
+    await scripts._client.hset(names.preview("w", "p-1"), "expires_at", "1")
+    await runs.release(claim)
+    assert exactly(await previews.find("w", "p-1")) == exactly(NoPreview())

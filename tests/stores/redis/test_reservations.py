@@ -1,0 +1,144 @@
+"""What a claim costs of the quota: one if a run is opened, nothing otherwise."""
+
+from datetime import timedelta
+
+import pytest
+
+from stores.redis import names
+from stores.redis.limits import Limited, Places, Quota, Rates
+from stores.redis.outbox import Outbox
+from stores.redis.previews import Live, NoPreview, Previews, Spent
+from stores.redis.reservations import Claimed, Expired, Reservation, Reserved, Taken
+from stores.redis.runs import Runs
+from stores.redis.scripts import Scripts, StoreUnavailable
+from tests.support.reservations import LEASE, claim
+
+TEN = Rates(per_key=10, per_workspace=20)
+ONE = Rates(per_key=1)
+BUCKETS = (names.bucket("w", "execute", "k-1"), names.bucket("w", "execute"))
+
+
+def asking(run_id: str, key: str, preview_id: str, rates: Rates = TEN) -> Reservation:
+    return Reservation("w", key, preview_id, run_id, principal="k-1", rates=rates)
+
+
+async def everything(scripts: Scripts) -> dict[bytes | str, bytes | None]:
+    client = scripts._client
+    return {key: await client.dump(key) for key in await client.keys()}
+
+
+def left(answer: Claimed) -> tuple[str, int]:
+    assert answer.quota
+    return answer.quota[:2]
+
+
+async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scripts) -> None:
+    """Sent twice, in flight, replayed, spent, without a preview, expired: each says what is left,
+    and spends none of it.
+    """
+    first = asking("run-1", "order-1", "p-1")
+    told = [await runs.reserve(first, lease=LEASE), await runs.reserve(first, lease=LEASE)]
+    buckets = [await scripts._client.get(bucket) for bucket in BUCKETS]
+    told.append(await runs.reserve(asking("run-2", "order-1", "p-1"), lease=LEASE))
+    await runs.settle(first, state="success", doc=b"{}")
+    for key, preview_id in [
+        ("order-1", "p-1"),
+        ("order-1", "gone"),
+        ("order-2", "p-1"),
+        ("order-2", "gone"),
+    ]:
+        told.append(await runs.reserve(asking("run-2", key, preview_id), lease=LEASE))
+    await scripts._client.delete(names.run("w", "run-1"))
+    told.append(await runs.reserve(asking("run-2", "order-1", "p-1"), lease=LEASE))
+    told.append(await runs.reserve(asking("run-2", "order-2", "p-1"), lease=LEASE))
+
+    kinds = [Reserved, Reserved, Taken, Taken, Taken, Spent, NoPreview, Expired, Expired]
+    assert [type(answer) for answer in told] == kinds
+    assert [left(answer) for answer in told] == [("key", 9)] * len(told)
+    assert [await scripts._client.get(bucket) for bucket in BUCKETS] == buckets
+
+
+async def test_a_claim_that_comes_again_after_the_end_does_not_send(runs: Runs) -> None:
+    """A run that has its answer, and one that was given up, is found by its own claim as by any."""
+    first, second = claim("run-1"), claim("run-2", key="order-2", preview_id="p-2")
+    await runs.reserve(first, lease=LEASE)
+    await runs.settle(first, state="success", doc=b"{}")
+    await runs.reserve(second, lease=timedelta(0))
+    await Outbox(runs._scripts).collect("w", most=1)
+
+    again = [await runs.reserve(one, lease=LEASE) for one in (first, second)]
+    assert [answer.run.id for answer in again if isinstance(answer, Taken)] == ["run-1", "run-2"]
+
+
+async def test_without_limits_no_answer_has_a_quota(runs: Runs, scripts: Scripts) -> None:
+    """And no bucket is made."""
+    for key, preview_id in [("order-1", "p-1"), ("order-1", "p-1"), ("2", "p-1"), ("3", "gone")]:
+        answer = await runs.reserve(asking("run", key, preview_id, Rates()), lease=LEASE)
+        assert answer.quota is None
+    assert not await scripts._client.exists(*BUCKETS)
+
+
+@pytest.mark.parametrize(
+    ("rates", "places", "bound"),
+    [
+        (Rates(1, 0), Places(), "key"),
+        (Rates(0, 1), Places(), "workspace"),
+        (Rates(5, 5), Places(1, 0), "runs"),
+        (Rates(5, 5), Places(0, 1), "target"),
+    ],
+)
+async def test_who_is_limited_leaves_no_trace(
+    runs: Runs, previews: Previews, scripts: Scripts, rates: Rates, places: Places, bound: str
+) -> None:
+    """No run, reservation, place, intent or quota; the preview lives, and runs later."""
+    for name in ("p-1", "p-2"):
+        await previews.save("w", name, name.encode(), origin=b"{}", target="a.example:443")
+    first = asking("run-1", "order-1", "p-1", rates)._replace(places=places)
+    await runs.reserve(first, lease=LEASE)
+    before = await everything(scripts)
+
+    second = asking("run-2", "order-2", "p-2", rates)._replace(places=places)
+    for _ in range(2):
+        refused = await runs.reserve(second, lease=LEASE)
+        assert isinstance(refused, Limited)
+        assert refused.bound == bound
+        assert timedelta(0) < refused.retry_in <= timedelta(minutes=1)
+        assert left(refused)[1] == max(rates) - 1
+    assert await everything(scripts) == before
+    assert isinstance(await previews.find("w", "p-2"), Live)
+
+    await runs.release(first)
+    await scripts._client.delete(*BUCKETS)
+    assert isinstance(await runs.reserve(second, lease=LEASE), Reserved)
+
+
+async def test_a_replay_is_answered_with_an_empty_bucket(runs: Runs) -> None:
+    """Who has spent all may still ask what became of it."""
+    await runs.reserve(asking("run-1", "order-1", "p-1", ONE), lease=LEASE)
+    answer = await runs.reserve(asking("run-2", "order-1", "p-1", ONE), lease=LEASE)
+    assert isinstance(answer, Taken)
+    assert left(answer) == ("key", 0)
+    assert isinstance(
+        await runs.reserve(asking("run-3", "order-2", "p-2", ONE), lease=LEASE), Limited
+    )
+
+
+async def test_a_claim_that_was_given_back_spends_nothing(runs: Runs, scripts: Scripts) -> None:
+    """Its release came first: there is no run to pay for."""
+    late = asking("run-1", "order-1", "p-1")
+    await runs.release(late)
+    with pytest.raises(StoreUnavailable):
+        await runs.reserve(late, lease=LEASE)
+    assert not await scripts._client.exists(*BUCKETS)
+
+
+async def test_a_claim_without_a_principal_spends_the_workspaces(
+    runs: Runs, scripts: Scripts
+) -> None:
+    """The bucket of the verb; and previews spend of another."""
+    answer = await runs.reserve(claim()._replace(rates=Rates(0, 5)), lease=LEASE)
+    assert isinstance(answer, Reserved)
+    assert isinstance(answer.quota, Quota)
+    assert left(answer) == ("workspace", 4)
+    assert await scripts._client.exists(BUCKETS[1])
+    assert not await scripts._client.exists(names.bucket("w", "preview"))

@@ -1,0 +1,235 @@
+"""Waiting for a run that another process ends: told by the server, never asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from stores.redis import names
+from stores.redis.client import Store, open_store
+from stores.redis.previews import Previews
+from stores.redis.reservations import Reservation
+from stores.redis.runs import Runs
+from stores.redis.scripts import StoreUnavailable
+from tests.support.clocks import timed
+from tests.support.gateways import until
+from tests.support.valkey import Valkey
+
+LEASE = timedelta(seconds=20)
+
+
+@pytest.fixture
+async def elsewhere(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Runs]:
+    """The runs as another process has them: run-1 and run-2 are in flight."""
+    async with open_store(valkey.url, tmp_path) as store:
+        runs = Runs(store.scripts)
+        for n in (1, 2):
+            await Previews(store.scripts).save("w", f"p-{n}", b"doc", origin=b"{}")
+            await runs.reserve(claim(n), lease=LEASE)
+        yield runs
+
+
+def claim(n: int) -> Reservation:
+    return Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}")
+
+
+def subscriptions(valkey: Valkey) -> int:
+    with valkey.client() as client:
+        return int(client.pubsub_numpat()) + len(client.pubsub_channels())
+
+
+def listeners(valkey: Valkey) -> int:
+    with valkey.client() as client:
+        return len(client.client_list(_type="pubsub"))
+
+
+async def told(event: asyncio.Event) -> None:
+    await asyncio.wait_for(event.wait(), 5)
+
+
+async def test_a_watch_begins_when_the_server_has_confirmed(store: Store, valkey: Valkey) -> None:
+    """Once inside, the server knows the watcher: no ending can be missed."""
+    async with store.settled.watch("w", "run-1") as ended:
+        assert subscriptions(valkey) == 1
+        assert not ended.is_set()
+
+
+@pytest.mark.parametrize("ends", ["settle", "release"])
+async def test_the_end_of_a_run_wakes_its_watcher(store: Store, elsewhere: Runs, ends: str) -> None:
+    """What another client settles or gives back is told at once; other runs stay silent."""
+    async with (
+        store.settled.watch("w", "run-1") as ended,
+        store.settled.watch("w", "run-2") as other,
+    ):
+        if ends == "settle":
+            await elsewhere.settle(claim(1), state="success", doc=b"answer")
+        else:
+            await elsewhere.release(claim(1))
+        await told(ended)
+        assert not other.is_set()
+        await elsewhere.settle(claim(2), state="success", doc=b"answer")
+        await told(other)
+
+
+@pytest.mark.parametrize("workspace", ["w*", "{w}", "w:settled", "ß w", "*", "[w]"])
+async def test_an_ending_is_told_in_its_workspace_only(
+    store: Store, valkey: Valkey, workspace: str
+) -> None:
+    """Names that hold signs of patterns and keys reach no other workspace's watchers."""
+    async with (
+        store.settled.watch(workspace, "run-1") as ended,
+        store.settled.watch("w", "run-1") as other,
+    ):
+        with valkey.client() as client:
+            client.publish(names.settled(workspace, "run-1"), "success")
+        await told(ended)
+        assert not other.is_set()
+
+
+async def test_a_run_has_many_watchers_and_one_subscription(
+    store: Store, elsewhere: Runs, valkey: Valkey
+) -> None:
+    """Ten that wait for two runs share one connection, and each is woken."""
+    async with AsyncExitStack() as stack:
+        watched = [store.settled.watch("w", f"run-{n % 2 + 1}") for n in range(10)]
+        events = await asyncio.gather(*(stack.enter_async_context(it) for it in watched))
+        assert listeners(valkey) == 1
+        assert subscriptions(valkey) == 1
+        for n in (1, 2):
+            await elsewhere.settle(claim(n), state="success", doc=b"answer")
+        for event in events:
+            await told(event)
+
+
+async def test_one_watcher_leaving_leaves_the_others_watching(
+    store: Store, elsewhere: Runs
+) -> None:
+    """Listening ends with the last watcher, not with the first."""
+    async with store.settled.watch("w", "run-1") as stays:
+        async with store.settled.watch("w", "run-1"):
+            pass
+        await store.client.ping()
+        await elsewhere.settle(claim(1), state="success", doc=b"answer")
+        await told(stays)
+
+
+async def test_subscriptions_are_given_up(store: Store, valkey: Valkey) -> None:
+    """Nothing is subscribed to that nobody waits for, and what was can be watched again."""
+
+    async def none_left() -> bool:
+        return subscriptions(valkey) == 0
+
+    for _ in range(2):
+        async with store.settled.watch("w", "run-1"), store.settled.watch("w", "run-2"):
+            assert subscriptions(valkey) == 1
+        await until(none_left)
+
+
+async def test_watching_again_and_again_misses_nothing(store: Store, valkey: Valkey) -> None:
+    """Each of 200 watches in a row, of changing runs, is confirmed and is told of its end."""
+    with valkey.client() as client:
+        for n in range(200):
+            run_id = f"run-{n % 3}"
+            async with store.settled.watch("w", run_id) as ended:
+                client.publish(names.settled("w", run_id), "success")
+                await told(ended)
+
+
+async def test_a_lost_connection_wakes_all_watchers(store: Store, valkey: Valkey) -> None:
+    """What was published meanwhile is lost: each watcher is woken, to look at its run again."""
+    async with (
+        store.settled.watch("w", "run-1") as one,
+        store.settled.watch("w", "run-2") as other,
+    ):
+        with valkey.client() as client:
+            assert client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        await told(one)
+        await told(other)
+
+
+async def test_watching_goes_on_after_a_lost_connection(
+    store: Store, elsewhere: Runs, valkey: Valkey
+) -> None:
+    """A watch that begins after the loss is told of its run's end as before."""
+    async with store.settled.watch("w", "run-1") as ended:
+        with valkey.client() as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await told(ended)
+    async with store.settled.watch("w", "run-2") as ended:
+        assert not ended.is_set()
+        await elsewhere.settle(claim(2), state="success", doc=b"answer")
+        await told(ended)
+
+
+@pytest.mark.parametrize("away", ["stop", "pause"])
+async def test_no_watch_begins_without_the_server(
+    own_valkey: Valkey, tmp_path: Path, away: str
+) -> None:
+    """StoreUnavailable in under 2 s, for a first watcher and for the next; afterwards it works."""
+    async with open_store(own_valkey.url, tmp_path) as store:
+        async with store.settled.watch("w", "run-1"):
+            pass
+        getattr(own_valkey, away)()
+        asked = [*(entered(store, "run-1") for _ in range(3)), entered(store, "run-2")]
+        failures, seconds = await timed(asyncio.gather(*asked))
+        assert seconds < 2
+        assert failures == [True] * 4
+
+        own_valkey.resume() if away == "pause" else own_valkey.start()
+        async with store.settled.watch("w", "run-1") as ended:
+            await store.client.publish(names.settled("w", "run-1"), "success")
+            await told(ended)
+
+
+async def entered(store: Store, run_id: str) -> bool:
+    """Whether the watch was refused."""
+    try:
+        async with store.settled.watch("w", run_id):
+            return False
+    except StoreUnavailable:
+        return True
+
+
+async def test_a_stopped_server_wakes_its_watchers(own_valkey: Valkey, tmp_path: Path) -> None:
+    """Watchers of a server that goes away look again; when it is back new ones watch as ever."""
+    async with open_store(own_valkey.url, tmp_path) as store:
+        async with store.settled.watch("w", "run-1") as ended:
+            own_valkey.stop()
+            await told(ended)
+            own_valkey.start()
+            async with store.settled.watch("w", "run-2") as other:
+                assert not other.is_set()
+        async with store.settled.watch("w", "run-2"):
+            assert subscriptions(own_valkey) == 1
+
+
+async def test_a_watcher_that_is_cancelled_is_no_loss_to_the_next(
+    store: Store, elsewhere: Runs
+) -> None:
+    """Whoever leaves while the server is being asked takes nobody's subscription along."""
+    for turns in range(8):
+        leaver = asyncio.create_task(entered(store, "run-1"))
+        for _ in range(turns % 4):
+            await asyncio.sleep(0)
+        watch = store.settled.watch("w", "run-1")
+        entering = asyncio.create_task(watch.__aenter__())
+        await asyncio.sleep(0)
+        leaver.cancel()
+        ended = await entering
+        assert not ended.is_set()
+        await watch.__aexit__(None, None, None)
+        await asyncio.wait({leaver})
+
+
+async def test_closing_ends_the_listener(valkey: Valkey, tmp_path: Path) -> None:
+    """A store that is closed while one watches leaves no connection behind."""
+    async with open_store(valkey.url, tmp_path) as store, store.settled.watch("w", "run-1"):
+        assert listeners(valkey) == 1
+
+    async def none_left() -> bool:
+        return listeners(valkey) == 0
+
+    await until(none_left)

@@ -1,0 +1,205 @@
+"""Calls of Lua scripts: coalesced, loaded again when forgotten, given up in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import stores
+from stores.redis import names
+from stores.redis.client import Store, open_store
+from stores.redis.previews import Live, NoPreview, Previews
+from stores.redis.reservations import Reservation, Reserved
+from stores.redis.runs import Runs
+from stores.redis.scripts import SOURCES, Scripts, StoreUnavailable
+from tests.support.clocks import timed
+from tests.support.valkey import Valkey
+
+LEASE = timedelta(seconds=20)
+
+
+@pytest.fixture
+async def own_store(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(own_valkey.url, tmp_path) as opened:
+        yield opened
+
+
+async def find(scripts: Scripts, preview_id: str) -> list[bytes]:
+    return await scripts.call("find", [names.preview("w", preview_id)])
+
+
+def reads(valkey: Valkey) -> int:
+    """How often the server has read from a socket; a pipeline is read at once."""
+    with valkey.client() as client:
+        return int(client.info("stats")["total_reads_processed"])
+
+
+@pytest.fixture
+def looking(valkey: Valkey) -> int:
+    """The reads that it takes to ask for their number."""
+    before = reads(valkey)
+    return reads(valkey) - before
+
+
+async def test_calls_in_company_share_one_pipeline(
+    store: Store, valkey: Valkey, looking: int
+) -> None:
+    """The first of thirty goes at once, the others reach the server in one read; thirty turns in
+    thirty.
+    """
+    await asyncio.gather(*(find(store.scripts, "warm") for _ in range(3)))  # two connections
+
+    before = reads(valkey)
+    await asyncio.gather(*(find(store.scripts, str(n)) for n in range(30)))
+    assert reads(valkey) - before - looking == 2
+
+    before = reads(valkey)
+    for n in range(30):
+        await find(store.scripts, str(n))
+    assert reads(valkey) - before - looking == 30
+
+
+async def test_every_call_of_a_pipeline_gets_its_own_answer(scripts: Scripts) -> None:
+    """Replies go to their callers in the order of the calls, whatever the scripts are."""
+    previews, runs = Previews(scripts), Runs(scripts)
+    for n in range(40):
+        await previews.save("w", str(n), str(n).encode(), origin=b"{}")
+
+    answers = await asyncio.gather(
+        *(
+            runs.reserve(Reservation("w", f"order-{n}", str(n), f"run-{n}"), lease=LEASE)
+            if n % 2
+            else previews.find("w", str(n))
+            for n in range(40)
+        )
+    )
+    for n, answer in enumerate(answers):
+        assert isinstance(answer, Reserved if n % 2 else Live)
+        assert answer[0] == str(n).encode()
+
+
+async def test_the_first_calls_may_come_in_several_turns(store: Store) -> None:
+    """While the scripts are being loaded for the first call, all others are answered too."""
+    calls = [asyncio.create_task(find(store.scripts, "none"))]
+    while not calls[0].done() and len(calls) < 100:
+        calls.append(asyncio.create_task(find(store.scripts, "none")))
+        inspect = store.scripts.call("inspect", [names.run("w", "none")])
+        calls.append(asyncio.create_task(inspect))
+        await asyncio.sleep(0)
+    _, unanswered = await asyncio.wait(calls, timeout=3)
+    assert not unanswered
+    assert {call.result()[0] for call in calls} == {b"no_preview", b"no_run"}
+
+
+async def test_forgotten_scripts_are_loaded_again(scripts: Scripts) -> None:
+    """SCRIPT FLUSH, or a server started anew, is noticed by nobody."""
+    await Previews(scripts).save("w", "p-1", b"doc", origin=b"{}")
+    await scripts._client.script_flush()
+
+    answers = await asyncio.gather(*(find(scripts, "p-1") for _ in range(10)))
+    assert {tuple(answer[:2]) for answer in answers} == {(b"live", b"doc")}
+
+
+async def test_a_server_started_anew_is_used_at_once(own_store: Store, own_valkey: Valkey) -> None:
+    """A restart of Redis between two calls, which forgets the scripts, costs no error."""
+    previews = Previews(own_store.scripts)
+    await previews.save("w", "p-1", b"doc", origin=b"{}")
+    own_valkey.stop()
+    own_valkey.start()
+    assert isinstance(await previews.find("w", "p-1"), Live)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["loaded", "not loaded"])
+@pytest.mark.parametrize("away", ["stop", "pause"])
+async def test_a_server_that_is_away_is_given_up_in_time(
+    own_store: Store, own_valkey: Valkey, away: str, known: bool
+) -> None:
+    """All calls of a turn raise StoreUnavailable in under 2 s; the server's return ends that."""
+    if known:
+        await find(own_store.scripts, "none")
+    getattr(own_valkey, away)()
+    asked = (find(own_store.scripts, "none") for _ in range(20))
+    answers, seconds = await timed(asyncio.gather(*asked, return_exceptions=True))
+    assert seconds < 2
+    assert {type(answer) for answer in answers} == {StoreUnavailable}, answers
+
+    own_valkey.resume() if away == "pause" else own_valkey.start()
+    assert await find(own_store.scripts, "none") == [b"no_preview"]
+
+
+async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
+    """Each is loaded as it is written, first line included, and calling no other is possible."""
+    of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
+    assert set(SOURCES) == of_runs | {"spend", "record", "collect", "lead"}
+    await find(store.scripts, "none")
+    digests = list(store.scripts._digests.values())
+    assert await store.client.script_exists(*digests) == [True] * len(SOURCES)
+
+
+def test_every_part_stands_where_it_is_named() -> None:
+    """A script has the parts that it names, once and whole, and no part is for nothing."""
+    folder = Path(stores.__file__).parent / "redis" / "lua"
+    parts = {path.stem: path.read_text() for path in (folder / "include").glob("*.lua")}
+    named: set[str] = set()
+    for name, source in SOURCES.items():
+        written = (folder / f"{name}.lua").read_text()
+        wanted = {part for part in parts if f"-- include {part}\n" in written}
+        assert {part for part, text in parts.items() if source.count(text) == 1} == wanted
+        assert len(source) == len(written) + sum(
+            len(parts[part]) - len(f"-- include {part}\n") for part in wanted
+        )
+        named |= wanted
+    assert named == set(parts)
+
+
+async def test_an_error_is_its_own_callers_alone(store: Store, valkey: Valkey) -> None:
+    """A call that the server refuses raises; its neighbours in the pipeline are answered."""
+    with valkey.client() as client:
+        client.set(names.preview("w", "wrong"), "not a hash", ex=60)
+    before, wrong, after = await asyncio.gather(
+        find(store.scripts, "none"),
+        find(store.scripts, "wrong"),
+        find(store.scripts, "none"),
+        return_exceptions=True,
+    )
+    assert before == after == [b"no_preview"]
+    assert isinstance(wrong, StoreUnavailable)
+    assert "WRONGTYPE" in str(wrong)
+
+
+async def test_a_call_that_cannot_be_sent_keeps_nobody_waiting(store: Store) -> None:
+    """Text that is no Unicode fails its whole turn, and what comes before and after is as ever."""
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            find(store.scripts, "none"),
+            find(store.scripts, "none"),
+            store.scripts.call("save", [names.preview("w", "p-1")], "\ud800", "{}", LEASE),
+            return_exceptions=True,
+        )
+    assert {type(answer) for answer in answers[1:]} == {StoreUnavailable}
+    assert await find(store.scripts, "none") == answers[0] == [b"no_preview"]
+
+
+async def test_a_caller_that_goes_away_breaks_no_neighbour(scripts: Scripts) -> None:
+    """300 calls are cancelled, some before they are sent, some after: no neighbour gets a wrong
+    answer, and none is left without one.
+    """
+    previews = Previews(scripts)
+    for n in range(300):
+        await previews.save("w", str(n), str(n).encode(), origin=b"{}")
+
+    neighbours, leavers = [], []
+    for n in range(300):
+        leavers.append(asyncio.create_task(previews.find("w", str(n))))
+        neighbours.append(asyncio.create_task(previews.find("w", str(n))))
+        for _ in range(n % 4):
+            await asyncio.sleep(0)
+        leavers[-1].cancel()
+    found = await asyncio.gather(*neighbours)
+    await asyncio.wait(leavers)
+
+    assert all(leaver.cancelled() for leaver in leavers)
+    assert [it.doc for it in found if isinstance(it, Live)] == [str(n).encode() for n in range(300)]
+    assert isinstance(await previews.find("w", "none"), NoPreview)

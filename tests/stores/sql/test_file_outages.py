@@ -1,0 +1,82 @@
+"""A file that cannot be read or written is DatabaseUnavailable, as a server that is away."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from stores.sql.database import DatabaseUnavailable, open_database
+from stores.sql.workspaces import bump
+from tests.stores.sql.test_outages import HURRIED, bumped, unavailable
+
+
+def locked(file: Path) -> sqlite3.Connection:
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def damaged(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+
+
+def shortened(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(3 * 4096)
+
+
+def replaced(file: Path) -> None:
+    """By a folder, which cannot be opened."""
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("fails", [locked, damaged, shortened, replaced, Path.unlink])
+async def test_a_file_that_cannot_be_written(
+    sqlite_url: str, tmp_path: Path, fails: Callable[[Path], sqlite3.Connection | None]
+) -> None:
+    async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
+        other = fails(tmp_path / "relay.db")
+        await unavailable(lambda: bumped(database))
+    if other:
+        other.close()
+
+
+async def test_a_disk_that_is_full(sqlite_url: str) -> None:
+    async def work() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("PRAGMA max_page_count = 1"))
+            await connection.execute(text("CREATE TABLE more AS SELECT randomblob(100000)"))
+
+    async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
+        error = await unavailable(work)
+        assert "full" in str(error)
+
+
+async def test_a_file_that_came_to_be_read_only(sqlite_url: str) -> None:
+    """As a file system is after a fault; root may write wherever rights say otherwise."""
+
+    async def work() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("PRAGMA query_only = ON"))
+            await bump(connection)
+
+    async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
+        await unavailable(work)
+
+
+def test_a_connect_that_fails_outlives_no_loop(tmp_path: Path) -> None:
+    """Its thread would tell of its end to a loop that is closed."""
+
+    async def work() -> None:
+        async with open_database(None, tmp_path) as database:
+            await bumped(database)
+
+    for _ in range(20):
+        with pytest.raises(DatabaseUnavailable):
+            asyncio.run(work())
+        assert not [thread for thread in threading.enumerate() if "worker" in thread.name]

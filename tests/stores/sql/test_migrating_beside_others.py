@@ -1,0 +1,65 @@
+"""`relay migrate` on a PostgreSQL that gateways use: nobody loses, and nobody waits for long."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from stores.sql.database import REVISIONS, Database, DatabaseUnavailable, open_database
+from stores.sql.migrate import migrate
+from tests.support.gateways import until
+from tests.support.postgres import Postgres
+
+HERE = Path()
+BEFORE = "0003"
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event = 'relation'"
+)
+
+
+@pytest.fixture
+async def url(postgres: Postgres) -> AsyncIterator[str]:
+    """Of a database with an earlier schema."""
+    name = await postgres.create()
+    await asyncio.to_thread(migrate, postgres.url(name), HERE, to=BEFORE)
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    async with open_database(url, HERE) as opened:
+        yield opened
+
+
+async def waits(database: Database) -> bool:
+    """Whether somebody waits for a table."""
+    async with database.connect() as connection:
+        return bool((await connection.execute(WAITING)).scalar())
+
+
+async def test_a_change_of_keys_and_a_migration_wait_for_each_other_in_turn(
+    url: str, database: Database
+) -> None:
+    """First the key, then its entry in the audit: what the migration changes, in that order."""
+    async with database.begin() as changing:
+        await changing.execute(text("UPDATE api_keys SET name = name"))
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, url, HERE))
+        await until(lambda: waits(database))
+        await changing.execute(text("UPDATE audit SET entry = entry"))
+    assert await migrating == list(REVISIONS[REVISIONS.index(BEFORE) + 1 :])
+
+
+async def test_a_migration_gives_up_where_somebody_reads_for_long(
+    url: str, database: Database
+) -> None:
+    """Or all would wait behind it, as long as a dump takes; it can be run again."""
+    async with database.connect() as dumping:
+        await dumping.execute(text("SELECT * FROM api_keys"))
+        with pytest.raises(DatabaseUnavailable, match=r"others use the tables.*try again"):
+            await asyncio.to_thread(migrate, url, HERE, lock_patience=timedelta(milliseconds=50))
+    assert len(await asyncio.to_thread(migrate, url, HERE)) == 2

@@ -1,0 +1,193 @@
+"""A database that is away in any way is DatabaseUnavailable: soon, in words, with no password."""
+
+import asyncio
+import re
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from trustme import CA
+
+from stores.sql.database import Database, DatabaseUnavailable, open_database
+from stores.sql.engines import CONNECTIONS, Patience
+from stores.sql.workspaces import bump, generation
+from tests.support.database_proxy import Proxy, proxy
+from tests.support.postgres import PASSWORD, Postgres
+
+HURRIED = Patience(connect=0.2, command=0.2, busy=0.05)
+# One wait of ours, one of the driver for the server to take note, and room for a slow machine.
+SOON = 2.0
+HERE = Path()
+
+
+class Broken:
+    """A database behind a proxy, and what is known of it besides."""
+
+    def __init__(self, database: Database, proxy: Proxy, server: Postgres, url: str) -> None:
+        self.database, self.proxy, self.server, self.url = database, proxy, server, url
+
+
+@pytest.fixture
+async def broken(postgres: Postgres, postgres_url: str) -> AsyncIterator[Broken]:
+    async with proxy(postgres) as between:
+        url = between.url(postgres_url)
+        async with open_database(url, HERE, patience=HURRIED) as database:
+            yield Broken(database, between, postgres, url)
+
+
+async def unavailable(work: Callable[[], Awaitable[object]]) -> DatabaseUnavailable:
+    """What it raises, which it does soon and without telling the password."""
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await work()
+    assert time.monotonic() - begun < SOON
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    return caught.value
+
+
+async def bumped(database: Database) -> None:
+    async with database.begin() as connection:
+        await bump(connection)
+
+
+async def silence(broken: Broken, _pid: int) -> None:
+    broken.proxy.silent = True
+
+
+async def cut(broken: Broken, _pid: int) -> None:
+    broken.proxy.cut()
+
+
+async def terminate(broken: Broken, pid: int) -> None:
+    """As the server does with every connection when it is stopped."""
+    await broken.server.run(f"SELECT pg_terminate_backend({pid})")
+
+
+Fails = Callable[[Broken, int], Awaitable[None]]
+
+
+async def backend(connection: AsyncConnection) -> int:
+    return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+@pytest.mark.parametrize("ends", ["statement", "commit"])
+@pytest.mark.parametrize("fails", [silence, cut, terminate])
+async def test_a_server_that_goes_in_a_transaction(broken: Broken, fails: Fails, ends: str) -> None:
+    """Nothing has happened, no connection is lost, and when it is back all goes on."""
+
+    async def work() -> None:
+        async with broken.database.begin() as connection:
+            await bump(connection)
+            await fails(broken, await backend(connection))
+            if ends == "statement":
+                await bump(connection)
+
+    await unavailable(work)
+    broken.proxy.silent = False
+    assert broken.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    await bumped(broken.database)
+    async with broken.database.connect() as connection:
+        assert await generation(connection) == 1
+
+
+@pytest.mark.parametrize("fails", [silence, cut, terminate])
+async def test_a_server_that_goes_between_two_transactions(broken: Broken, fails: Fails) -> None:
+    """A connection that was ended in the pool is replaced unseen; silence is an outage."""
+    async with broken.database.begin() as connection:
+        pid = await backend(connection)
+    await fails(broken, pid)
+    if fails is silence:
+        await unavailable(lambda: bumped(broken.database))
+        broken.proxy.silent = False
+    await bumped(broken.database)
+
+
+async def test_a_server_that_takes_connections_and_says_nothing(broken: Broken) -> None:
+    broken.proxy.silent = True
+    assert "in time" in str(await unavailable(broken.database.check))
+
+
+async def test_a_lock_that_another_holds_too_long(broken: Broken) -> None:
+    """The statement is given up, and the lock is not waited for in the dark."""
+    async with broken.database.begin() as connection:
+        await bump(connection)
+        await unavailable(lambda: bumped(broken.database))
+    await bumped(broken.database)
+
+
+async def test_every_connection_in_use(broken: Broken) -> None:
+    """Nobody waits for ever for a connection either."""
+    async with AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            await stack.enter_async_context(broken.database.connect())
+        error = await unavailable(broken.database.check)
+    assert "in use" in str(error)
+    await broken.database.check()
+
+
+async def test_closing_does_not_wait_for_a_server_that_says_nothing(broken: Broken) -> None:
+    """A driver that says goodbye has the patience of a statement, for each connection in turn."""
+    patience = HURRIED._replace(command=60.0)
+    async with asyncio.timeout(SOON), open_database(broken.url, HERE, patience=patience) as opened:
+        await opened.check()
+        broken.proxy.silent = True
+
+
+async def test_a_server_is_believed_by_its_certificate(
+    postgres: Postgres, postgres_url: str, tmp_path: Path
+) -> None:
+    """A URL asks for it as libpq has it."""
+    known = CA()
+    known.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for authority in (known, CA()):
+        offered = SSLContext(PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(offered)
+        async with proxy(postgres, offered) as between, AsyncExitStack() as stack:
+            url = f"{between.url(postgres_url)}?sslmode=verify-full&sslrootcert={tmp_path}/ca.pem"
+            database = await stack.enter_async_context(open_database(url, HERE))
+            if authority is known:
+                await database.check()
+            else:
+                assert "certificate" in str(await unavailable(database.check))
+
+
+async def test_what_only_libpq_takes_is_not_handed_to_the_server(postgres_url: str) -> None:
+    """Providers print URLs with such options, and a server refuses what it does not know."""
+    query = "?channel_binding=prefer&connect_timeout=3&gssencmode=disable"
+    async with open_database(postgres_url + query, HERE) as database:
+        await database.check()
+
+
+async def test_a_connection_that_is_reset_under_a_statement(broken: Broken) -> None:
+    async def work() -> None:
+        async with broken.database.begin() as connection:
+            await connection.execute(text("SELECT 1"))
+            asyncio.get_running_loop().call_later(0.02, broken.proxy.reset)
+            await connection.execute(text("SELECT pg_sleep(10)"))
+
+    error = await unavailable(work)
+    assert "Connection" in str(error)
+    await bumped(broken.database)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("127.0.0.1:1/relay", "refused|Connect call failed"),
+        ("127.0.0.1:{port}/unknown", "does not exist"),
+        ("127.0.0.1:{port}/relay?sslmode=require", "SSL"),
+        ("127.0.0.1:{port}/relay?sslmode=canary", "sslmode"),
+    ],
+)
+async def test_a_server_that_cannot_be_reached(postgres: Postgres, where: str, says: str) -> None:
+    """The reason is in the message, so that an operator need not guess."""
+    url = f"postgresql://relay:{PASSWORD}@{where.format(port=postgres.port)}"
+    async with open_database(url, HERE, patience=HURRIED) as database:
+        error = await unavailable(database.check)
+    assert re.search(says, str(error))

@@ -1,0 +1,108 @@
+"""Rows of runs, made of the entries that tell of them."""
+
+from typing import Any
+
+import pytest
+
+from stores.audit_entries import Entry
+from stores.sql.database import Database
+from stores.sql.pages import RunRow, find_run
+from tests.support.chains import NOON, append, ended, entry, intended
+
+
+async def find(database: Database, run_id: str = "r", workspace: str = "w") -> RunRow | None:
+    async with database.connect() as connection:
+        return await find_run(connection, workspace, run_id)
+
+
+def row(**facts: Any) -> RunRow:
+    """A run that has only begun, but for what is told."""
+    running = RunRow(
+        workspace="w",
+        run_id="r",
+        preview_id="p-r",
+        action="webhook.save",
+        provider="independent",
+        principal="key:abcdefgh",
+        status="running",
+        reason=None,
+        status_code=None,
+        duration_ms=None,
+        started_at=NOON,
+        trace_link=None,
+    )
+    return running._replace(**facts)
+
+
+async def test_an_intent_opens_a_run(database: Database) -> None:
+    await append(database, [("1", intended("r", trace_link="https://g.example/t"))])
+    assert await find(database) == row(trace_link="https://g.example/t")
+
+
+SUCCESS = {"status": "success", "status_code": 200, "duration_ms": 12}
+# What an ending tells, and what of it a row has otherwise.
+OUTCOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (SUCCESS, {}),
+    ({"duration_ms": 0, "status_code": 204}, {}),
+    ({"status": "failed", "reason": "target_status", "status_code": 500}, {}),
+    (
+        {"status": "unknown", "reason": "no_response", "status_code": 0, "duration_ms": 15_000},
+        {"status_code": None},
+    ),
+    (
+        {"status": "unknown", "reason": "interrupted", "status_code": 0, "duration_ms": 0},
+        {"status_code": None, "duration_ms": None},
+    ),
+    (
+        {"status": "not_sent", "reason": "dns", "status_code": 0, "duration_ms": 0},
+        {"status_code": None, "duration_ms": None},
+    ),
+]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_ending_ends_its_run(database: Database, *, together: bool) -> None:
+    """In the batch of its intent or in a later one."""
+    numbers = range(len(OUTCOMES))
+    intents = [(f"{n}-0", intended(f"r-{n}")) for n in numbers]
+    endings = [(f"{n}-1", ended(f"r-{n}", at=NOON + 20, **OUTCOMES[n][0])) for n in numbers]
+    for batch in [intents + endings] if together else [intents, endings]:
+        await append(database, batch)
+    for n, (told, differs) in enumerate(OUTCOMES):
+        facts = {"run_id": f"r-{n}", "preview_id": f"p-r-{n}", **SUCCESS, **told, **differs}
+        assert await find(database, f"r-{n}") == row(**facts)
+
+
+async def test_an_ending_alone_tells_of_its_run(database: Database) -> None:
+    """Whose intent is not there; when that comes after all, it changes nothing."""
+    await append(database, [("2", ended("r", at=NOON + 12))])
+    assert await find(database) == row(**SUCCESS)
+    await append(database, [("1", intended("r", at=NOON - 5))])
+    assert await find(database) == row(**SUCCESS)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_first_outcome_stays(database: Database, *, together: bool) -> None:
+    unknown = ended("r", status="unknown", reason="no_response", status_code=0)
+    endings = [("1", intended("r")), ("2", unknown), ("3", ended("r"))]
+    for batch in [endings] if together else [[each] for each in endings]:
+        await append(database, batch)
+    found = await find(database)
+    assert found
+    assert (found.status, found.reason) == ("unknown", "no_response")
+
+
+async def test_other_entries_are_no_runs(database: Database) -> None:
+    refused: list[tuple[str, Entry]] = [("1", entry("request.refused", run_id="r"))]
+    await append(database, refused)
+    assert await find(database) is None
+
+
+async def test_runs_are_of_their_workspace(database: Database) -> None:
+    """The same id in two workspaces is two runs; an id with what no database takes is none."""
+    await append(database, [("1", intended("r"))])
+    await append(database, [("1", ended("r", at=NOON + 12))], workspace="other")
+    assert await find(database) == row()
+    assert await find(database, workspace="other") == row(workspace="other", **SUCCESS)
+    assert await find(database, workspace="third") is None
+    assert await find(database, run_id="r\0") is None

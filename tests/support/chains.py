@@ -1,0 +1,56 @@
+"""Chains for tests: entries of a day's work, appended through the real thing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from stores.audit.chain import Chain
+from stores.audit.signatures import Head, Row
+from stores.audit_entries import Entry
+from stores.sql.database import Database
+from stores.sql.tables import audit, audit_heads
+
+KEY = b"k" * 32
+CHAIN = Chain([KEY])
+DAY = 86_400_000
+NOON = 1_790_000_000_000
+
+
+def entry(event: str = "key.created", **facts: Any) -> Entry:
+    return Entry(event=event, **{"principal": "key:abcdefgh", "at": NOON, **facts})
+
+
+def intended(run_id: str, event: str = "run.intended", **facts: Any) -> Entry:
+    what = {"action": "webhook.save", "provider": "independent", "preview_id": f"p-{run_id}"}
+    return entry(event, run_id=run_id, **{**what, **facts})
+
+
+def ended(run_id: str, **facts: Any) -> Entry:
+    came = {"status": "success", "status_code": 200, "duration_ms": 12}
+    return intended(run_id, "run.ended", **{**came, **facts})
+
+
+def day(count: int, first: int = 1) -> list[tuple[str, Entry]]:
+    """(source, entry) of so many runs' intents, a second apart."""
+    numbers = range(first, first + count)
+    return [(f"{n}-0", intended(f"r-{n}", at=NOON + n * 1000)) for n in numbers]
+
+
+async def append(
+    database: Database, entries: Sequence[tuple[str, Entry]], workspace: str = "w"
+) -> int:
+    async with database.begin() as connection:
+        return await CHAIN.append(connection, workspace, entries)
+
+
+async def rows(database: Database, workspace: str = "w") -> list[Row]:
+    asked = select(audit).where(audit.c.workspace == workspace).order_by(audit.c.seq)
+    async with database.connect() as connection:
+        return [Row(*row) for row in await connection.execute(asked)]
+
+
+async def head(database: Database, workspace: str = "w") -> Head:
+    asked = select(audit_heads).where(audit_heads.c.workspace == workspace)
+    async with database.connect() as connection:
+        return Head(*(await connection.execute(asked)).one()[1:])

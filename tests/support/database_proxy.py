@@ -1,0 +1,78 @@
+"""A way to PostgreSQL that can fall silent, as a network or a stopped process does, or be cut."""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from tests.support.postgres import Postgres
+
+
+class Proxy:
+    def __init__(self, backend: int, tls: ssl.SSLContext | None) -> None:
+        self._backend, self._tls = backend, tls
+        self._lines: set[asyncio.StreamWriter] = set()
+        # Connections are taken, and nothing passes; what was sent meanwhile is lost.
+        self.silent = False
+        self.port = 0
+
+    def url(self, direct: str) -> str:
+        return direct.replace(f":{self._backend}/", f":{self.port}/")
+
+    def cut(self) -> None:
+        """End every connection in order."""
+        for writer in self._lines:
+            writer.close()
+
+    def reset(self) -> None:
+        """End every connection as a host that restarts does: SO_LINGER with no time sends RST."""
+        for writer in self._lines:
+            line = writer.get_extra_info("socket")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        if self._tls:
+            # An SSLRequest, which a server that has TLS answers with S.
+            await client.readexactly(8)
+            back.write(b"S")
+            await back.start_tls(self._tls)
+        server, forth = await asyncio.open_connection("127.0.0.1", self._backend)
+        self._lines |= {back, forth}
+        try:
+            await asyncio.gather(self._pass(client, forth), self._pass(server, back))
+        finally:
+            self._lines -= {back, forth}
+            forth.close()
+            back.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                if not self.silent:
+                    writer.write(data)
+        writer.close()
+
+
+@asynccontextmanager
+async def proxy(server: Postgres, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """`tls`: speak it to clients, as a server does that has a certificate."""
+    between = Proxy(server.port, tls)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(between.serve(client, back))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    between.port = listening.sockets[0].getsockname()[1]
+    try:
+        yield between
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,179 @@
+"""Several gateways on one store and one database; what their books must say, whatever happened."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis import Redis
+from sqlalchemy import func, select
+
+from gateway.access.key_cache import Roster
+from gateway.access.sealing import Sealer
+from gateway.admin.keys import Issued
+from gateway.audit.shipper import Shipper
+from gateway.config.parsers import Secret
+from gateway.config.settings import Settings
+from gateway.database import Archive
+from stores.audit.chain import Chain
+from stores.audit.signatures import Recorded
+from stores.audit.verify import verify
+from stores.audit.walk import Verified
+from stores.redis import names
+from stores.redis.client import open_store
+from stores.redis.outbox import Outbox
+from stores.sql.database import Database, open_database
+from stores.sql.pages import chosen, following
+from stores.sql.tables import audit
+from tests.support.forks import Fork, Forks
+from tests.support.line import Line, line
+from tests.support.services import AUDIT_KEY, PEPPER, issuers
+from tests.support.valkey import Valkey
+
+WORKSPACE = "default"
+
+
+class Site:
+    def __init__(self, valkey: Valkey, database_url: str, folder: Path) -> None:
+        self.valkey, self.database_url, self.folder = valkey, database_url, folder
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Of a gateway, or of a command."""
+        return {
+            "REDIS_URL": self.valkey.url,
+            "DATABASE_URL": self.database_url,
+            "RELAY_DATA_DIR": str(self.folder),
+            "RELAY_KEY_PEPPER": PEPPER.decode(),
+            "RELAY_AUDIT_KEY": AUDIT_KEY.decode(),
+            **more,
+        }
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        async with open_database(self.database_url, self.folder) as opened:
+            yield opened
+
+    async def key(self, name: str = "CI", role: str = "operator") -> Issued:
+        async with self.database() as database:
+            return await issuers(database).key(name, role)
+
+    @asynccontextmanager
+    async def redis_line(self) -> AsyncIterator[Line]:
+        async with line(lambda: asyncio.open_unix_connection(self.valkey.socket)) as between:
+            yield between
+
+    @asynccontextmanager
+    async def database_line(self) -> AsyncIterator[Line]:
+        port = urlsplit(self.database_url).port
+        async with line(lambda: asyncio.open_connection("127.0.0.1", port)) as between:
+            yield between
+
+    def through(self, between: Line) -> str:
+        """The URL of the database."""
+        port = urlsplit(self.database_url).port
+        return self.database_url.replace(f":{port}/", f":{between.port}/")
+
+    async def books(self) -> list[Recorded]:
+        """The audit, in its order: without a gap, nothing twice, as it was signed."""
+        async with self.database() as database:
+            verdict = await verify(database, Chain([AUDIT_KEY]), WORKSPACE)
+            async with database.connect() as connection:
+                rows = await following(connection, chosen(WORKSPACE), None, limit=100_000)
+        assert verdict == Verified(WORKSPACE, len(rows), len(rows))
+        assert [row.seq for row in rows] == [*range(1, len(rows) + 1)]
+        assert len({row.source for row in rows}) == len(rows)
+        return [row.recorded for row in rows]
+
+    async def count(self) -> int:
+        """Entries in the audit."""
+        async with self.database() as database, database.connect() as connection:
+            counted = await connection.execute(select(func.count()).select_from(audit))
+        return int(counted.scalar_one())
+
+    def waiting(self) -> int:
+        """Entries in the outbox."""
+        with self.valkey.client() as redis:
+            return int(redis.xlen(names.outbox(WORKSPACE)))
+
+    def lead(self, who: str | None) -> None:
+        """Who ships; None: whoever asks next."""
+        with self.valkey.client() as redis:
+            if who:
+                redis.set(names.LEADER, who, px=60_000)
+            else:
+                redis.delete(names.LEADER)
+
+    async def ship(self) -> None:
+        """As another gateway does when the one that shipped is given up, until nothing waits."""
+        settings = Settings(
+            data_dir=self.folder,
+            database_url=Secret(self.database_url.encode()),
+            audit_keys=(Secret(AUDIT_KEY),),
+        )
+        self.lead(None)
+        async with (
+            open_store(self.valkey.url, self.folder) as store,
+            Archive(settings) as archive,
+        ):
+            roster = Roster(archive.found, Sealer(()))
+            await roster.refresh()
+            outbox = Outbox(store.scripts)
+            shipper = Shipper(outbox, archive, roster, retention=settings.audit_retention)
+            await shipper.turn()
+            await shipper.leave()
+            await roster.close()
+        assert shipper.backlog.entries == 0, shipper.check()
+
+    def end_leases(self) -> int:
+        """As time does, on the server's clock; how many runs were in flight."""
+        row = names.in_flight(WORKSPACE)
+        with self.valkey.client() as redis:
+            now = _now(redis)
+            running = redis.zrange(row, 0, -1)
+            for run_id in running:
+                redis.zadd(row, {run_id: now}, xx=True)
+                redis.hset(names.run(WORKSPACE, run_id.decode()), "lease_until", now)
+        return len(running)
+
+
+def _now(redis: "Redis") -> int:
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def outcomes(books: list[Recorded], delivered: list[str]) -> dict[str, tuple[str, str]]:
+    """Status and reason by idempotency key's hash. Each delivery, known by its key, has an intent,
+    each intent one outcome behind it, and no outcome stands alone.
+    """
+    ends = Counter(entry.run_id for entry in books if entry.event == "run.ended")
+    intents = {entry.run_id: entry for entry in books if entry.event == "run.intended"}
+    assert ends == Counter(intents.keys())
+    assert len(intents) == sum(entry.event == "run.intended" for entry in books)
+    begun: set[str] = set()
+    came: dict[str, tuple[str, str]] = {}
+    for entry in books:
+        if entry.event == "run.intended":
+            begun.add(entry.run_id)
+        elif entry.event == "run.ended":
+            assert entry.run_id in begun, "an outcome before its intent"
+            came[intents[entry.run_id].key_hash] = (entry.status, entry.reason)
+    sent = Counter(hashed(key) for key in delivered)
+    assert set(sent) <= set(came), "a delivery without an intent"
+    assert max(sent.values(), default=0) <= 1, "a second delivery"
+    assert all(came[one][0] != "not_sent" for one in sent)
+    return came
+
+
+def hashed(idempotency_key: str) -> str:
+    return sha256(idempotency_key.encode()).hexdigest()
+
+
+@asynccontextmanager
+async def gateways(forks: Forks, *envs: Mapping[str, str]) -> AsyncIterator[list[Fork]]:
+    """Started at once."""
+    async with AsyncExitStack() as stack:
+        entering = (stack.enter_async_context(forks.gateway(env)) for env in envs)
+        yield list(await asyncio.gather(*entering))

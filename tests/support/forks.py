@@ -1,0 +1,139 @@
+"""Gateways and commands as processes that can be killed, many of them cheaply.
+
+A process has loaded what they load and forks at a word: 0.1 s a gateway where a start takes 0.7.
+Each runs `relay` with its own environment, as its users do.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from gateway.cli.main import relay
+from tests.support.gateways import unmeasured, until
+
+# What a gateway or a command loads when it comes to it.
+LOADED = """aiosqlite asyncpg sqlalchemy.dialects.postgresql.asyncpg
+    sqlalchemy.dialects.sqlite.aiosqlite gateway.admin.services gateway.http.server
+    stores.sql.api_keys stores.audit.chain stores.audit.retention stores.sql.pages
+    stores.sql.signing_secrets""".split()
+DEVELOPMENT = {"EGRESS_ALLOW": "127.0.0.0/8", "STOP_DELAY": "0", "TELEMETRY_ENABLED": "false"}
+
+
+class Fork:
+    """`url`: of a gateway."""
+
+    def __init__(self, forks: "Forks", pid: int, output: Path) -> None:
+        self._forks, self.pid, self._output = forks, pid, output
+        self._ended = False
+        self.url = ""
+
+    async def printed(self) -> str:
+        """All that it prints, when there is a line."""
+
+        async def a_line() -> bool:
+            return "\n" in self._output.read_text()
+
+        await until(a_line)
+        return self._output.read_text()
+
+    def kill(self) -> None:
+        """As a crash would: no clean-up of any kind. Returns when it is gone."""
+        if not self._ended:
+            self._ended = True
+            os.kill(self.pid, signal.SIGKILL)
+            self._forks.ask(wait=self.pid)
+
+
+class Forks:
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process, self._folder = process, folder
+        self._count = 0
+
+    def ask(self, **asked: object) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def start(self, *words: str, env: Mapping[str, str]) -> Fork:
+        self._count += 1
+        output = self._folder / str(self._count)
+        output.touch()
+        environ = {**unmeasured(), **DEVELOPMENT, **env}
+        pid = self.ask(words=words, environ=environ, output=str(output))
+        return Fork(self, pid, output)
+
+    @asynccontextmanager
+    async def gateway(self, env: Mapping[str, str]) -> AsyncIterator[Fork]:
+        """Entered when it has said where it listens; killed at the end."""
+        fork = self.start("serve", "--port", "0", env=env)
+        try:
+            fork.url = (await fork.printed()).split()[3]
+            yield fork
+        finally:
+            fork.kill()
+
+    async def command(self, *words: str, env: Mapping[str, str]) -> str:
+        """What it prints, up to its end, which must be a good one."""
+        fork = self.start(*words, env=env)
+        status = await asyncio.to_thread(self.ask, wait=fork.pid)
+        assert status == 0, words
+        return await fork.printed()
+
+
+@contextmanager
+def forking() -> Iterator[Forks]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forks"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=unmeasured(),
+    )
+    with TemporaryDirectory(prefix="relay-test-") as folder, process:
+        yield Forks(process, Path(folder))
+        assert process.stdin
+        process.stdin.close()
+
+
+def _forked(words: list[str], environ: dict[str, str], output: str) -> int:
+    if pid := os.fork():
+        return pid
+    status = 1
+    try:
+        os.environ.clear()
+        os.environ.update(environ)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(output, os.O_WRONLY | os.O_APPEND), 1)
+        relay(words, standalone_mode=False)
+        status = 0
+    except BaseException as error:  # noqa: BLE001 - what it is must not go on as its parent
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _serve() -> None:
+    """A JSON line each: what to run, or whom to wait for; the answer is a number."""
+    for module in LOADED:
+        import_module(module)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = os.waitpid(asked["wait"], 0)[1] if "wait" in asked else _forked(**asked)
+        click.echo(answer)
+
+
+if __name__ == "__main__":
+    _serve()

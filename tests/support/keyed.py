@@ -1,0 +1,111 @@
+"""A gateway in this process that has a database, asks for keys, and makes them for tests."""
+
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gateway.admin.keys import Wanted
+from gateway.admin.services import Issuers, issuers
+from gateway.api.endpoints import Opened
+from gateway.app import create_app
+from gateway.config.parsers import Secret
+from gateway.config.settings import Settings
+from gateway.durable import FILE, exists, located
+from gateway.http.server import ListeningServer, running
+from gateway.transaction import By
+from stores.sql.database import open_database
+from stores.sql.migrate import migrate
+from tests.support.gateways import Relay, client, settings
+
+PEPPER, AUDIT_KEY, ENCRYPTION_KEY = b"p" * 32, b"a" * 32, b"e" * 32
+BY = By("test")
+
+
+class Keyed:
+    """`relay`: the client of an admin of the workspace `default`."""
+
+    def __init__(self, url: str, state: Opened, stack: AsyncExitStack, *, admin: str) -> None:
+        self.url = url
+        self.state = state
+        self._stack = stack
+        self.admin = admin
+        self.relay = self.client(admin)
+
+    def client(self, secret: str | None = None) -> Relay:
+        """One that brings a key, or none; closed when the gateway is."""
+        made = client(self.url)
+        self._stack.push_async_callback(made.aclose)
+        if secret:
+            made.headers["Authorization"] = f"Bearer {secret}"
+        return made
+
+    async def issuers(self) -> Issuers:
+        return await self.state["archive"].issuers()
+
+    async def key(
+        self,
+        role: str,
+        *,
+        workspace: str = "default",
+        live: bool = True,
+        scopes: Sequence[str] | None = None,
+    ) -> str:
+        """Made, and known to the gateway."""
+        wanted = Wanted("test", role, scopes, live=live)
+        issued = await (await self.issuers()).keys.create_key(workspace, wanted, by=BY)
+        await self.look()
+        return issued.secret
+
+    async def workspace(self, name: str, **limits: int) -> None:
+        """Made, and known to the gateway."""
+        made = await self.issuers()
+        await made.workspaces.create(name, by=BY)
+        await made.workspaces.limit(name, limits, by=BY)
+        await self.look()
+
+    async def look(self) -> None:
+        """What has changed is known to the gateway."""
+        await self.state["roster"].refresh()
+
+
+@asynccontextmanager
+async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIterator[Keyed]:
+    """`folder`: its data directory; a database is put there unless there is one."""
+    defaults: dict[str, Any] = {
+        "key_peppers": (Secret(PEPPER),),
+        "audit_keys": (Secret(AUDIT_KEY),),
+        "encryption_keys": (Secret(ENCRYPTION_KEY),),
+    }
+    chosen = settings(redis_url, folder, **{**defaults, **given})
+    admin = await first_key(chosen)
+    states: list[Opened] = []
+    server = ListeningServer(create_app(chosen, opened=states.append), host="127.0.0.1", port=0)
+    async with running(server) as url, AsyncExitStack() as stack:
+        yield Keyed(url, states[0], stack, admin=admin)
+
+
+async def first_key(chosen: Settings) -> str:
+    """An admin's, in the database of these settings; made if there is none."""
+    if not exists(chosen):
+        put_database(chosen.data_dir)
+    async with open_database(*located(chosen)) as database:
+        keys = issuers(chosen, database).keys
+        return (await keys.create_key("default", Wanted("first", "admin"), by=BY)).secret
+
+
+def put_database(folder: Path) -> None:
+    """One with nothing in it but what migrations put there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_bytes(_migrated())
+
+
+@cache
+def _migrated() -> bytes:
+    # In a thread, for this one may have a running loop.
+    with TemporaryDirectory(prefix="relay-test-") as folder, ThreadPoolExecutor(1) as thread:
+        thread.submit(migrate, None, Path(folder)).result()
+        return (Path(folder) / FILE).read_bytes()

@@ -1,0 +1,123 @@
+"""Who may do what: route x role x whose id, each cell as it must be answered; and how to ask."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import httpx2
+
+from gateway.admin.keys import Issued, Wanted
+from tests.support.gateways import Relay
+from tests.support.keyed import BY, Keyed
+
+ROLES = (
+    *("none", "viewer", "developer", "developer_test", "operator"),
+    *("auditor", "admin", "narrowed", "revoked", "expired"),
+)
+# The status of each role, in that order, where all ids are of the asker's own workspace.
+TABLE: Mapping[str, str] = {
+    "POST /actions/preview": "     401 403 200 200 200 403 200 403 401 401",
+    "POST /actions/execute": "     401 403 403 200 200 403 200 403 401 401",
+    "GET /actions": "              401 200 200 200 200 403 200 403 401 401",
+    "GET /previews/{preview_id}": "401 200 200 200 200 403 200 403 401 401",
+    "GET /runs": "                 401 200 200 200 200 403 200 200 401 401",
+    "GET /runs/{run_id}": "        401 200 200 200 200 403 200 200 401 401",
+    "GET /audit": "                401 403 403 403 403 200 200 403 401 401",
+    "GET /keys": "                 401 403 403 403 403 403 200 200 401 401",
+    "POST /keys": "                401 403 403 403 403 403 201 201 401 401",
+    "DELETE /keys/{key_id}": "     401 403 403 403 403 403 200 200 401 401",
+    "POST /keys/{key_id}/rotate": "401 403 403 403 403 403 201 201 401 401",
+    "GET /secrets": "              401 403 403 403 403 403 200 403 401 401",
+    "POST /secrets": "             401 403 403 403 403 403 201 403 401 401",
+    "GET /health": "               200 200 200 200 200 200 200 200 200 200",
+    "GET /ready": "                200 200 200 200 200 200 200 200 200 200",
+    "GET /version": "              200 200 200 200 200 200 200 200 200 200",
+    "GET /metrics": "              200 200 200 200 200 200 200 200 200 200",
+    "GET /openapi.json": "         200 200 200 200 200 200 200 200 200 200",
+}
+CODES = {401: "unauthenticated", 403: "forbidden"}
+# What who may ask is told of an id that is foreign or unknown: the same.
+NO_SUCH: Mapping[str, tuple[int, str]] = {
+    "POST /actions/execute": (404, "preview_not_found"),
+    "GET /previews/{preview_id}": (404, "preview_not_found"),
+    "GET /runs/{run_id}": (404, "run_not_found"),
+    "DELETE /keys/{key_id}": (404, "key_not_found"),
+    "POST /keys/{key_id}/rotate": (404, "key_not_found"),
+}
+# What an admin's key that was narrowed may do.
+NARROWED = ("keys:manage", "runs:read")
+
+Answer = tuple[int, str | None]
+
+
+def expected(route: str, role: str, whose: str) -> Answer:
+    status = int(TABLE[route].split()[ROLES.index(role)])
+    if status < 400 and whose != "own" and route in NO_SUCH:
+        return NO_SUCH[route]
+    return status, CODES.get(status)
+
+
+def given(response: httpx2.Response) -> Answer:
+    code = response.json()["code"] if response.status_code >= 400 else None
+    return response.status_code, code
+
+
+class Ids(NamedTuple):
+    preview_id: str
+    run_id: str
+    key_id: str
+
+
+_NO_ID = "6b3c1d0e-6f6c-4d0a-9f3e-0a1b2c3d4e5f"
+UNKNOWN = Ids(preview_id=_NO_ID, run_id=_NO_ID, key_id="0aA9zZ5x")
+
+
+PREVIEW = {"action": "webhook.save"}
+
+
+class Asking:
+    """One client for everybody, with one request id: answers differ where they are different."""
+
+    def __init__(self, relay: Relay, target: str) -> None:
+        self._relay = relay
+        self._target = target
+
+    async def __call__(self, route: str, key: str | None, ids: Ids) -> httpx2.Response:
+        method, path = route.split()
+        bodies: Mapping[str, Any] = {
+            "/actions/preview": PREVIEW | {"params": {"url": self._target, "body": 1}},
+            "/actions/execute": {"preview_id": ids.preview_id},
+            "/keys": {"name": "made", "role": "viewer", "scopes": ["runs:read"]},
+        }
+        headers = {"X-Request-ID": "asked"}
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
+        json = bodies.get(path, {}) if method == "POST" else None
+        url = path.format(**ids._asdict())
+        return await self._relay.request(method, url, json=json, headers=headers)
+
+
+async def keys_of_roles(keyed: Keyed, workspace: str) -> dict[str, str | None]:
+    """One of each role, and one that was revoked and one that has expired; both were admins'."""
+    issuing = (await keyed.issuers()).keys
+
+    async def made(role: str, **wanted: Any) -> Issued:
+        return await issuing.create_key(workspace, Wanted(role, role, **wanted), by=BY)
+
+    plain = {role: await made(role) for role in ("viewer", "operator", "auditor", "admin")}
+    issued = {
+        **plain,
+        "developer": await made("developer"),
+        "developer_test": await made("developer", live=False),
+        "narrowed": await made("admin", scopes=NARROWED),
+        "revoked": await made("admin"),
+        "expired": await made("admin", expires_in=timedelta(milliseconds=1)),
+    }
+    await issuing.revoke_key(workspace, issued["revoked"].key.id, by=BY)
+    await keyed.look()
+    return {"none": None, **{role: one.secret for role, one in issued.items()}}
+
+
+async def spare_key(keyed: Keyed, workspace: str) -> Issued:
+    """A key that a narrowed admin may rotate."""
+    issuing = (await keyed.issuers()).keys
+    return await issuing.create_key(workspace, Wanted("spare", "viewer", ("runs:read",)), by=BY)

@@ -1,0 +1,94 @@
+"""A proxy in front of Valkey that loses replies after the work is done, as networks do."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha1
+from pathlib import Path
+from typing import Literal
+
+from stores.redis.scripts import SOURCES
+
+Then = Literal["close", "hang"]
+
+
+class Proxy:
+    """`lost` counts the replies that did not arrive; `alter` may change those that do."""
+
+    def __init__(self, backend: Path, port: int) -> None:
+        self._backend = backend
+        self._sign, self._replies, self._then = b"", range(0), "close"
+        self._seen = 0
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}"
+        self.lost = 0
+        self.alter: Callable[[bytes], bytes] = bytes
+
+    def lose(self, what: str, *, nth: int = 1, replies: int = 1, then: Then) -> None:
+        """Lose so many replies to a script or a command, from the nth on, each with its connection.
+
+        `then`: whether the connection is closed or says nothing any more.
+        """
+        source = SOURCES.get(what)
+        digest = sha1(source.encode(), usedforsecurity=False).hexdigest() if source else what
+        self._sign = digest.encode()
+        self._replies, self._then = range(nth, nth + replies), then
+
+    def _to_lose(self, request: bytes) -> bool:
+        if not self._sign or self._sign not in request:
+            return False
+        self._seen += 1
+        return self._seen in self._replies
+
+    async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        server, forth = await asyncio.open_unix_connection(self._backend)
+        replying = asyncio.create_task(self._reply(server, back))
+        try:
+            while request := await client.read(1 << 20):
+                lose = self._to_lose(request)
+                if lose:
+                    replying.cancel()
+                    await asyncio.wait({replying})
+                forth.write(request)
+                if lose:
+                    await self._lose(server)
+                    if self._then == "close":
+                        break
+        finally:
+            forth.close()
+            back.close()
+            replying.cancel()
+            await asyncio.wait({replying})
+
+    async def _reply(self, server: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while reply := await server.read(1 << 20):
+                back.write(self.alter(reply))
+        back.close()
+
+    async def _lose(self, server: asyncio.StreamReader) -> None:
+        """The server has answered, so it has done what was asked; the answer ends here."""
+        await server.read(1 << 20)
+        self.lost += 1
+
+
+@asynccontextmanager
+async def proxy(backend: Path, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy on a port of its own before the server of a unix socket."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(between.serve(client, back))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    between = Proxy(backend, server.sockets[0].getsockname()[1])
+    try:
+        yield between
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

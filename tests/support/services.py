@@ -1,0 +1,62 @@
+"""What makes keys, secrets and workspaces in tests, with the keys that they are made under."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from time import time
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.access.key_cache import PACES, Paces, Roster
+from gateway.access.sealing import Sealer
+from gateway.admin.keys import Issued, Issuing, Wanted
+from gateway.admin.signing_secrets import SigningSecrets
+from gateway.admin.workspaces import Workspaces
+from gateway.transaction import By, Changes
+from stores.audit.chain import Chain
+from stores.audit_entries import Entry
+from stores.sql.database import Database
+from stores.sql.tables import audit
+
+PEPPER, AUDIT_KEY, ENCRYPTION_KEY = b"p" * 32, b"a" * 32, b"e" * 32
+CLI = By("cli")
+
+
+class Issuers(NamedTuple):
+    keys: Issuing
+    secrets: SigningSecrets
+    workspaces: Workspaces
+
+    async def key(self, name: str = "CI", role: str = "operator", **wanted: object) -> Issued:
+        return await self.keys.create_key("default", Wanted(name, role, **wanted), by=CLI)  # type: ignore[arg-type]
+
+
+def issuers(
+    database: Database,
+    *,
+    clock: Callable[[], float] = time,
+    keys: tuple[bytes, ...] = (ENCRYPTION_KEY,),
+) -> Issuers:
+    changes = Changes(database, Chain([AUDIT_KEY]), clock=clock)
+    sealer = Sealer(keys)
+    return Issuers(
+        Issuing(changes, pepper=PEPPER), SigningSecrets(changes, sealer), Workspaces(changes)
+    )
+
+
+def roster(
+    database: Database,
+    *,
+    keys: tuple[bytes, ...] = (ENCRYPTION_KEY,),
+    paces: Paces = PACES,
+    clock: Callable[[], float] = time,
+) -> Roster:
+    return Roster(lambda: nullcontext(database), Sealer(keys), paces=paces, clock=clock)
+
+
+async def audited(database: Database, workspace: str = "default") -> list[Entry]:
+    """The audit entries of the workspace, in their order."""
+    async with database.connect() as connection:
+        chosen = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
+        rows = (await connection.execute(chosen)).all()
+    return [msgspec.json.decode(row.entry, type=Entry) for row in rows]

@@ -1,0 +1,69 @@
+"""A real Valkey that a test may stop, pause and start again on the same data."""
+
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from stores.redis.embedded import server_binary
+from stores.redis.scripts import Scripts
+
+START_PATIENCE = 10.0
+# Fifty connections at once take seconds where everything else runs, too.
+PATIENCE = 30.0
+
+
+def stranger(scripts: Scripts) -> Scripts:
+    """One that shares no pipeline with these, as another process does not."""
+    return Scripts(scripts._client, patience=PATIENCE)
+
+
+class Valkey:
+    """`url` stays the same over restarts."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder, self._options = folder, options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = folder / "v.sock"
+        self.url = f"unix://{self.socket}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                server_binary(),
+                *("--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
+                *("--maxmemory-policy", "noeviction", "--logfile", "valkey.log"),
+                *self._options,
+            ]
+        )
+        until = monotonic() + START_PATIENCE
+        with self.client() as client:
+            while monotonic() < until:
+                with suppress(RedisError):
+                    client.ping()
+                    return
+        raise RuntimeError("Valkey did not start")
+
+    def client(self) -> "Redis":
+        return Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def stop(self) -> None:
+        self._signal(signal.SIGTERM)
+        if self._process:
+            self._process.wait()
+
+    def pause(self) -> None:
+        """Takes connections, answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)

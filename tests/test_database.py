@@ -1,0 +1,119 @@
+"""The durable store of a process: opened once, when it is needed, and only if it can be used."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.config.parsers import Secret
+from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
+from gateway.database import Archive
+from gateway.durable import FILE
+from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
+from tests.support.gateways import until
+from tests.support.keyed import first_key
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> Settings:
+    """Those of a database with a key in it."""
+    settings = Settings(data_dir=tmp_path)
+    await first_key(settings)
+    return settings
+
+
+def revision(settings: Settings, to: str) -> None:
+    with sqlite3.connect(settings.data_dir / FILE) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [to])
+    connection.close()
+
+
+def held(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
+async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
+    """Not by looking whether there is one; by many at once, once."""
+    async with Archive(settings) as archive:
+        opening = archive.found()
+        assert opening
+        assert not archive.opened
+        one, *others = await asyncio.gather(*(archive.database() for _ in range(20)))
+        assert archive.opened
+        assert {id(other) for other in others} == {id(one)}
+        async with opening as shared:
+            assert shared is one
+        async with one.connect() as connection:  # whoever shares it does not close it
+            assert connection
+
+
+async def test_without_a_database_there_is_nothing_to_find(tmp_path: Path) -> None:
+    """And to look makes none."""
+    async with Archive(Settings(data_dir=tmp_path)) as archive:
+        assert archive.found() is None
+    assert held(tmp_path) == []
+
+
+async def test_a_database_of_another_schema_is_not_used(settings: Settings) -> None:
+    """Until it is as it should be: then the same archive opens it."""
+    revision(settings, "0000")
+    async with Archive(settings) as archive:
+        for _ in range(2):
+            with pytest.raises(SchemaOutdated, match="revision 0000"):
+                await archive.database()
+            assert not archive.opened
+        revision(settings, HEAD)
+        await archive.issuers()
+        assert archive.opened
+
+
+async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> None:
+    """Each time: it may be back."""
+    away = Secret(b"postgresql://127.0.0.1:1/relay")
+    async with Archive(Settings(data_dir=tmp_path, database_url=away)) as archive:
+        assert archive.found()
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await archive.database()
+            assert not archive.opened
+
+
+async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Path) -> None:
+    """Many at once hear of it at once; who comes later asks again."""
+    asked, answered = [], asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await answered.wait()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = Secret(f"postgresql://127.0.0.1:{port}/relay".encode())
+        async with Archive(Settings(data_dir=tmp_path, database_url=url)) as archive:
+            asking = [asyncio.create_task(archive.database()) for _ in range(8)]
+            await until(lambda: _holds(asked))
+            answered.set()
+            failed = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(one) for one in failed} == {DatabaseUnavailable}
+            assert len(asked) == 1
+            with pytest.raises(DatabaseUnavailable):
+                await archive.database()
+            assert len(asked) == 2
+
+
+async def _holds(asked: Sequence[object]) -> bool:
+    return bool(asked)
+
+
+async def test_production_signs_no_chain_without_a_key(settings: Settings, tmp_path: Path) -> None:
+    """In development one is made and kept."""
+    async with Archive(settings) as archive:
+        made = archive.chain().mac(b"", "text")
+        assert archive.chain().mac(b"", "text") == made
+    async with Archive(Settings(data_dir=tmp_path, env="production")) as strict:
+        with pytest.raises(SettingsError, match="RELAY_AUDIT_KEY"):
+            strict.chain()

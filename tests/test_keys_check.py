@@ -1,0 +1,71 @@
+"""What /ready says of the keys: what weighs most comes first."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from gateway.access.admission import Admission
+from gateway.access.api_keys import pepper_id
+from gateway.access.key_cache import Roster
+from gateway.config.settings import Settings
+from gateway.keys_check import keys_check
+from stores.redis.client import Check
+from stores.sql.database import Database, open_database
+from stores.sql.tables import api_keys
+from tests.access.test_key_cache_outages import take
+from tests.support.services import CLI, PEPPER, issuers, roster
+
+
+@pytest.fixture
+async def file(migrated_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(migrated_file, tmp_path / "relay.db"))
+
+
+@pytest.fixture
+async def database(file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """With two keys, one of them of another pepper."""
+    async with open_database(None, tmp_path) as opened:
+        await issuers(opened).key()
+        other = (await issuers(opened).key()).key
+        async with opened.begin() as connection:
+            one = update(api_keys).where(api_keys.c.id == other.id)
+            await connection.execute(one.values(peppered_with=pepper_id(b"q" * 32)))
+        yield opened
+
+
+def check(read: Roster) -> Check:
+    return keys_check(Admission(Settings(), read, lambda: [PEPPER]), read, lambda: [PEPPER])
+
+
+async def test_a_database_that_is_away_is_said_before_a_pepper(
+    database: Database, file: Path
+) -> None:
+    read = roster(database)
+    await read.refresh()
+    assert check(read).verdict == "ok"
+    assert "peppered_with" in check(read).detail
+    await take(database, file)
+    await read.look()
+    detail = "the database does not answer: keys are as last known"
+    assert check(read) == Check("keys", "warning", detail)
+
+
+async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> None:
+    """Without the name of their workspace."""
+    await issuers(database).secrets.create_secret("default", by=CLI)
+    read = roster(database, keys=(b"o" * 32,))
+    await read.refresh()
+    detail = "RELAY_ENCRYPTION_KEY opens no secret of 1 workspaces"
+    assert check(read) == Check("keys", "warning", detail)
+
+
+async def test_a_schema_that_is_too_old_is_said_with_its_remedy(database: Database) -> None:
+    read = roster(database)
+    async with database.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    await read.look()
+    assert check(read).verdict == "failed"
+    assert "relay migrate" in check(read).detail
