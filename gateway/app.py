@@ -25,7 +25,7 @@ from gateway.http.middleware import RequestContext
 from gateway.problems import Problem
 from gateway.telemetry import logs
 from stores.redis.embedded import EmbeddedStoreError
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 
 Handler = Callable[[Request[State]], Awaitable[Response]]
 
@@ -100,7 +100,7 @@ def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -
         lifespan=lifespan,
         exception_handlers={
             Problem: errors.refused,
-            StoreUnavailable: errors.store_unavailable,
+            RedisUnavailable: errors.store_unavailable,
             HTTPException: errors.http_exception,
             ClientDisconnect: errors.client_gone,
             Exception: errors.unforeseen,

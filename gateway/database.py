@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from gateway.config.local_keys import audit_keys
 from gateway.config.settings import Settings
-from gateway.durable import exists, founded, located
+from gateway.durable import create_if_missing, exists, location
 
 if TYPE_CHECKING:
-    from gateway.admin.services import Issuers
+    from gateway.admin.services import Services
     from stores.audit.chain import Chain
     from stores.sql.database import Database
 
 
-class Archive:
+class LazyDatabase:
     """`async with`: closed at the end."""
 
     def __init__(self, settings: Settings) -> None:
@@ -27,7 +27,7 @@ class Archive:
         self._failure: Exception | None = None
         self._failed_at = float("-inf")
 
-    async def __aenter__(self) -> "Archive":
+    async def __aenter__(self) -> "LazyDatabase":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -38,7 +38,7 @@ class Archive:
         """Whether it was needed yet."""
         return self._database is not None
 
-    async def database(self) -> "Database":
+    async def open(self) -> "Database":
         """In development the embedded one is made if there is none.
 
         Raises DatabaseUnavailable, SchemaOutdated: who waited for a try that failed does not wait
@@ -58,11 +58,11 @@ class Archive:
         return self._database
 
     async def _open(self) -> "Database":
-        await founded(self._settings)
+        await create_if_missing(self._settings)
         from stores.sql.database import open_database
 
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(open_database(*located(self._settings)))
+            opened = await stack.enter_async_context(open_database(*location(self._settings)))
             await opened.check()
             self._stack = stack.pop_all()
         return opened
@@ -73,7 +73,7 @@ class Archive:
 
     @asynccontextmanager
     async def _shared(self) -> "AsyncIterator[Database]":
-        yield await self.database()
+        yield await self.open()
 
     def chain(self) -> "Chain":
         """Raises SettingsError."""
@@ -81,8 +81,8 @@ class Archive:
 
         return Chain(audit_keys(self._settings))
 
-    async def issuers(self) -> "Issuers":
+    async def services(self) -> "Services":
         """Raises DatabaseUnavailable, SchemaOutdated, SettingsError."""
-        from gateway.admin.services import issuers
+        from gateway.admin.services import services
 
-        return issuers(self._settings, await self.database())
+        return services(self._settings, await self.open())

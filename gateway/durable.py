@@ -27,20 +27,20 @@ def durable(settings: Settings) -> "AbstractAsyncContextManager[Database] | None
         return None
     from stores.sql.database import open_database
 
-    return open_database(*located(settings))
+    return open_database(*location(settings))
 
 
 def exists(settings: Settings) -> bool:
     return settings.database_url is not None or (settings.data_dir / FILE).exists()
 
 
-def located(settings: Settings) -> tuple[str | None, Path]:
+def location(settings: Settings) -> tuple[str | None, Path]:
     """What `open_database` and `migrate` take."""
     url = settings.database_url
     return (url.reveal().decode() if url else None), settings.data_dir
 
 
-async def founded(settings: Settings) -> None:
+async def create_if_missing(settings: Settings) -> None:
     """Where the embedded database is used and there is none, make one.
 
     A process of its own makes it, and not in its place: to migrate loads 11 MB, and nobody may
@@ -53,12 +53,12 @@ async def founded(settings: Settings) -> None:
         environ = {**os.environ, "RELAY_DATA_DIR": folder, "DATABASE_URL": ""}
         if await _ended(command, environ) != 0:
             place = settings.data_dir / FILE
-            log.error("durable.not_made", extra={"facts": {"place": str(place)}})
+            log.error("durable.not_made", extra={"fields": {"place": str(place)}})
             return
         _put(folder, settings.data_dir)
 
 
-def founded_here(settings: Settings) -> list[str]:
+def create_in_process(settings: Settings) -> list[str]:
     """The same in this process, which is a command's. Returns and raises what `migrate` does."""
     if exists(settings):
         return []

@@ -4,45 +4,45 @@ from collections.abc import Callable, Sequence
 
 from gateway.access.admission import Admission
 from gateway.access.api_keys import pepper_id
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.config.variables import SettingsError
-from stores.redis.client import Check, Verdict
+from stores.redis.client import Check, CheckStatus
 
 Peppers = Callable[[], Sequence[bytes]]
 
 
-def keys_check(admission: Admission, roster: Roster, ours: Peppers) -> Check:
+def keys_check(admission: Admission, key_cache: KeyCache, ours: Peppers) -> Check:
     """`ours`: the peppers of this gateway."""
-    return Check("keys", *_stands(admission, roster, ours))
+    return Check("keys", *_stands(admission, key_cache, ours))
 
 
-def _stands(admission: Admission, roster: Roster, ours: Peppers) -> tuple[Verdict, str]:
-    if roster.wakefulness.overslept:
+def _stands(admission: Admission, key_cache: KeyCache, ours: Peppers) -> tuple[CheckStatus, str]:
+    if key_cache.suspension.was_suspended:
         return "failed", "this gateway was stopped for a while and has not read its keys since"
-    if not roster.ready:
+    if not key_cache.ready:
         # What the database said is in the log.
-        outdated = roster.state() == "outdated"
-        return "failed", roster.detail if outdated else "the database does not answer"
+        outdated = key_cache.state() == "outdated"
+        return "failed", key_cache.detail if outdated else "the database does not answer"
     if admission.open:
         return "ok", "no key was made: whoever asks may do everything"
-    if not roster.any_made:
+    if not key_cache.any_made:
         return "failed", "no key was made: run `relay keys create --role admin --name me`"
-    verdict, detail = _peppered(roster, ours)
-    if verdict == "failed" or roster.state() == "ok":
+    verdict, detail = _peppered(key_cache, ours)
+    if verdict == "failed" or key_cache.state() == "ok":
         return verdict, detail
-    if roster.state() == "stale":
+    if key_cache.state() == "stale":
         return "warning", "the database does not answer: keys are as last known"
-    return "warning", roster.detail
+    return "warning", key_cache.detail
 
 
-def _peppered(roster: Roster, ours: Peppers) -> tuple[Verdict, str]:
+def _peppered(key_cache: KeyCache, ours: Peppers) -> tuple[CheckStatus, str]:
     """A gateway with another pepper would refuse everybody; of keys of before nobody knows it."""
     try:
-        lacking = {*roster.peppers} - {None, *map(pepper_id, ours())}
+        lacking = {*key_cache.peppers} - {None, *map(pepper_id, ours())}
     except SettingsError:  # whose message names files
         return "failed", "the pepper cannot be read"
-    if lacking and lacking == {*roster.peppers}:
+    if lacking and lacking == {*key_cache.peppers}:
         return "failed", "no key was made with the pepper of this gateway (RELAY_KEY_PEPPER)"
     if lacking:
-        return "ok", "keys that were made with another pepper do not get in: see peppered_with"
-    return "ok", roster.detail
+        return "ok", "keys that were made with another pepper do not get in: see pepper_id"
+    return "ok", key_cache.detail

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 
 from gateway.access.admission import Admission
-from gateway.access.key_cache import Roster, watched
+from gateway.access.key_cache import KeyCache, watched
 from gateway.access.quotas import Quotas
 from gateway.actions.registry import registered
 from gateway.api.endpoints import Opened
@@ -14,11 +14,11 @@ from gateway.audit.journal import Journal, written
 from gateway.audit.shipper import Shipper, shipping
 from gateway.config.local_keys import peppers, sealer
 from gateway.config.settings import Settings
-from gateway.database import Archive
+from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
-from gateway.execution.runner import LEASE_MARGIN, Executions
+from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.keys_check import keys_check
 from gateway.readiness import Readiness
 from gateway.telemetry import metrics
@@ -36,24 +36,24 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
     async with (
         open_store(url, settings.data_dir, observer=observer) as store,
         # Whoever reads much must not hold up a revocation, nor the audit: connections are few.
-        Archive(settings) as archive,
-        Archive(settings) as asked,
-        _roster(settings, archive) as roster,
-        _audited(settings, store, archive, roster) as (journal, shipper),
-        open_egress(_guard(settings), _secrets_of(settings, roster)) as egress,
+        LazyDatabase(settings) as database,
+        LazyDatabase(settings) as asked,
+        _roster(settings, database) as key_cache,
+        _audited(settings, store, database, key_cache) as (journal, shipper),
+        open_egress(_guard(settings), _secrets_of(settings, key_cache)) as egress,
         _engine(settings, store, egress) as engine,
     ):
         ours = cache(partial(peppers, settings))
-        admission = Admission(settings, roster, ours)
-        looks = (lambda: keys_check(admission, roster, ours), shipper.check)
+        admission = Admission(settings, key_cache, ours)
+        looks = (lambda: keys_check(admission, key_cache, ours), shipper.check)
         async with _readiness(settings, store, looks) as readiness:
             yield Opened(
                 engine=engine,
                 readiness=readiness,
                 admission=admission,
                 quotas=Quotas(),
-                roster=roster,
-                archive=asked,
+                key_cache=key_cache,
+                database=asked,
                 journal=journal,
                 actions_enabled=settings.actions_enabled,
                 counting=settings.counting,
@@ -61,19 +61,19 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
 
 
 @asynccontextmanager
-async def _roster(settings: Settings, archive: Archive) -> AsyncIterator[Roster]:
-    roster = Roster(archive.found, sealer(settings))
-    async with watched(roster):
-        yield roster
+async def _roster(settings: Settings, database: LazyDatabase) -> AsyncIterator[KeyCache]:
+    key_cache = KeyCache(database.found, sealer(settings))
+    async with watched(key_cache):
+        yield key_cache
 
 
 @asynccontextmanager
 async def _audited(
-    settings: Settings, store: Store, archive: Archive, roster: Roster
+    settings: Settings, store: Store, database: LazyDatabase, key_cache: KeyCache
 ) -> AsyncIterator[tuple[Journal, Shipper]]:
     outbox = Outbox(store.scripts)
     journal = Journal(outbox)
-    shipper = Shipper(outbox, archive, roster, retention=settings.audit_retention)
+    shipper = Shipper(outbox, database, key_cache, retention=settings.audit_retention)
     async with shipping(shipper), written(journal):
         yield journal, shipper
 
@@ -81,18 +81,18 @@ async def _audited(
 @asynccontextmanager
 async def _engine(settings: Settings, store: Store, egress: Egress) -> AsyncIterator[Engine]:
     runs = Runs(store.scripts)
-    executions = Executions(runs=runs, egress=egress, action_timeout=settings.action_timeout)
+    runner = Runner(runs=runs, egress=egress, action_timeout=settings.action_timeout)
     try:
         yield Engine(
             actions=registered(webhook_url=settings.webhook_url),
             egress=egress,
             previews=Previews(store.scripts),
             runs=runs,
-            settled=store.settled,
-            executions=executions,
+            run_endings=store.run_endings,
+            runner=runner,
         )
     finally:
-        await executions.drain(settings.action_timeout + LEASE_MARGIN)
+        await runner.drain(settings.action_timeout + LEASE_MARGIN)
 
 
 @asynccontextmanager
@@ -107,9 +107,9 @@ async def _readiness(
         watching.cancel()
 
 
-def _secrets_of(settings: Settings, roster: Roster) -> SecretsOf:
+def _secrets_of(settings: Settings, key_cache: KeyCache) -> SecretsOf:
     shared = [secret.reveal() for secret in settings.signing_secrets]
-    return lambda workspace: roster.secrets(workspace) or shared
+    return lambda workspace: key_cache.secrets(workspace) or shared
 
 
 def _guard(settings: Settings) -> Guard:

@@ -29,31 +29,31 @@ class NotSent(Struct, frozen=True):
     detail: str
 
 
-class Forbidden(Struct, frozen=True):
+class TargetRefused(Struct, frozen=True):
     """The guard refused the target; no byte was written."""
 
     detail: str
 
 
-Outcome = Answered | NoResponse | NotSent | Forbidden
+Outcome = Answered | NoResponse | NotSent | TargetRefused
 
 
-class Verdict(NamedTuple):
+class RunStatus(NamedTuple):
     """An outcome in two words. `status`: of the run, or `not_sent`; `reason`: of no success."""
 
     status: Literal["success", "failed", "unknown", "not_sent"]
     reason: Literal["target_status", "no_response", "target_unreachable", "target_forbidden"] | None
 
 
-def verdict(outcome: Outcome) -> Verdict:
+def verdict(outcome: Outcome) -> RunStatus:
     match outcome:
         case Answered(success=True):
-            return Verdict("success", None)
+            return RunStatus("success", None)
         case Answered():
-            return Verdict("failed", "target_status")
+            return RunStatus("failed", "target_status")
         case NoResponse():
-            return Verdict("unknown", "no_response")
+            return RunStatus("unknown", "no_response")
         case NotSent():
-            return Verdict("not_sent", "target_unreachable")
-        case Forbidden():
-            return Verdict("not_sent", "target_forbidden")
+            return RunStatus("not_sent", "target_unreachable")
+        case TargetRefused():
+            return RunStatus("not_sent", "target_forbidden")

@@ -66,5 +66,5 @@ class Readiness:
         for check in set(self._checks) - before:
             if before or check.verdict != "ok":
                 level = logging.INFO if check.verdict == "ok" else logging.WARNING
-                facts = {"check": check.name, "verdict": check.verdict, "detail": check.detail}
-                log.log(level, "ready.check", extra={"facts": facts})
+                fields = {"check": check.name, "verdict": check.verdict, "detail": check.detail}
+                log.log(level, "ready.check", extra={"fields": fields})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("relay.audit")
 
 
-class By(NamedTuple):
+class Actor(NamedTuple):
     """Who asks for a change, and what he may hand out: whoever has the command line, anything.
 
     `key`: the id of the key that he asks with, if any.
@@ -36,28 +36,28 @@ class By(NamedTuple):
     key: str | None = None
 
 
-class Change:
-    def __init__(self, connection: "AsyncConnection", now_ms: int, by: By) -> None:
+class Transaction:
+    def __init__(self, connection: "AsyncConnection", now_ms: int, actor: Actor) -> None:
         self.connection = connection
         self.now_ms = now_ms
         self.entries: list[tuple[str, Entry]] = []
-        self.by = by
+        self.actor = actor
 
     def record(self, event: str, subject: str, detail: str) -> None:
         """What the audit is to say of it. `subject`: the id of what was changed."""
         entry = Entry(
             event=event,
             at=self.now_ms,
-            principal=self.by.principal,
-            address=self.by.address,
-            request_id=self.by.request_id,
+            principal=self.actor.principal,
+            address=self.actor.address,
+            request_id=self.actor.request_id,
             subject=subject,
             detail=detail,
         )
         self.entries.append((str(uuid4()), entry))
 
 
-class Changes:
+class Transactions:
     def __init__(
         self, database: "Database", chain: "Chain", *, clock: Callable[[], float] = time.time
     ) -> None:
@@ -67,8 +67,8 @@ class Changes:
 
     @asynccontextmanager
     async def begin(
-        self, workspace: str, by: By, *, regardless: bool = False
-    ) -> AsyncIterator[Change]:
+        self, workspace: str, actor: Actor, *, regardless: bool = False
+    ) -> AsyncIterator[Transaction]:
         """One transaction, one at a time in a workspace; an exception in the block undoes it.
 
         Raises DatabaseUnavailable, BrokenChain and AskingKeyOver. The workspace is locked first,
@@ -81,18 +81,18 @@ class Changes:
         async with self._database.begin() as connection:
             await lock(connection, workspace)
             # The time after the wait: the key of whoever asks may have ended meanwhile.
-            change = Change(connection, int(self._clock() * 1000), by)
-            await _check_admitted(change, workspace)
-            yield change
+            transaction = Transaction(connection, int(self._clock() * 1000), actor)
+            await _check_admitted(transaction, workspace)
+            yield transaction
             try:
                 async with connection.begin_nested():
-                    await self._chain.append(connection, workspace, change.entries)
+                    await self._chain.append(connection, workspace, transaction.entries)
             except BrokenChain:
                 if not regardless:
                     raise
-                for _, entry in change.entries:
-                    facts = {"workspace": workspace, "told": entry.event, "subject": entry.subject}
-                    log.exception("audit.not_told", extra={"facts": facts})
+                for _, entry in transaction.entries:
+                    fields = {"workspace": workspace, "told": entry.event, "subject": entry.subject}
+                    log.exception("audit.not_told", extra={"fields": fields})
 
     @asynccontextmanager
     async def reading(self) -> "AsyncIterator[AsyncConnection]":
@@ -100,16 +100,16 @@ class Changes:
             yield connection
 
 
-async def _check_admitted(change: Change, workspace: str) -> None:
+async def _check_admitted(transaction: Transaction, workspace: str) -> None:
     """Raises AskingKeyOver. What admitted him is memory, and up to some seconds old."""
     from stores.sql import api_keys
 
-    by = change.by
-    if by.key is not None:
-        key = await api_keys.find(change.connection, workspace, by.key)
-        if key is None or key.revoked_at is not None or key.expires_at <= change.now_ms:
+    actor = transaction.actor
+    if actor.key is not None:
+        key = await api_keys.find(transaction.connection, workspace, actor.key)
+        if key is None or key.revoked_at is not None or key.expires_at <= transaction.now_ms:
             raise AskingKeyOver
-    elif by.principal == ANONYMOUS and await api_keys.any_made(change.connection):
+    elif actor.principal == ANONYMOUS and await api_keys.any_made(transaction.connection):
         raise AskingKeyOver
 
 
@@ -117,7 +117,7 @@ async def existing(connection: "AsyncConnection", name: str) -> "Workspace":
     """Raises WorkspaceUnknown."""
     from stores.sql import workspaces
 
-    for workspace in await workspaces.listed(connection):
+    for workspace in await workspaces.list_all(connection):
         if workspace.name == name:
             return workspace
     raise WorkspaceUnknown(name)

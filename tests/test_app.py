@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access.admission import Admission
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.quotas import Quotas
 from gateway.access.sealing import Sealer
 from gateway.app import create_app
@@ -74,10 +74,10 @@ class ExplodingEngine(Engine):
 
 async def exploding() -> dict[str, Any]:
     """The state of a gateway that is open to all and whose engine explodes."""
-    roster = Roster(lambda: None, Sealer(()))
-    await roster.refresh()
+    key_cache = KeyCache(lambda: None, Sealer(()))
+    await key_cache.refresh()
     return {
-        "admission": Admission(Settings(), roster, list),
+        "admission": Admission(Settings(), key_cache, list),
         "quotas": Quotas(),
         "engine": ExplodingEngine(),
         "actions_enabled": True,

@@ -10,7 +10,7 @@ import pytest
 from gateway.config.parsers import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from gateway.database import Archive
+from gateway.database import LazyDatabase
 from gateway.durable import FILE
 from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
@@ -37,12 +37,12 @@ def held(folder: Path) -> list[str]:
 
 async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
     """Not by looking whether there is one; by many at once, once."""
-    async with Archive(settings) as archive:
-        opening = archive.found()
+    async with LazyDatabase(settings) as database:
+        opening = database.found()
         assert opening
-        assert not archive.opened
-        one, *others = await asyncio.gather(*(archive.database() for _ in range(20)))
-        assert archive.opened
+        assert not database.opened
+        one, *others = await asyncio.gather(*(database.open() for _ in range(20)))
+        assert database.opened
         assert {id(other) for other in others} == {id(one)}
         async with opening as shared:
             assert shared is one
@@ -52,33 +52,33 @@ async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
 
 async def test_without_a_database_there_is_nothing_to_find(tmp_path: Path) -> None:
     """And to look makes none."""
-    async with Archive(Settings(data_dir=tmp_path)) as archive:
-        assert archive.found() is None
+    async with LazyDatabase(Settings(data_dir=tmp_path)) as database:
+        assert database.found() is None
     assert held(tmp_path) == []
 
 
 async def test_a_database_of_another_schema_is_not_used(settings: Settings) -> None:
     """Until it is as it should be: then the same archive opens it."""
     revision(settings, "0000")
-    async with Archive(settings) as archive:
+    async with LazyDatabase(settings) as database:
         for _ in range(2):
             with pytest.raises(SchemaOutdated, match="revision 0000"):
-                await archive.database()
-            assert not archive.opened
+                await database.open()
+            assert not database.opened
         revision(settings, HEAD)
-        await archive.issuers()
-        assert archive.opened
+        await database.services()
+        assert database.opened
 
 
 async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> None:
     """Each time: it may be back."""
     away = Secret(b"postgresql://127.0.0.1:1/relay")
-    async with Archive(Settings(data_dir=tmp_path, database_url=away)) as archive:
-        assert archive.found()
+    async with LazyDatabase(Settings(data_dir=tmp_path, database_url=away)) as database:
+        assert database.found()
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
-                await archive.database()
-            assert not archive.opened
+                await database.open()
+            assert not database.opened
 
 
 async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Pat
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = Secret(f"postgresql://127.0.0.1:{port}/relay".encode())
-        async with Archive(Settings(data_dir=tmp_path, database_url=url)) as archive:
-            asking = [asyncio.create_task(archive.database()) for _ in range(8)]
+        async with LazyDatabase(Settings(data_dir=tmp_path, database_url=url)) as database:
+            principal = [asyncio.create_task(database.open()) for _ in range(8)]
             await until(lambda: _holds(asked))
             answered.set()
-            failed = await asyncio.gather(*asking, return_exceptions=True)
+            failed = await asyncio.gather(*principal, return_exceptions=True)
             assert {type(one) for one in failed} == {DatabaseUnavailable}
             assert len(asked) == 1
             with pytest.raises(DatabaseUnavailable):
-                await archive.database()
+                await database.open()
             assert len(asked) == 2
 
 
@@ -111,9 +111,9 @@ async def _holds(asked: Sequence[object]) -> bool:
 
 async def test_production_signs_no_chain_without_a_key(settings: Settings, tmp_path: Path) -> None:
     """In development one is made and kept."""
-    async with Archive(settings) as archive:
-        made = archive.chain().mac(b"", "text")
-        assert archive.chain().mac(b"", "text") == made
-    async with Archive(Settings(data_dir=tmp_path, env="production")) as strict:
+    async with LazyDatabase(settings) as database:
+        made = database.chain().mac(b"", "text")
+        assert database.chain().mac(b"", "text") == made
+    async with LazyDatabase(Settings(data_dir=tmp_path, env="production")) as strict:
         with pytest.raises(SettingsError, match="RELAY_AUDIT_KEY"):
             strict.chain()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.durable import _ended, founded
+from gateway.durable import _ended, create_if_missing
 from stores.sql.database import open_database
 from tests.support.gateways import until
 
@@ -17,7 +17,7 @@ LINGERING = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w'
 
 async def test_there_is_one_where_there_was_none(tmp_path: Path) -> None:
     """Of the newest revision, for its owner alone, and nothing beside it."""
-    await founded(Settings(data_dir=tmp_path))
+    await create_if_missing(Settings(data_dir=tmp_path))
     assert os.listdir(tmp_path) == ["relay.db"]  # noqa: PTH208
     assert (tmp_path / "relay.db").stat().st_mode & 0o777 == 0o600
     async with open_database(None, tmp_path) as database:
@@ -27,7 +27,7 @@ async def test_there_is_one_where_there_was_none(tmp_path: Path) -> None:
 async def test_one_that_is_there_stays(tmp_path: Path) -> None:
     """Whatever it is."""
     (tmp_path / "relay.db").write_bytes(b"precious")
-    await founded(Settings(data_dir=tmp_path))
+    await create_if_missing(Settings(data_dir=tmp_path))
     assert (tmp_path / "relay.db").read_bytes() == b"precious"
 
 

@@ -9,14 +9,14 @@ from sqlalchemy import update
 
 from gateway.access.admission import Admission
 from gateway.access.api_keys import pepper_id
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.config.settings import Settings
 from gateway.keys_check import keys_check
 from stores.redis.client import Check
 from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys
 from tests.access.test_key_cache_outages import take
-from tests.support.services import CLI, PEPPER, issuers, roster
+from tests.support.services import CLI, PEPPER, key_cache, services
 
 
 @pytest.fixture
@@ -28,25 +28,25 @@ async def file(migrated_file: Path, tmp_path: Path) -> Path:
 async def database(file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     """With two keys, one of them of another pepper."""
     async with open_database(None, tmp_path) as opened:
-        await issuers(opened).key()
-        other = (await issuers(opened).key()).key
+        await services(opened).key()
+        other = (await services(opened).key()).key
         async with opened.begin() as connection:
             one = update(api_keys).where(api_keys.c.id == other.id)
-            await connection.execute(one.values(peppered_with=pepper_id(b"q" * 32)))
+            await connection.execute(one.values(pepper_id=pepper_id(b"q" * 32)))
         yield opened
 
 
-def check(read: Roster) -> Check:
+def check(read: KeyCache) -> Check:
     return keys_check(Admission(Settings(), read, lambda: [PEPPER]), read, lambda: [PEPPER])
 
 
 async def test_a_database_that_is_away_is_said_before_a_pepper(
     database: Database, file: Path
 ) -> None:
-    read = roster(database)
+    read = key_cache(database)
     await read.refresh()
     assert check(read).verdict == "ok"
-    assert "peppered_with" in check(read).detail
+    assert "pepper_id" in check(read).detail
     await take(database, file)
     await read.look()
     detail = "the database does not answer: keys are as last known"
@@ -55,15 +55,15 @@ async def test_a_database_that_is_away_is_said_before_a_pepper(
 
 async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> None:
     """Without the name of their workspace."""
-    await issuers(database).secrets.create_secret("default", by=CLI)
-    read = roster(database, keys=(b"o" * 32,))
+    await services(database).secrets.create_secret("default", actor=CLI)
+    read = key_cache(database, keys=(b"o" * 32,))
     await read.refresh()
     detail = "RELAY_ENCRYPTION_KEY opens no secret of 1 workspaces"
     assert check(read) == Check("keys", "warning", detail)
 
 
 async def test_a_schema_that_is_too_old_is_said_with_its_remedy(database: Database) -> None:
-    read = roster(database)
+    read = key_cache(database)
     async with database.begin() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     await read.look()

@@ -124,7 +124,7 @@ async def test_a_verdict_that_changes_is_logged(
         age(readiness, 2)
         await readiness.checks()
 
-    told = [(record.levelname, vars(record)["facts"]["detail"]) for record in caplog.records]
+    told = [(record.levelname, vars(record)["fields"]["detail"]) for record in caplog.records]
     assert told == [
         (
             "WARNING",
@@ -149,7 +149,7 @@ async def test_what_is_wrong_from_the_start_is_logged(
     await asyncio.wait({watching})
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     [said] = [
-        (vars(record)["facts"]["check"], vars(record)["facts"]["verdict"])
+        (vars(record)["fields"]["check"], vars(record)["fields"]["verdict"])
         for record in caplog.records
     ]
     assert said == ("eviction", "failed")

@@ -123,7 +123,7 @@ class Step(NamedTuple):
     printed: str
 
 
-class Walk(NamedTuple):
+class ChainWalk(NamedTuple):
     """`received`: what the receiver printed."""
 
     steps: list[Step]
@@ -131,7 +131,7 @@ class Walk(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def walk() -> Iterator[Walk]:
+def walk() -> Iterator[ChainWalk]:
     """Type the commands of README.md and of deploy/README.md, beside a gateway and a receiver."""
     relay = [sys.executable, "-m", "gateway"]
     receive = [*relay, "receive", "--port", "0"]
@@ -150,7 +150,7 @@ def walk() -> Iterator[Walk]:
             here[".venv/bin/relay"] = shlex.join(relay)
             with terminal(folder, data, here) as typed:
                 steps = [*walked(typed, README), *walked(typed, DEPLOY)]
-        yield Walk(steps, (folder / "received").read_text())
+        yield ChainWalk(steps, (folder / "received").read_text())
 
 
 def walked(typed: Terminal, name: str) -> Iterator[Step]:
@@ -162,7 +162,7 @@ def walked(typed: Terminal, name: str) -> Iterator[Step]:
                 yield Step(command, written, printed)
 
 
-def test_the_curls_answer_what_the_documents_say(walk: Walk) -> None:
+def test_the_curls_answer_what_the_documents_say(walk: ChainWalk) -> None:
     """Every answer has the members and the lasting values that stand below its command."""
     assert len(walk.steps) == 4
     for command, written, printed in walk.steps:
@@ -188,7 +188,7 @@ def as_said(printed: Any, said: Any) -> Any:
     return printed
 
 
-def test_the_receiver_prints_the_one_webhook_as_verified(walk: Walk) -> None:
+def test_the_receiver_prints_the_one_webhook_as_verified(walk: ChainWalk) -> None:
     """The execution sends once, and its replay sends nothing."""
     [line] = walk.received.splitlines()
     assert '"signature": "verified"' in line

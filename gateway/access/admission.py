@@ -14,15 +14,15 @@ from starlette.requests import Request
 
 from gateway import problems
 from gateway.access.api_keys import NO_DIGEST, Parsed, matches, parse
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.principal import Principal
 from gateway.access.roles import Scope
-from gateway.access.snapshot import Known, Limits
+from gateway.access.snapshot import CachedKey, Limits
 from gateway.config.parsers import Network
 from gateway.config.settings import Settings
 from gateway.telemetry.spans import note
 from stores.audit_entries import NOWHERE
-from stores.redis.limits import Places, Rates
+from stores.redis.limits import Rates, Slots
 
 # None: for everybody. Probes and scrapers bring no key, and find no workspace's affairs here.
 ROUTE_SCOPES: Mapping[tuple[str, str], Scope | None] = {
@@ -52,11 +52,11 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="relay"'}
 
 class Admission:
     def __init__(
-        self, settings: Settings, roster: Roster, peppers: Callable[[], Sequence[bytes]]
+        self, settings: Settings, key_cache: KeyCache, peppers: Callable[[], Sequence[bytes]]
     ) -> None:
         """`peppers`: asked for once there is a key to compare with."""
         self._settings = settings
-        self._roster = roster
+        self._roster = key_cache
         self._peppers = peppers
         self._bounds = lru_cache(maxsize=1000)(partial(bounds, settings))
 
@@ -65,7 +65,7 @@ class Admission:
         address = client_address(request, self._settings.trusted_proxies)
         state = request.scope["state"]
         state["principal"] = stranger(address, state["request_id"])
-        if self._roster.wakefulness.overslept:  # a key may have been revoked meanwhile
+        if self._roster.suspension.was_suspended:  # a key may have been revoked meanwhile
             raise _not_yet("This gateway was stopped for a while and reads its keys again.")
         if not self._roster.known:
             raise _not_yet("This gateway has not read its keys yet: the database does not answer.")
@@ -100,7 +100,7 @@ class Admission:
 
     def _limited(self, principal: Principal) -> Principal:
         bounds = self._bounds(self._roster.limits(principal.workspace))
-        principal.previews, principal.executes, principal.places = bounds
+        principal.previews, principal.executes, principal.slots = bounds
         return principal
 
 
@@ -117,7 +117,7 @@ def stranger(address: str, request_id: str) -> Principal:
 class Bounds(NamedTuple):
     previews: Rates
     executes: Rates
-    places: Places
+    slots: Slots
 
 
 def bounds(settings: Settings, own: Limits) -> Bounds:
@@ -128,14 +128,14 @@ def bounds(settings: Settings, own: Limits) -> Bounds:
     rates = Rates(previews, own.preview or previews), Rates(executes, own.execute or executes)
     if not settings.rate_limit_enabled:
         rates = Rates(), Rates()
-    in_all = own.runs_at_once or settings.runs_at_once
-    half = max(1, in_all // 2)
+    total = own.runs_at_once or settings.runs_at_once
+    half = max(1, total // 2)
     of_all = settings.runs_at_once_per_target or half
     of_own = min(of_all, half) if own.runs_at_once else of_all
-    return Bounds(*rates, Places(in_all, own.runs_at_once_per_target or of_own))
+    return Bounds(*rates, Slots(total, own.runs_at_once_per_target or of_own))
 
 
-def _principal(known: Known, address: str, request_id: str) -> Principal:
+def _principal(known: CachedKey, address: str, request_id: str) -> Principal:
     return Principal(
         workspace=known.workspace,
         id=known.id,

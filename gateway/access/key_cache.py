@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gateway.access.last_used import LastUsed
 from gateway.access.sealing import Sealer
-from gateway.access.snapshot import NO_LIMITS, NOTHING, UNREAD, Known, Limits, read
-from gateway.access.suspension import Wakefulness
+from gateway.access.snapshot import EMPTY, NO_LIMITS, NOT_READ, CachedKey, Limits, read
+from gateway.access.suspension import Suspension
 
 if TYPE_CHECKING:
     from stores.sql.database import Database
@@ -37,7 +37,7 @@ class Paces(NamedTuple):
 PACES = Paces()
 
 
-class Roster:
+class KeyCache:
     def __init__(
         self,
         durable: "Callable[[], AbstractAsyncContextManager[Database] | None]",
@@ -45,17 +45,17 @@ class Roster:
         *,
         paces: Paces = PACES,
         clock: Callable[[], float] = time.time,
-        wakefulness: Wakefulness | None = None,
+        suspension: Suspension | None = None,
     ) -> None:
         """`durable`: opens the database, or None while there is none; then no key was ever made."""
-        self.wakefulness = wakefulness or Wakefulness()
+        self.suspension = suspension or Suspension()
         self._durable = durable
         self._sealer = sealer
         self._paces = paces
         self._clock = clock
         self._stack = AsyncExitStack()
         self._database: Database | None = None
-        self._reading = UNREAD
+        self._reading = NOT_READ
         self._state: State = "unread"
         self._looking = asyncio.Lock()
         self._reload_at = float("-inf")
@@ -63,7 +63,7 @@ class Roster:
         self.detail = "the database has not been read yet"
         self.as_of: float | None = None  # seconds since 1970; None before the first reading
 
-    def find(self, key_id: str) -> Known | None:
+    def find(self, key_id: str) -> CachedKey | None:
         known = self._reading.keys.get(key_id)
         return known if known and known.expires_at_ms > self._clock() * 1000 else None
 
@@ -85,7 +85,7 @@ class Roster:
     @property
     def known(self) -> bool:
         """Whether the keys were read once; before that a valid key cannot be told from another."""
-        return self._reading is not UNREAD
+        return self._reading is not NOT_READ
 
     @property
     def any_made(self) -> bool:
@@ -113,12 +113,12 @@ class Roster:
         """Look now. Raises DatabaseUnavailable and SchemaOutdated."""
         async with self._looking:
             try:
-                with self.wakefulness.looking():
+                with self.suspension.looking():
                     await self._look()
             except Exception as error:
                 if not self._reading.any_made:
-                    self._reading = UNREAD  # by now there may be keys, which nobody can see
-                self._became(*self._hindered(error))
+                    self._reading = NOT_READ  # by now there may be keys, which nobody can see
+                self._became(*self._blocked(error))
                 raise
             self.as_of = self._clock()
 
@@ -146,12 +146,12 @@ class Roster:
     async def _look(self) -> None:
         if self._database is None:
             if (opening := self._durable()) is None:
-                self._reading = NOTHING
+                self._reading = EMPTY
                 self._became("empty", "no key was ever made")
                 return
             self._database = await self._stack.enter_async_context(opening)
         # Later none: a schema that is upgraded while we run must not stop those that still serve.
-        if self._reading is UNREAD or self._reading is NOTHING:
+        if self._reading is NOT_READ or self._reading is EMPTY:
             await self._database.check()
         await self._read(self._database)
         if sealed := self._reading.sealed:
@@ -169,20 +169,20 @@ class Roster:
             self._reading = await read(connection, self._sealer, now_ms=int(self._clock() * 1000))
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
-    def _hindered(self, error: Exception) -> tuple[State, str]:
+    def _blocked(self, error: Exception) -> tuple[State, str]:
         from stores.sql.database import DatabaseUnavailable, SchemaOutdated
 
         if isinstance(error, SchemaOutdated):
             return "outdated", str(error)
         # Of what nobody foresaw the kind alone: what it says may hold anything.
         detail = str(error) if isinstance(error, DatabaseUnavailable) else type(error).__name__
-        return "away" if self._reading is UNREAD else "stale", detail
+        return "away" if self._reading is NOT_READ else "stale", detail
 
     def _became(self, state: State, detail: str) -> None:
         before, self._state, self.detail = self._state, state, detail
         if state != before:
             level = logging.INFO if state in ("ok", "empty") else logging.WARNING
-            log.log(level, "roster.%s", state, extra={"facts": {"detail": detail}})
+            log.log(level, "roster.%s", state, extra={"fields": {"detail": detail}})
 
 
 async def _every(pace: timedelta, do: Callable[[], Awaitable[None]]) -> None:
@@ -192,14 +192,14 @@ async def _every(pace: timedelta, do: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def watched(roster: Roster) -> AsyncIterator[None]:
+async def watched(key_cache: KeyCache) -> AsyncIterator[None]:
     """Read once, then keep it fresh while the block lasts."""
-    await roster.look()
-    watching = asyncio.create_task(roster.watch())
+    await key_cache.look()
+    watching = asyncio.create_task(key_cache.watch())
     try:
         yield
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        await roster.close()
+        await key_cache.close()

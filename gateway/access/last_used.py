@@ -29,7 +29,7 @@ class LastUsed:
                 left_out = await api_keys.used(connection, taken)
             left = left_out
         except Exception as error:  # noqa: BLE001  # nothing hangs on it
-            facts = {"keys": len(taken), "error": type(error).__name__}
-            log.warning("roster.unwritten", extra={"facts": facts})
+            fields = {"keys": len(taken), "error": type(error).__name__}
+            log.warning("roster.unwritten", extra={"fields": fields})
         finally:
             self._moments = {key_id: taken[key_id] for key_id in left} | self._moments

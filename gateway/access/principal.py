@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from gateway.access.roles import SCOPES, Scope
 from stores.audit_entries import ANONYMOUS
-from stores.redis.limits import Places, Quota, Rates
+from stores.redis.limits import Quota, Rates, Slots
 
 DEFAULT_WORKSPACE = "default"
 
@@ -23,7 +23,7 @@ class Principal(Struct, kw_only=True):
     request_id: str = ""
     previews: Rates = Rates()
     executes: Rates = Rates()
-    places: Places = Places()
+    slots: Slots = Slots()
     quota: Quota | None = None
 
     def heard(self, quota: Quota | None) -> None:

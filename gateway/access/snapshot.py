@@ -24,7 +24,7 @@ CHUNK = 500
 REMEMBERED = timedelta(days=90)
 
 
-class Known(NamedTuple):
+class CachedKey(NamedTuple):
     """A key that is not revoked. `scopes`: what it may do."""
 
     id: str
@@ -60,7 +60,7 @@ class Signing(NamedTuple):
     retires_at_ms: int | None
 
 
-class Reading(NamedTuple):
+class Snapshot(NamedTuple):
     """`any_made`: whether a key was ever made, revoked ones too. `ended`: the workspaces of keys
     that were revoked or have expired, for as long as REMEMBERED. `peppers`: the ids of those with
     which usable keys were made, None where nobody knows.
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
 
     generation: int
     any_made: bool
-    keys: Mapping[str, Known]
+    keys: Mapping[str, CachedKey]
     ended: Mapping[str, str]
     peppers: Collection[str | None]
     limits: Mapping[str, Limits]
@@ -93,40 +93,40 @@ class Reading(NamedTuple):
 
 
 # Nobody knows yet whether there are keys: so nobody may come without one.
-UNREAD = Reading(-1, True, {}, {}, (), {}, {})
-NOTHING = UNREAD._replace(any_made=False)
+NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {})
+EMPTY = NOT_READ._replace(any_made=False)
 
 
-async def read(connection: "AsyncConnection", sealer: Sealer, *, now_ms: int) -> Reading:
+async def read(connection: "AsyncConnection", sealer: Sealer, *, now_ms: int) -> Snapshot:
     from stores.sql import api_keys, signing_secrets, workspaces
 
     # First: what changes while we read is read again.
     number = await workspaces.generation(connection)
-    keys = await api_keys.usable(connection, now_ms)
+    keys = await api_keys.active(connection, now_ms)
     since_ms = now_ms - REMEMBERED // timedelta(milliseconds=1)
     ended = await api_keys.ended(connection, now_ms, since_ms=since_ms)
     any_made = bool(keys or ended) or await api_keys.any_made(connection)
-    listed = await workspaces.listed(connection)
-    sealed = await signing_secrets.usable(connection, now_ms)
-    return Reading(
+    listed = await workspaces.list_all(connection)
+    sealed = await signing_secrets.active(connection, now_ms)
+    return Snapshot(
         generation=number,
         any_made=any_made,
         keys=await _keys(keys),
         ended=ended,
-        peppers={key.peppered_with for key in keys},
+        peppers={key.pepper_id for key in keys},
         limits={workspace.name: Limits(*workspace.limits) for workspace in listed},
         signing=await _signing(sealed, sealer),
     )
 
 
-async def _keys(keys: "Sequence[ApiKey]") -> dict[str, Known]:
+async def _keys(keys: "Sequence[ApiKey]") -> dict[str, CachedKey]:
     known = {}
     scopes: dict[object, frozenset[Scope]] = {}  # of thousands of keys a few
     for count, key in enumerate(keys, 1):
         kind = (key.role, key.scopes, key.live)
         if kind not in scopes:
             scopes[kind] = granted(key.role, key.scopes, live=key.live)
-        known[key.id] = Known(
+        known[key.id] = CachedKey(
             id=key.id,
             workspace=key.workspace,
             live=key.live,

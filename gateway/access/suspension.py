@@ -16,7 +16,7 @@ def boot_seconds() -> float:
     return time.clock_gettime(CLOCK)
 
 
-class Wakefulness:
+class Suspension:
     def __init__(self, clock: Callable[[], float] = boot_seconds) -> None:
         self._clock = clock
         self._until = float("inf")  # no timer runs before the first look
@@ -38,6 +38,6 @@ class Wakefulness:
                 self._until = self._clock() + AWAKE
 
     @property
-    def overslept(self) -> bool:
+    def was_suspended(self) -> bool:
         """Whether nobody has looked for too long."""
         return self._clock() > self._until and not self._looking_awake

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
 from gateway.declined import MoreThanOwn, NoEncryptionKey, Unmeant
-from gateway.transaction import By, Changes, existing
+from gateway.transaction import Actor, Transactions, existing
 from stores.audit_entries import NOWHERE
 
 if TYPE_CHECKING:
@@ -33,54 +33,58 @@ class IssuedSecret(NamedTuple):
 class SigningSecrets:
     """All raise DatabaseUnavailable; what changes something also Declined and BrokenChain."""
 
-    def __init__(self, changes: Changes, sealer: Sealer) -> None:
-        self._changes = changes
+    def __init__(self, transactions: Transactions, sealer: Sealer) -> None:
+        self._transactions = transactions
         self._sealer = sealer
 
-    async def create_secret(self, workspace: str, *, by: By) -> IssuedSecret:
+    async def create_secret(self, workspace: str, *, actor: Actor) -> IssuedSecret:
         """As Standard Webhooks writes one; those before it retire after the overlap."""
         from stores.sql import signing_secrets as rows
 
-        if not by.live:  # it would retire the one that live requests are signed with
+        if not actor.live:  # it would retire the one that live requests are signed with
             raise MoreThanOwn("A test key makes no signing secrets: they sign live requests.")
         secret_id, plain = str(uuid4()), secrets.token_bytes(SECRET_BYTES)
         sealed, sealed_with = self._seal(plain, place(workspace, secret_id))
-        async with self._changes.begin(workspace, by) as change:
-            await existing(change.connection, workspace)
+        async with self._transactions.begin(workspace, actor) as transaction:
+            await existing(transaction.connection, workspace)
             row = rows.SealedSecret(
                 id=secret_id,
                 workspace=workspace,
                 sealed=sealed,
                 sealed_with=sealed_with,
-                created_at=change.now_ms,
-                created_by=by.principal,
+                created_at=transaction.now_ms,
+                created_by=actor.principal,
             )
-            usable = await rows.usable(change.connection, change.now_ms)
+            usable = await rows.active(transaction.connection, transaction.now_ms)
             if [one.workspace for one in usable].count(workspace) >= USABLE_MAX:
                 raise Unmeant(f"{USABLE_MAX} secrets sign already; wait until one retires.")
             overlap_ms = OVERLAP // timedelta(milliseconds=1)
-            await rows.add(change.connection, row, overlap_ms=overlap_ms, now_ms=change.now_ms)
-            change.record("secret.created", secret_id, f"sealed with {sealed_with}")
+            await rows.add(
+                transaction.connection, row, overlap_ms=overlap_ms, now_ms=transaction.now_ms
+            )
+            transaction.record("secret.created", secret_id, f"sealed with {sealed_with}")
         return IssuedSecret(secret_id, "whsec_" + base64.b64encode(plain).decode())
 
     async def list_secrets(self, workspace: str) -> "list[SealedSecret]":
         """Newest first, retired ones too. Raises WorkspaceUnknown."""
         from stores.sql import signing_secrets as rows
 
-        async with self._changes.reading() as connection:
+        async with self._transactions.reading() as connection:
             await existing(connection, workspace)
-            return await rows.listed(connection, workspace)
+            return await rows.list_all(connection, workspace)
 
-    async def reseal(self, *, by: By) -> int:
+    async def reseal(self, *, actor: Actor) -> int:
         """Seal all that sign under the newest key; how many were under another."""
         from stores.sql import signing_secrets as rows
 
-        async with self._changes.begin(NOWHERE, by) as change:
-            usable = await rows.usable(change.connection, change.now_ms)
+        async with self._transactions.begin(NOWHERE, actor) as transaction:
+            usable = await rows.active(transaction.connection, transaction.now_ms)
             older = [row for row in usable if row.sealed_with != self._sealer.newest]
             for row in older:
                 sealed, sealed_with = self._resealed(row)
-                await rows.reseal(change.connection, row.id, sealed=sealed, sealed_with=sealed_with)
+                await rows.reseal(
+                    transaction.connection, row.id, sealed=sealed, sealed_with=sealed_with
+                )
         return len(older)
 
     def _resealed(self, row: "SealedSecret") -> tuple[bytes, str]:

@@ -6,60 +6,62 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access import api_keys
-from gateway.admin.keys import Issued
+from gateway.admin.keys import NewKey
 from gateway.api import listings
-from gateway.api.declining import asking, no_key
+from gateway.api.declining import database_problems, no_key
 from gateway.api.endpoints import JSON, State
 from gateway.http import requests
-from gateway.transaction import By
+from gateway.transaction import Actor
 from stores.audit_entries import ANONYMOUS
 
-_new_key = msgspec.json.Decoder(listings.NewKey)
-_rotation = msgspec.json.Decoder(listings.Rotation)
-_new_secret = msgspec.json.Decoder(listings.NewSecret)
+_new_key = msgspec.json.Decoder(listings.CreateKeyRequest)
+_rotation = msgspec.json.Decoder(listings.RotateKeyRequest)
+_new_secret = msgspec.json.Decoder(listings.CreateSecretRequest)
 
 
 async def create_key(request: Request[State]) -> Response:
     asked = await requests.read_once(request, _new_key)
-    with asking(look_at="/keys"):
-        issuers = await request.state["archive"].issuers()
-        issued = await issuers.keys.create_key(_workspace(request), asked.wanted, by=_by(request))
-    return await _issued(request, issued)
+    with database_problems(check_url="/keys"):
+        services = await request.state["database"].services()
+        new_key = await services.keys.create_key(
+            _workspace(request), asked.wanted, actor=actor(request)
+        )
+    return await _issued(request, new_key)
 
 
 async def rotate_key(request: Request[State]) -> Response:
     key_id, asked = _key_id(request), await requests.read_once(request, _rotation)
-    with asking(look_at="/keys"):
-        issuers = await request.state["archive"].issuers()
-        issued = await issuers.keys.rotate_key(
-            _workspace(request), key_id, by=_by(request), overlap=asked.overlap
+    with database_problems(check_url="/keys"):
+        services = await request.state["database"].services()
+        new_key = await services.keys.rotate_key(
+            _workspace(request), key_id, actor=actor(request), overlap=asked.overlap
         )
-    return await _issued(request, issued)
+    return await _issued(request, new_key)
 
 
 async def revoke_key(request: Request[State]) -> Response:
     key_id = _key_id(request)
-    with asking(look_at="/keys"):
-        issuers = await request.state["archive"].issuers()
-        key = await issuers.keys.revoke_key(_workspace(request), key_id, by=_by(request))
-    await request.state["roster"].look()
+    with database_problems(check_url="/keys"):
+        services = await request.state["database"].services()
+        key = await services.keys.revoke_key(_workspace(request), key_id, actor=actor(request))
+    await request.state["key_cache"].look()
     return _body(listings.KeyBody(key=listings.key(key), request_id=request.state["request_id"]))
 
 
 async def list_keys(request: Request[State]) -> Response:
-    with asking():
-        issuers = await request.state["archive"].issuers()
-        listed = await issuers.keys.list_keys(_workspace(request))
+    with database_problems():
+        services = await request.state["database"].services()
+        listed = await services.keys.list_keys(_workspace(request))
     keys = [listings.key(key) for key in listed]
     return _body(listings.KeysBody(keys=keys, request_id=request.state["request_id"]))
 
 
 async def create_secret(request: Request[State]) -> Response:
     await requests.read_once(request, _new_secret)
-    with asking(look_at="/secrets"):
-        issuers = await request.state["archive"].issuers()
-        made = await issuers.secrets.create_secret(_workspace(request), by=_by(request))
-    await request.state["roster"].look()
+    with database_problems(check_url="/secrets"):
+        services = await request.state["database"].services()
+        made = await services.secrets.create_secret(_workspace(request), actor=actor(request))
+    await request.state["key_cache"].look()
     body = listings.NewSecretBody(
         id=made.id, secret=made.secret, request_id=request.state["request_id"]
     )
@@ -67,19 +69,19 @@ async def create_secret(request: Request[State]) -> Response:
 
 
 async def list_secrets(request: Request[State]) -> Response:
-    with asking():
-        issuers = await request.state["archive"].issuers()
-        listed = await issuers.secrets.list_secrets(_workspace(request))
+    with database_problems():
+        services = await request.state["database"].services()
+        listed = await services.secrets.list_secrets(_workspace(request))
     secrets = [listings.secret(secret) for secret in listed]
     return _body(listings.SecretsBody(secrets=secrets, request_id=request.state["request_id"]))
 
 
-async def _issued(request: Request[State], issued: Issued) -> Response:
+async def _issued(request: Request[State], new_key: NewKey) -> Response:
     # So that it holds on this gateway at once.
-    await request.state["roster"].look()
+    await request.state["key_cache"].look()
     body = listings.NewKeyBody(
-        key=listings.key(issued.key),
-        secret=issued.secret,
+        key=listings.key(new_key.key),
+        secret=new_key.secret,
         request_id=request.state["request_id"],
     )
     return _body(body, status=201)
@@ -97,9 +99,9 @@ def _workspace(request: Request[State]) -> str:
     return request.state["principal"].workspace
 
 
-def _by(request: Request[State]) -> By:
+def actor(request: Request[State]) -> Actor:
     principal = request.state["principal"]
-    return By(
+    return Actor(
         principal=principal.id,
         key=None if principal.id == ANONYMOUS else principal.id,
         address=principal.address,

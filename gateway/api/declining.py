@@ -22,7 +22,7 @@ PROBLEMS: Mapping[type[Declined], type[Problem]] = {
 
 
 @contextmanager
-def asking(*, look_at: str | None = None) -> Iterator[None]:
+def database_problems(*, check_url: str | None = None) -> Iterator[None]:
     """What the durable store and those who change it raise, as problems.
 
     `look_at`: of a change, where its caller sees whether it was made; None for a reading.
@@ -42,7 +42,7 @@ def asking(*, look_at: str | None = None) -> Iterator[None]:
         detail = f"Nothing was done: {error}."
         raise problems.StoreUnavailable(detail, safe_to_retry=True) from error
     except DatabaseUnavailable as error:  # whose message names hosts
-        raise _away(look_at) from error
+        raise _away(check_url) from error
 
 
 def no_key() -> Problem:
@@ -50,12 +50,12 @@ def no_key() -> Problem:
     return problems.KeyNotFound("There is no key of this id in this workspace.")
 
 
-def _away(look_at: str | None) -> Problem:
+def _away(check_url: str | None) -> Problem:
     seen = "Ask again."
-    if look_at:
-        seen = f"Perhaps the change was made: look at GET {look_at} before asking again."
+    if check_url:
+        seen = f"Perhaps the change was made: look at GET {check_url} before asking again."
     return problems.StoreUnavailable(
         f"The database does not answer. {seen}",
-        safe_to_retry=look_at is None,
+        safe_to_retry=check_url is None,
         headers={"Retry-After": "1"},
     )

@@ -9,14 +9,14 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.access.admission import Admission
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.principal import Principal
 from gateway.access.quotas import Quotas
 from gateway.api.history import archived_run
 from gateway.api.openapi import document
 from gateway.audit.journal import Journal
-from gateway.database import Archive
-from gateway.execution.documents import timestamp, with_moment
+from gateway.database import LazyDatabase
+from gateway.execution.documents import timestamp, with_request_fields
 from gateway.execution.engine import Engine
 from gateway.http import requests
 from gateway.readiness import Readiness
@@ -36,8 +36,8 @@ class Opened(TypedDict):
     readiness: Readiness
     admission: Admission
     quotas: Quotas
-    roster: Roster
-    archive: Archive
+    key_cache: KeyCache
+    database: LazyDatabase
     journal: Journal
     actions_enabled: bool
     counting: bool
@@ -61,8 +61,8 @@ async def execute(request: Request[State]) -> Response:
     engine = _actions(request)
     key, wait = requests.idempotency_key(request), requests.wait(request)
     asked = await requests.read(request, _execute_request)
-    asking = request.state["principal"]
-    execution = await engine.execute(asking, asked.preview_id, key=key, wait=wait)
+    principal = request.state["principal"]
+    execution = await engine.execute(principal, asked.preview_id, key=key, wait=wait)
     response = _document(request, execution.document)
     response.headers["Location"] = f"/runs/{execution.run_id}"
     if execution.replayed:
@@ -93,12 +93,12 @@ async def find_preview(request: Request[State]) -> Response:
 
 
 async def find_run(request: Request[State]) -> Response:
-    asking, run_id = request.state["principal"], request.path_params["run_id"]
+    principal, run_id = request.state["principal"], request.path_params["run_id"]
     try:
-        return _document(request, await request.state["engine"].find_run(asking, run_id))
+        return _document(request, await request.state["engine"].find_run(principal, run_id))
     except problems.RunNotFound:
         # Redis keeps a run for a day, the database for as long as the audit.
-        kept = await archived_run(request.state["archive"], asking.workspace, run_id)
+        kept = await archived_run(request.state["database"], principal.workspace, run_id)
         if kept is None:
             raise
         return _document(request, kept)
@@ -141,7 +141,7 @@ def _actions(request: Request[State]) -> Engine:
 
 def _document(request: Request[State], document: bytes, **moment: str) -> Response:
     moment["request_id"] = request.state["request_id"]
-    return Response(with_moment(document, **moment), media_type=JSON)
+    return Response(with_request_fields(document, **moment), media_type=JSON)
 
 
 def _body(body: Struct) -> Response:

@@ -34,19 +34,19 @@ def refused(request: Request[Any], error: Exception) -> Response:
 
 
 def _audit(request: Request[Any], code: str, error: problems.Problem) -> None:
-    asking: Principal = request.state["principal"]
+    principal: Principal = request.state["principal"]
     entry = Entry(
         event="request.refused",
-        principal=asking.id,
-        address=asking.address,
+        principal=principal.id,
+        address=principal.address,
         request_id=request.state["request_id"],
-        subject=asking.named,
+        subject=principal.named,
         status=code,
         # What follows is not the same in two that are alike, such as a time to wait.
         reason=str(error).partition(". ")[0].rstrip("."),
         detail=f"{request.method} {http.endpoint(request.scope)}",
     )
-    request.state["journal"].note(asking.workspace, entry)
+    request.state["journal"].note(principal.workspace, entry)
 
 
 def store_unavailable(request: Request[Any], error: Exception) -> Response:

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import listings
-from gateway.api.declining import asking
-from gateway.database import Archive
+from gateway.api.declining import database_problems
+from gateway.database import LazyDatabase
 from gateway.execution.documents import Result, RunDocument, timestamp
 from gateway.execution.run_errors import kept
 from gateway.http.queries import AuditQuery, RunsQuery, epoch_ms, query, refused
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def list_runs(request: "Request[State]") -> Response:
     asked, workspace = query(request, RunsQuery), request.state["principal"].workspace
-    page = await _runs(request.state["archive"], workspace, asked)
+    page = await _runs(request.state["database"], workspace, asked)
     runs = [listings.run(row) for row in page.rows]
     return _body(
         listings.RunsBody(
@@ -38,7 +38,7 @@ async def list_runs(request: "Request[State]") -> Response:
 async def list_audit(request: "Request[State]") -> Response:
     """Who reads it is audited himself, and sees that when he reads on."""
     asked, workspace = query(request, AuditQuery), request.state["principal"].workspace
-    page = await _audit(request.state["archive"], workspace, asked)
+    page = await _audit(request.state["database"], workspace, asked)
     request.state["journal"].note(workspace, _reading(request))
     entries = [listings.audited(row) for row in page.rows]
     return _body(
@@ -48,36 +48,36 @@ async def list_audit(request: "Request[State]") -> Response:
     )
 
 
-async def archived_run(archive: Archive, workspace: str, run_id: str) -> bytes | None:
+async def archived_run(database: LazyDatabase, workspace: str, run_id: str) -> bytes | None:
     """The document of a run that Redis has forgotten, or of which nothing was sent, less the
     target's answer; None where no such run is of this workspace. Raises StoreUnavailable.
     """
-    if (opening := archive.found()) is None:
+    if (opening := database.found()) is None:
         return None
-    with asking():
+    with database_problems():
         from stores.sql import pages
 
-        async with opening as database, database.connect() as connection:
+        async with opening as opened, opened.connect() as connection:
             row = await pages.find_run(connection, workspace, run_id)
     return _document(row) if row else None
 
 
-async def _runs(archive: Archive, workspace: str, asked: RunsQuery) -> "RunsPage":
+async def _runs(database: LazyDatabase, workspace: str, asked: RunsQuery) -> "RunsPage":
     from stores.sql import pages
 
     try:
         before = pages.runs_cursor(asked.cursor) if asked.cursor else None
     except ValueError as error:
         raise _no_cursor() from error
-    with asking():
-        database = await archive.database()
-        async with database.connect() as connection:
+    with database_problems():
+        opened = await database.open()
+        async with opened.connect() as connection:
             return await pages.runs_page(
                 connection, workspace, _filter(asked), before=before, limit=asked.limit
             )
 
 
-async def _audit(archive: Archive, workspace: str, asked: AuditQuery) -> "AuditPage":
+async def _audit(database: LazyDatabase, workspace: str, asked: AuditQuery) -> "AuditPage":
     from stores.sql import pages
 
     event = (asked.event,) if asked.event else ()
@@ -85,9 +85,9 @@ async def _audit(archive: Archive, workspace: str, asked: AuditQuery) -> "AuditP
         after = pages.audit_cursor(asked.cursor) if asked.cursor else None
     except ValueError as error:
         raise _no_cursor() from error
-    with asking():
-        database = await archive.database()
-        async with database.connect() as connection:
+    with database_problems():
+        opened = await database.open()
+        async with opened.connect() as connection:
             return await pages.audit_page(
                 connection, workspace, _filter(asked), event=event, after=after, limit=asked.limit
             )
@@ -128,11 +128,11 @@ def _reading(request: "Request[State]") -> Entry:
 
 
 def _document(row: "RunRow") -> bytes:
-    facts = {name: fact for name, fact in row._asdict().items() if name in _OF_RUN}
+    fields = {name: fact for name, fact in row._asdict().items() if name in _OF_RUN}
     result = None
     if row.status_code is not None:
         result = Result(status_code=row.status_code, response="", truncated=True)
-    run = RunDocument(**{**facts, "started_at": timestamp(row.started_at)})
+    run = RunDocument(**{**fields, "started_at": timestamp(row.started_at)})
     run.result, run.error = result, kept(row.reason, row.status_code)
     return msgspec.json.encode(run)
 

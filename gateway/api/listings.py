@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from gateway.access.roles import Role, Scope
-from gateway.admin.keys import EXPIRES_IN, LONGEST, NAME_MAX, OVERLAP, Wanted
+from gateway.admin.keys import EXPIRES_IN, LONGEST, NAME_MAX, OVERLAP, KeyRequest
 from gateway.execution.documents import Timestamp, timestamp
 from stores.audit_entries import Entry
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 
 
-class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
+class CreateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """`scopes`: fewer than the role's."""
 
     name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
@@ -31,12 +31,12 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
     expires_in_days: Annotated[int, Meta(ge=1, le=LONGEST.days)] = EXPIRES_IN.days
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> KeyRequest:
         lifetime = timedelta(days=self.expires_in_days)
-        return Wanted(self.name, self.role, self.scopes, self.kind == "live", lifetime)
+        return KeyRequest(self.name, self.role, self.scopes, self.kind == "live", lifetime)
 
 
-class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
+class RotateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     overlap_hours: Annotated[int, Meta(ge=0, le=LONGEST // HOUR)] = OVERLAP // HOUR
 
     @property
@@ -44,7 +44,7 @@ class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
         return self.overlap_hours * HOUR
 
 
-class NewSecret(Struct, forbid_unknown_fields=True):
+class CreateSecretRequest(Struct, forbid_unknown_fields=True):
     pass
 
 
@@ -167,20 +167,20 @@ def secret(row: "SealedSecret") -> Secret:
 
 
 def run(row: "RunRow") -> ListedRun:
-    facts = row._asdict()
-    del facts["workspace"]
-    return ListedRun(**{**facts, "started_at": timestamp(row.started_at)})
+    fields = row._asdict()
+    del fields["workspace"]
+    return ListedRun(**{**fields, "started_at": timestamp(row.started_at)})
 
 
 def audited(row: "Row") -> AuditEntry:
     """Who has the database may have put anything there: `relay audit verify` tells."""
     try:
         recorded = row.recorded
-        facts = {**asdict(recorded), "at": timestamp(recorded.at)}
+        fields = {**asdict(recorded), "at": timestamp(recorded.at)}
     except (msgspec.DecodeError, ValueError, OverflowError, OSError):  # the last: of a year too far
-        facts = {"event": row.event, "principal": row.principal, "unreadable": str(row.entry)}
+        fields = {"event": row.event, "principal": row.principal, "unreadable": str(row.entry)}
     mac = row.mac.hex() if isinstance(row.mac, bytes) else str(row.mac)
-    return AuditEntry(**{**facts, "seq": row.seq, "mac": mac})
+    return AuditEntry(**{**fields, "seq": row.seq, "mac": mac})
 
 
 def _time(epoch_ms: int | None) -> str | None:

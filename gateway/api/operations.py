@@ -108,7 +108,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/keys"): Operation(
         summary="Make an API key; it is shown this once",
-        request=listings.NewKey,
+        request=listings.CreateKeyRequest,
         response=listings.NewKeyBody,
         status=201,
         problems=(*_BODY, problems.StoreUnavailable),
@@ -120,7 +120,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/keys/{key_id}/rotate"): Operation(
         summary="Make another API key like this one, which ends after the overlap",
-        request=listings.Rotation,
+        request=listings.RotateKeyRequest,
         response=listings.NewKeyBody,
         status=201,
         problems=(*_BODY, problems.KeyNotFound, problems.KeyOver, problems.StoreUnavailable),
@@ -132,7 +132,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/secrets"): Operation(
         summary="Make a signing secret, shown this once; those before it sign for 24 h more",
-        request=listings.NewSecret,
+        request=listings.CreateSecretRequest,
         response=listings.NewSecretBody,
         status=201,
         problems=(*_BODY, problems.EncryptionNotConfigured, problems.StoreUnavailable),

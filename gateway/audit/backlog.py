@@ -19,7 +19,7 @@ class Backlog(NamedTuple):
     @classmethod
     def of(cls, waiting: Collection[Waiting]) -> "Backlog":
         oldest = max((one.oldest for one in waiting), default=timedelta(0))
-        return cls(sum(one.in_all for one in waiting), oldest)
+        return cls(sum(one.total for one in waiting), oldest)
 
     def tell(self) -> None:
         metrics.outbox_entries.set(self.entries)

@@ -18,36 +18,36 @@ from gateway import problems
 from gateway.telemetry import metrics
 from stores.audit_entries import Entry
 from stores.redis.outbox import Outbox
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 
 PACE = 1.0
 # Different ones of a workspace between two writings; fewer of strangers, who are anybody and take
 # no room from those whose key is genuine. Those beyond are told of by their number, in one entry
 # of each event and principal: 20 a second are 1.7 million a day at most.
 DIFFERENT_MAX = 100
-STRANGERS_MAX = 20
+UNAUTHENTICATED_MAX = 20
 MORE = "More than are told apart"
 
 Noted = dict[tuple[str, ...], tuple[str, Entry]]
 
 
-class Room(NamedTuple):
+class Bucket(NamedTuple):
     """What shares a bound. `strangers`: refused, for nobody knows who they are."""
 
     workspace: str
-    strangers: bool
+    unauthenticated: bool
 
     @property
-    def most(self) -> int:
-        return STRANGERS_MAX if self.strangers else DIFFERENT_MAX
+    def limit(self) -> int:
+        return UNAUTHENTICATED_MAX if self.unauthenticated else DIFFERENT_MAX
 
 
 class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         # By what makes two alike; with each the source by which it is kept once.
-        self._noted: dict[Room, Noted] = {}
-        self._sent: dict[Room, Noted] = {}
+        self._noted: dict[Bucket, Noted] = {}
+        self._sent: dict[Bucket, Noted] = {}
 
     def note(self, workspace: str, entry: Entry) -> None:
         """To be written soon. Alike are those of one principal, address, action and reason."""
@@ -55,9 +55,11 @@ class Journal:
             *(entry.event, entry.principal, entry.address),
             *(entry.action, entry.subject, entry.status, entry.reason, entry.detail),
         )
-        room = Room(workspace, strangers=entry.status == problems.code(problems.Unauthenticated))
-        noted = self._noted.setdefault(room, {})
-        if alike not in noted and len(noted) >= room.most:
+        bucket = Bucket(
+            workspace, unauthenticated=entry.status == problems.code(problems.Unauthenticated)
+        )
+        noted = self._noted.setdefault(bucket, {})
+        if alike not in noted and len(noted) >= bucket.limit:
             metrics.audit_dropped.inc()
             alike = (entry.event, entry.principal)
             entry = Entry(event=entry.event, principal=entry.principal, reason=MORE)
@@ -71,15 +73,15 @@ class Journal:
         """What was noted, into the outbox. What the store did not say it took goes again as it
         was, under its own sources, and before what is newer.
         """
-        with suppress(StoreUnavailable):
+        with suppress(RedisUnavailable):
             await self._send()
             self._sent, self._noted = self._noted, {}
             await self._send()
 
     async def _send(self) -> None:
-        for room in [*self._sent]:
-            await self._outbox.record(room.workspace, [*self._sent[room].values()])
-            del self._sent[room]
+        for bucket in [*self._sent]:
+            await self._outbox.record(bucket.workspace, [*self._sent[bucket].values()])
+            del self._sent[bucket]
 
     async def watch(self) -> None:
         while True:

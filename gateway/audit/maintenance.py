@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import NamedTuple
 
-from gateway.database import Archive
+from gateway.database import LazyDatabase
 from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Fact
+from gateway.telemetry.spans import Field
 
 HEADS_PACE = timedelta(minutes=1)
 REMOVAL_PACE = timedelta(days=1)
@@ -32,9 +32,9 @@ class Failure(NamedTuple):
         return cls(kind, "" if kind in STOPS else workspace)
 
 
-class Upkeep:
-    def __init__(self, archive: Archive, *, retention: timedelta) -> None:
-        self._archive = archive
+class Maintenance:
+    def __init__(self, database: LazyDatabase, *, retention: timedelta) -> None:
+        self._database = database
         self._retention = retention
         self._heads_at = self._removal_at = float("-inf")
         self._unsigned: Failure | None = None
@@ -75,25 +75,25 @@ class Upkeep:
 
     async def _sign_head(self, workspace: str) -> None:
         """Where who may write to the database cannot: a chain that was cut is shorter than it."""
-        database, chain = await self._archive.database(), self._archive.chain()
+        database, chain = await self._database.open(), self._database.chain()
         async with database.begin() as connection:
             head = await chain.locked_head(connection, workspace)
         if head:
             at = round(time.time() * 1000)
             signed = chain.signed_head(workspace, head.seq, head.mac, at)
-            facts: dict[str, Fact] = {
+            fields: dict[str, Field] = {
                 "workspace": workspace,
                 "seq": head.seq,
                 "mac": head.mac.hex(),
                 "signed_at": at,
                 "signature": signed.signature.hex(),
             }
-            say(log, "audit.head", facts)
+            say(log, "audit.head", fields)
 
     async def _remove(self, workspace: str) -> None:
         from stores.audit import retention
 
-        database, chain = await self._archive.database(), self._archive.chain()
+        database, chain = await self._database.open(), self._database.chain()
         now_ms = round(time.time() * 1000)
         cutoff_ms = now_ms - self._retention // timedelta(milliseconds=1)
         removed = await retention.remove_before(
@@ -105,6 +105,6 @@ class Upkeep:
     async def _audited(self) -> list[str]:
         from stores.sql import pages
 
-        database = await self._archive.database()
+        database = await self._database.open()
         async with database.connect() as connection:
             return await pages.audited(connection)

@@ -13,16 +13,16 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import uuid4
 
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.principal import DEFAULT_WORKSPACE
 from gateway.audit.backlog import Backlog
-from gateway.audit.maintenance import Failure, Upkeep
-from gateway.database import Archive
+from gateway.audit.maintenance import Failure, Maintenance
+from gateway.database import LazyDatabase
 from gateway.telemetry import metrics
 from stores.audit_entries import NOWHERE
 from stores.redis.client import Check
 from stores.redis.outbox import Outbox, Waiting
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 
 PACE = timedelta(seconds=1)
 # A gateway that starts serves first: to load what speaks SQL takes 0.3 s of CPU.
@@ -33,7 +33,7 @@ LEAD = timedelta(seconds=15)
 BATCH = 200
 # So long a leader that failed leaves it to others, who ask for it every second if they are well:
 # they may reach the database, or have an audit key that this one lacks.
-ASIDE = timedelta(seconds=3)
+BACK_OFF = timedelta(seconds=3)
 # A gateway that does not lead looks at the backlog for its metrics alone.
 LOOK_PACE = timedelta(seconds=10)
 # That one chain is broken is no reason to leave it to others more often: maybe there are none.
@@ -44,14 +44,14 @@ log = logging.getLogger("relay.audit")
 
 class Shipper:
     def __init__(
-        self, outbox: Outbox, archive: Archive, roster: Roster, *, retention: timedelta
+        self, outbox: Outbox, database: LazyDatabase, key_cache: KeyCache, *, retention: timedelta
     ) -> None:
         self._outbox = outbox
-        self._archive = archive
-        self._roster = roster
+        self._database = database
+        self._roster = key_cache
         self._name = str(uuid4())
-        self._upkeep = Upkeep(archive, retention=retention)
-        self._look_at = self._aside_until = self._stay_until = float("-inf")
+        self._maintenance = Maintenance(database, retention=retention)
+        self._look_at = self._back_off_until = self._stay_until = float("-inf")
         # `_told`: the one that the log has, until all is well.
         self._failure: Failure | None = None
         self._told: Failure | None = None
@@ -77,8 +77,8 @@ class Shipper:
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
         failure = Failure.of(failed) if isinstance(failed, BaseException) else failed
         if failure and failure != self._told:
-            facts = {name: fact for name, fact in failure._asdict().items() if fact}
-            log.warning("audit.not_shipped", extra={"facts": facts})
+            fields = {name: fact for name, fact in failure._asdict().items() if fact}
+            log.warning("audit.not_shipped", extra={"fields": fields})
             self._told = failure
         self._failure = failure
         metrics.audit_chain_broken.set(bool(failure and failure.workspace))
@@ -90,18 +90,18 @@ class Shipper:
     async def _turn(self) -> Failure | None:
         """What hindered it."""
         now = time.monotonic()
-        aside = now < self._aside_until
-        if aside or not await self._outbox.lead(self._name, LEAD):
+        backing_off = now < self._back_off_until
+        if backing_off or not await self._outbox.lead(self._name, LEAD):
             if now >= self._look_at:
                 self._look_at = now + LOOK_PACE.total_seconds()
                 await self._round(self._workspaces, leads=False)
-            if aside:
+            if backing_off:
                 return self._failure
             self._told = None  # what comes again is told again
             return None
         failure = await self._ship()
-        if self._archive.opened and (failure is None or failure.workspace):
-            [kept] = await asyncio.gather(self._upkeep.turn(), return_exceptions=True)
+        if self._database.opened and (failure is None or failure.workspace):
+            [kept] = await asyncio.gather(self._maintenance.turn(), return_exceptions=True)
             failure = (Failure.of(kept) if isinstance(kept, BaseException) else kept) or failure
         if failure:
             await self._leave_to_others(failure)
@@ -114,7 +114,7 @@ class Shipper:
         if failure.workspace and failure == self._told and now < self._stay_until:
             return
         self._stay_until = now + STAY.total_seconds()
-        self._aside_until = now + ASIDE.total_seconds()
+        self._back_off_until = now + BACK_OFF.total_seconds()
         await self._outbox.lead(self._name, timedelta(0))
 
     @property
@@ -158,24 +158,24 @@ class Shipper:
         next turn is soon enough: a transaction for every few entries was 28 % of the CPU of an
         execution at one connection.
         """
-        waiting = await self._outbox.collect(workspace, most=BATCH if leads else 1)
+        waiting = await self._outbox.collect(workspace, limit=BATCH if leads else 1)
         self._waiting[workspace] = waiting
         if not leads or not waiting.ids:
             return False
         await self._append(workspace, waiting)
-        left = await self._outbox.collect(workspace, shipped=waiting.ids, most=1)
+        left = await self._outbox.collect(workspace, shipped=waiting.ids, limit=1)
         self._waiting[workspace] = left
         return len(waiting.ids) == BATCH and bool(left.ids)
 
     async def _append(self, workspace: str, waiting: Waiting) -> None:
-        database = await self._archive.database()
+        database = await self._database.open()
         async with database.begin() as connection:
-            new = await self._archive.chain().append(connection, workspace, waiting.entries)
+            new = await self._database.chain().append(connection, workspace, waiting.entries)
         metrics.audit_shipped.inc(new)
 
     async def leave(self) -> None:
         """Another may lead now."""
-        with suppress(StoreUnavailable):
+        with suppress(RedisUnavailable):
             await self._outbox.lead(self._name, timedelta(0))
 
     def check(self) -> Check:

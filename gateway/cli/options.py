@@ -8,7 +8,7 @@ import click
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Moment(click.ParamType[int]):
+class Instant(click.ParamType[int]):
     """`2026-11-23`, `2026-11-23T04:00Z`, or so long ago: `24h`, `7d`. UTC unless it says else.
 
     Becomes epoch milliseconds.

@@ -136,8 +136,8 @@ async def smoke(
 
 
 def _client(url: str, settings: Settings) -> httpx2.AsyncClient:
-    asking = settings.bearer
-    return httpx2.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, headers=asking)
+    principal = settings.bearer
+    return httpx2.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, headers=principal)
 
 
 def _own(settings: Settings, folder: str, secret: Secret) -> Settings:

@@ -8,7 +8,7 @@ import click
 from gateway.cli.options import UNITS
 
 
-class Span(click.ParamType[timedelta]):
+class Duration(click.ParamType[timedelta]):
     """`90d`, `24h`, `0s`; becomes a timedelta."""
 
     name = "span"

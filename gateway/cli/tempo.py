@@ -23,7 +23,7 @@ PATIENCE = timedelta(seconds=30)
 # Tempo refuses to search longer (query_frontend.search.max_duration).
 LONGEST_SEARCH = timedelta(hours=168)
 
-Fact = str | int | float | bool
+Field = str | int | float | bool
 
 
 class TempoError(Exception):
@@ -39,7 +39,7 @@ class StoredSpan(Struct, frozen=True, kw_only=True):
     started_ns: int
     ended_ns: int
     failed: bool
-    attributes: dict[str, Fact]
+    attributes: dict[str, Field]
     links: list[str]
 
 
@@ -161,7 +161,7 @@ def _stored(span: Span) -> StoredSpan:
     )
 
 
-def _facts(pairs: Iterable[KeyValue]) -> dict[str, Fact]:
+def _facts(pairs: Iterable[KeyValue]) -> dict[str, Field]:
     """Without lists, maps and bytes: Relay writes none."""
     plain = ("string_value", "bool_value", "int_value", "double_value")
     kinds = ((pair, pair.value.WhichOneof("value")) for pair in pairs)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from gateway.cli.tempo import Fact, StoredSpan, said
+from gateway.cli.tempo import Field, StoredSpan, said
 from gateway.cli.trace import Lookup, Trace
 from gateway.execution.documents import timestamp
 
@@ -91,7 +91,7 @@ def _label(span: StoredSpan, start: int, *, orphan: bool) -> Text:
     return text
 
 
-def _plain(value: Fact) -> str:
+def _plain(value: Field) -> str:
     return said(json.dumps(value) if isinstance(value, bool) else str(value))
 
 

@@ -19,9 +19,9 @@ from gateway.effects import Effect
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
 from gateway.egress.guard import Guard, literal
-from gateway.egress.refused import Refused
+from gateway.egress.refused import TargetRefusal
 from gateway.egress.tracing import answered, describe
-from gateway.outcomes import Answered, Forbidden, NotSent, Outcome
+from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import sign
 from gateway.telemetry.spans import current, propagated, span
 
@@ -47,13 +47,13 @@ class Egress:
         self._secrets_of = secrets_of
         self._resolver = GuardedResolver(guard)
 
-    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         """The guard's verdict, or what is worrying. No packet goes to the target."""
         with span("guard") as guard:
             try:
                 url = self._guard.check_url(effect.url)
                 warnings = await self._resolved(url)
-            except Refused as refusal:
+            except TargetRefusal as refusal:
                 return forbidden(refusal, guard)
         if url.scheme == "http":
             warnings.append("The request is not encrypted: the URL is http.")
@@ -74,7 +74,7 @@ class Egress:
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
                 await self._resolver.resolve(url.raw_host)
-        except Refused:
+        except TargetRefusal:
             raise
         except OSError:
             return [f"The name {url.raw_host} does not resolve at the moment."]
@@ -91,7 +91,7 @@ class Egress:
         with span("guard") as guard:
             try:
                 url = self._guard.check_url(effect.url)
-            except Refused as refusal:
+            except TargetRefusal as refusal:
                 return forbidden(refusal, guard)
         with span(effect.method, kind=SpanKind.CLIENT) as client:
             describe(client, effect.method, url, run_id)

@@ -2,8 +2,8 @@
 
 import aiohttp
 
-from gateway.egress.refused import Refused
-from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
+from gateway.egress.refused import TargetRefusal
+from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
 from gateway.telemetry.metrics import refusals
 from gateway.telemetry.spans import Span, current
 
@@ -12,7 +12,7 @@ def failure(error: Exception, *, written: bool) -> Outcome:
     if written:
         return NoResponse(_after_writing(error))
     cause = getattr(error, "os_error", error)
-    if isinstance(cause, Refused):
+    if isinstance(cause, TargetRefusal):
         return forbidden(cause, current())
     match error:
         case aiohttp.ClientConnectorDNSError():
@@ -25,11 +25,11 @@ def failure(error: Exception, *, written: bool) -> Outcome:
             return NotSent("The target refused the connection.")
 
 
-def forbidden(refusal: Refused, where: Span) -> Forbidden:
+def forbidden(refusal: TargetRefusal, where: Span) -> TargetRefused:
     where.fail(refusal.reason)
     if where.trace.counted:
         refusals.labels(refusal.reason).inc()
-    return Forbidden(str(refusal))
+    return TargetRefused(str(refusal))
 
 
 def _after_writing(error: Exception) -> str:

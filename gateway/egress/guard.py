@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from yarl import URL
 
 from gateway.config.parsers import Network
-from gateway.egress.refused import URL_MAX, Refused
+from gateway.egress.refused import URL_MAX, TargetRefusal
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -74,26 +74,26 @@ class Guard:
         elif host not in self._hosts:
             _check_name(host)
         if url.scheme == "http" and self._https_only and not self._excepted(host, address):
-            raise Refused("scheme")
+            raise TargetRefusal("scheme")
         return url
 
     def check_address(self, address: IPAddress, *, host: str = "") -> None:
         """`host`: the name that led to this address. Raises Refused."""
         if self._excepted(host, address):
             if _leads_to_metadata(address):
-                raise Refused("metadata")
+                raise TargetRefusal("metadata")
             return
         if isinstance(address, IPv4Address):
             public = not any(address in network for network in DENIED_IPV4)
         elif address.scope_id:
-            raise Refused("ip_scoped")
+            raise TargetRefusal("ip_scoped")
         elif address.ipv4_mapped:
-            raise Refused("ip_embedded_v4")
+            raise TargetRefusal("ip_embedded_v4")
         else:
             denied = any(address in network for network in DENIED_IPV6)
             public = address in PUBLIC_IPV6 and not denied
         if not public:
-            raise Refused("ip_not_public")
+            raise TargetRefusal("ip_not_public")
 
     def _excepted(self, host: str, address: IPAddress | None) -> bool:
         return _canonical(host) in self._hosts or (
@@ -107,36 +107,36 @@ def _parse(text: str) -> URL:
     try:
         url = URL(text, encoded=True)
     except ValueError as error:
-        raise Refused("url_invalid") from error
+        raise TargetRefusal("url_invalid") from error
     if not url.raw_host:
-        raise Refused("host_empty")
+        raise TargetRefusal("host_empty")
     if "#" in text:
-        raise Refused("url_fragment")
+        raise TargetRefusal("url_fragment")
     path = re.sub(r"^[^:]+://[^/?]*", "", text)
     if url.raw_path_qs != (path if path.startswith("/") else f"/{path}"):
-        raise Refused("url_rewritten")
+        raise TargetRefusal("url_rewritten")
     return url
 
 
 def _check_text(text: str) -> None:
     if not re.match(r"https?:", text, re.IGNORECASE):
-        raise Refused("scheme")
+        raise TargetRefusal("scheme")
     if len(text) > URL_MAX:
-        raise Refused("url_too_long")
+        raise TargetRefusal("url_too_long")
     if not text.isascii():
-        raise Refused("url_not_ascii")
+        raise TargetRefusal("url_not_ascii")
     if re.search(r"[\x00-\x20\x7f\\]", text):
-        raise Refused("url_bad_char")
+        raise TargetRefusal("url_bad_char")
 
 
 def _check_authority(authority: str) -> None:
     if "@" in authority:
-        raise Refused("url_userinfo")
+        raise TargetRefusal("url_userinfo")
     port = re.sub(r"^\[[^\]]*\]|^[^:]*", "", authority, count=1).removeprefix(":")
     if not re.fullmatch(r"(-?[0-9]+)?", port):
-        raise Refused("url_invalid")
+        raise TargetRefusal("url_invalid")
     if port and not 1 <= int(port[:6]) <= 65535:
-        raise Refused("port")
+        raise TargetRefusal("port")
 
 
 def literal(host: str) -> IPAddress | None:
@@ -164,13 +164,13 @@ def _leads_to_metadata(address: IPAddress) -> bool:
 def _check_name(host: str) -> None:
     labels = host.split(".")
     if all(re.fullmatch(r"[0-9]+", label) for label in labels) and len(labels) == 4:
-        raise Refused("url_invalid")
+        raise TargetRefusal("url_invalid")
     # WHATWG URL, "ends in a number": getaddrinfo reads such names as addresses.
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
-        raise Refused("host_numeric")
+        raise TargetRefusal("host_numeric")
     if not all(re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", label) for label in labels):
-        raise Refused("host_invalid")
+        raise TargetRefusal("host_invalid")
     if len(labels) < 2:
-        raise Refused("host_single_label")
+        raise TargetRefusal("host_single_label")
     if labels[-1] in RESERVED_SUFFIXES:
-        raise Refused("host_reserved")
+        raise TargetRefusal("host_reserved")

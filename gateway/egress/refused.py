@@ -24,7 +24,7 @@ SENTENCES = {
 }
 
 
-class Refused(OSError):
+class TargetRefusal(OSError):
     """The guard's no. An OSError, so that the HTTP client hands it on as why it did not connect.
 
     `reason`: a key of SENTENCES.

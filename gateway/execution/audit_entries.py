@@ -10,13 +10,13 @@ from stores.audit_entries import Entry
 from stores.redis.reservations import Reservation
 
 
-def intent(asking: Principal, key: str, preview_id: str, run_id: str, link: str) -> bytes:
+def run_intended(principal: Principal, key: str, preview_id: str, run_id: str, link: str) -> bytes:
     """Action and digest are put to it by the script, which has them of the preview."""
     entry = Entry(
         event="run.intended",
-        principal=asking.id,
-        address=asking.address,
-        request_id=asking.request_id,
+        principal=principal.id,
+        address=principal.address,
+        request_id=principal.request_id,
         preview_id=preview_id,
         run_id=run_id,
         key_hash=sha256(key.encode()).hexdigest(),
@@ -25,13 +25,13 @@ def intent(asking: Principal, key: str, preview_id: str, run_id: str, link: str)
     return msgspec.json.encode(entry)
 
 
-def ending(claim: Reservation, run: RunDocument) -> bytes:
+def run_ended(reservation: Reservation, run: RunDocument) -> bytes:
     """Of a run that was sent. No body: of the answer only its status."""
     entry = Entry(
         event="run.ended",
-        principal=claim.principal,
-        preview_id=claim.preview_id,
-        run_id=claim.run_id,
+        principal=reservation.principal,
+        preview_id=reservation.preview_id,
+        run_id=reservation.run_id,
         action=run.action,
         provider=run.provider,
         status=run.status,
@@ -42,13 +42,13 @@ def ending(claim: Reservation, run: RunDocument) -> bytes:
     return msgspec.json.encode(entry)
 
 
-def not_sent(claim: Reservation, reason: str) -> bytes:
+def run_not_sent(reservation: Reservation, reason: str) -> bytes:
     """Of a run of which no byte was sent."""
     entry = Entry(
         event="run.ended",
-        principal=claim.principal,
-        preview_id=claim.preview_id,
-        run_id=claim.run_id,
+        principal=reservation.principal,
+        preview_id=reservation.preview_id,
+        run_id=reservation.run_id,
         status="not_sent",
         reason=reason,
     )

@@ -91,7 +91,7 @@ _origin = msgspec.json.Decoder(Origin)
 origin = _origin.decode
 
 
-def with_moment(document: bytes, **moment: str) -> bytes:
+def with_request_fields(document: bytes, **moment: str) -> bytes:
     """The document with members on its end."""
     return document[:-1] + b"," + msgspec.json.encode(moment)[1:]
 
@@ -140,7 +140,7 @@ def stored_effect(document: bytes) -> tuple[Effect, Origin]:
 
 def outcome_document(
     outcome: Answered | NoResponse,
-    claim: Reservation,
+    reservation: Reservation,
     origin: Origin,
     *,
     started_at_ms: int,
@@ -148,14 +148,14 @@ def outcome_document(
 ) -> RunDocument:
     """The run with what became of it."""
     run = RunDocument(
-        run_id=claim.run_id,
-        preview_id=claim.preview_id,
+        run_id=reservation.run_id,
+        preview_id=reservation.preview_id,
         action=origin.action,
         provider=origin.provider,
         status="unknown",
         duration_ms=duration_ms,
         started_at=timestamp(started_at_ms),
-        trace_link=claim.trace_link or None,
+        trace_link=reservation.trace_link or None,
     )
     match outcome:
         case NoResponse(detail):

@@ -15,15 +15,15 @@ from gateway.actions.action import Action, Actions, BadParams
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
-from gateway.execution.audit_entries import intent
+from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import origin, preview_document, run_answer
-from gateway.execution.runner import Answer, Execution, Executions
-from gateway.outcomes import Forbidden
+from gateway.execution.runner import Answer, ExecuteResult, Runner
+from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import current, note
 from stores.redis.limits import Limited
 from stores.redis.previews import Live, NoPreview, Previews, Spent
-from stores.redis.reservations import Expired, NoRun, Reservation, Run, Taken
-from stores.redis.run_endings import SettledRuns
+from stores.redis.reservations import Expired, KeyTaken, NoRun, Reservation, Run
+from stores.redis.run_endings import RunEndings
 from stores.redis.runs import Runs
 
 
@@ -40,42 +40,42 @@ class Engine:
         egress: Egress,
         previews: Previews,
         runs: Runs,
-        settled: SettledRuns,
-        executions: Executions,
+        run_endings: RunEndings,
+        runner: Runner,
     ) -> None:
         self.actions = actions
         self._egress = egress
         self._previews = previews
         self._runs = runs
-        self._settled = settled
-        self._executions = executions
+        self._run_endings = run_endings
+        self._runner = runner
 
-    async def preview(self, asking: Principal, name: str, params: Raw) -> Previewed:
+    async def preview(self, principal: Principal, name: str, params: Raw) -> Previewed:
         """Prepare, inspect and keep. Raises UnknownAction, ProviderNotConfigured,
         InvalidParams, RateLimited, TargetForbidden, and the store's StoreUnavailable.
         """
         action = self._action(name)
         effect = _effect(action, params)
-        await self._spend(asking)
-        verdict = await self._egress.inspect(effect, asking.workspace)
-        if isinstance(verdict, Forbidden):
+        await self._spend(principal)
+        verdict = await self._egress.inspect(effect, principal.workspace)
+        if isinstance(verdict, TargetRefused):
             raise problems.TargetForbidden(verdict.detail)
         preview_id = str(uuid4())
         document, origin = preview_document(preview_id, action, params, effect, verdict)
         expires_at_ms = await self._previews.save(
-            asking.workspace, preview_id, document, origin=origin, target=effect.target
+            principal.workspace, preview_id, document, origin=origin, target=effect.target
         )
         note(preview_id=preview_id, action=name)
         return Previewed(document, expires_at_ms)
 
-    async def _spend(self, asking: Principal) -> None:
+    async def _spend(self, principal: Principal) -> None:
         """Before any name is asked for: a preview must not be a way to flood a name server."""
-        if not any(asking.previews):
+        if not any(principal.previews):
             return
         answer = await self._previews.limits.spend(
-            asking.workspace, asking.id, "preview", asking.previews
+            principal.workspace, principal.id, "preview", principal.previews
         )
-        asking.quota = answer.quota
+        principal.quota = answer.quota
         if isinstance(answer, Limited):
             raise refusals.limited(answer)
 
@@ -88,9 +88,9 @@ class Engine:
             raise problems.ProviderNotConfigured(f"{action.provider} has no credentials here.")
         return action
 
-    async def find_preview(self, asking: Principal, preview_id: str) -> Previewed:
+    async def find_preview(self, principal: Principal, preview_id: str) -> Previewed:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, and StoreUnavailable."""
-        match await self._previews.find(asking.workspace, preview_id):
+        match await self._previews.find(principal.workspace, preview_id):
             case Live(document, expires_at_ms):
                 note(preview_id=preview_id)
                 return Previewed(document, expires_at_ms)
@@ -99,9 +99,9 @@ class Engine:
             case NoPreview():
                 raise refusals.no_preview()
 
-    async def find_run(self, asking: Principal, run_id: str) -> bytes:
+    async def find_run(self, principal: Principal, run_id: str) -> bytes:
         """The document of the run as it is now. Raises RunNotFound, and StoreUnavailable."""
-        match await self._runs.inspect(asking.workspace, run_id):
+        match await self._runs.inspect(principal.workspace, run_id):
             case Run() as run:
                 note(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
@@ -109,8 +109,8 @@ class Engine:
                 raise problems.RunNotFound("There is no run of this id, or it is forgotten.")
 
     async def execute(
-        self, asking: Principal, preview_id: str, *, key: str | None, wait: timedelta
-    ) -> Execution:
+        self, principal: Principal, preview_id: str, *, key: str | None, wait: timedelta
+    ) -> ExecuteResult:
         """Execute the preview, or answer with the run that the key has already.
 
         `wait`: how long to wait for a run of this key that is in flight.
@@ -120,11 +120,11 @@ class Engine:
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
-            claim = _claim(asking, key or preview_id, preview_id)
-            answer = await self._executions.start(claim, heard=asking.heard)
-            if not (isinstance(answer, Taken) and answer.in_flight):
-                return _execution(answer)
-            if not await self._ended(asking.workspace, answer.run, until):
+            reservation = _reservation(principal, key or preview_id, preview_id)
+            answer = await self._runner.start(reservation, heard=principal.heard)
+            if not (isinstance(answer, KeyTaken) and answer.in_flight):
+                return _execute_result(answer)
+            if not await self._ended(principal.workspace, answer.run, until):
                 raise refusals.in_progress(answer.run)
 
     async def _ended(self, workspace: str, run: Run, until: float) -> bool:
@@ -132,10 +132,10 @@ class Engine:
         left = until - time.monotonic()
         if left <= 0:
             return False
-        if task := self._executions.in_flight(run.id):
+        if task := self._runner.in_flight(run.id):
             done, _ = await asyncio.wait({task}, timeout=left)
             return bool(done)
-        async with self._settled.watch(workspace, run.id) as ended:
+        async with self._run_endings.wait_for(workspace, run.id) as ended:
             now = await self._runs.inspect(workspace, run.id)
             if not (isinstance(now, Run) and now.in_flight):
                 return True
@@ -146,20 +146,20 @@ class Engine:
         return lease_left < left
 
 
-def _claim(asking: Principal, key: str, preview_id: str) -> Reservation:
+def _reservation(principal: Principal, key: str, preview_id: str) -> Reservation:
     request, run_id = current(), str(uuid4())
     link = request.trace.link or ""
     return Reservation(
-        workspace=asking.workspace,
+        workspace=principal.workspace,
         key=key,
         preview_id=preview_id,
         run_id=run_id,
         traceparent=request.traceparent,
         trace_link=link,
-        intent=intent(asking, key, preview_id, run_id, link),
-        principal=asking.id,
-        rates=asking.executes,
-        places=asking.places,
+        intent=run_intended(principal, key, preview_id, run_id, link),
+        principal=principal.id,
+        rates=principal.executes,
+        slots=principal.slots,
     )
 
 
@@ -171,15 +171,15 @@ def _effect(action: Action[Any], params: Raw) -> Effect:
         raise problems.InvalidParams(str(error), errors=[field]) from error
 
 
-def _execution(answer: Answer) -> Execution:
+def _execute_result(answer: Answer) -> ExecuteResult:
     match answer:
-        case Execution():
+        case ExecuteResult():
             return answer
-        case Taken(run=run, reused=True):
-            raise refusals.reused(run)
-        case Taken(run=run):
+        case KeyTaken(run=run, other_preview=True):
+            raise refusals.other_preview(run)
+        case KeyTaken(run=run):
             telemetry.replayed(run, origin(run.origin))
-            return Execution(run_answer(run), run.id, True, run.expires_at_ms)
+            return ExecuteResult(run_answer(run), run.id, True, run.expires_at_ms)
         case NoPreview():
             raise refusals.no_preview()
         case Spent(run_id=run_id):

@@ -43,7 +43,7 @@ def expired(run_id: str) -> problems.Problem:
     return problems.RunExpired("This was executed; its answer is no longer kept.", run_id=run_id)
 
 
-def reused(run: Run) -> problems.Problem:
+def other_preview(run: Run) -> problems.Problem:
     return problems.IdempotencyKeyReused(
         "This key executed another preview; take a new key for a new action.", run_id=run.id
     )

@@ -20,26 +20,26 @@ from gateway import problems
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import telemetry
-from gateway.execution.audit_entries import ending, not_sent
+from gateway.execution.audit_entries import run_ended, run_not_sent
 from gateway.execution.documents import RunDocument, outcome_document, run_answer, stored_effect
-from gateway.execution.retries import Chores
-from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome, verdict
+from gateway.execution.retries import Retries
+from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused, verdict
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.redis.limits import Limited, Quota
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.reservations import (
-    Claimed,
     Expired,
+    KeyTaken,
     Lost,
     Reservation,
     Reserved,
+    ReserveResult,
     Run,
     Settled,
-    Taken,
 )
 from stores.redis.runs import Runs
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 
 # The lease is the deadline of the send and this: room to store the answer.
 LEASE_MARGIN = timedelta(seconds=5)
@@ -47,7 +47,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 log = logging.getLogger("relay.execution")
 
 
-class Execution(NamedTuple):
+class ExecuteResult(NamedTuple):
     """`expires_at_ms`: until when retries get this answer; None while it is not stored yet."""
 
     document: bytes
@@ -56,19 +56,19 @@ class Execution(NamedTuple):
     expires_at_ms: int | None
 
 
-Answer = Execution | Taken | NoPreview | Spent | Expired | Limited
+Answer = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Limited
 Heard = Callable[[Quota | None], None]
 
 
-class Executions:
+class Runner:
     def __init__(self, *, runs: Runs, egress: Egress, action_timeout: timedelta) -> None:
         self._runs = runs
         self._egress = egress
         self._timeout = action_timeout
         self._tasks: dict[str, asyncio.Task[Answer]] = {}
-        self._chores = Chores()
+        self._retries = Retries()
 
-    async def start(self, claim: Reservation, *, heard: Heard = lambda quota: None) -> Answer:
+    async def start(self, reservation: Reservation, *, heard: Heard = lambda quota: None) -> Answer:
         """Reserve and, if that is granted, send and settle: all of it, whoever stops waiting.
 
         `heard`: told at once what is left of the quota.
@@ -76,9 +76,9 @@ class Executions:
         Raises TargetUnreachable and TargetForbidden, both with nothing sent,
         and the store's StoreUnavailable.
         """
-        task = asyncio.create_task(self._execute(claim, heard))
-        self._tasks[claim.run_id] = task
-        task.add_done_callback(lambda done: self._forget(claim.run_id, done))
+        task = asyncio.create_task(self._execute(reservation, heard))
+        self._tasks[reservation.run_id] = task
+        task.add_done_callback(lambda done: self._forget(reservation.run_id, done))
         return await asyncio.shield(task)
 
     def in_flight(self, run_id: str) -> asyncio.Task[Answer] | None:
@@ -89,7 +89,7 @@ class Executions:
         """Wait until what runs here has ended and is stored."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
-                while tasks := {*self._tasks.values(), *self._chores.tasks}:
+                while tasks := {*self._tasks.values(), *self._retries.tasks}:
                     await asyncio.wait(tasks)
 
     def _forget(self, run_id: str, task: asyncio.Task[Answer]) -> None:
@@ -97,107 +97,118 @@ class Executions:
         if not task.cancelled():
             task.exception()  # its client may be gone: then nobody else asks for it
 
-    async def _execute(self, claim: Reservation, heard: Heard) -> Answer:
+    async def _execute(self, reservation: Reservation, heard: Heard) -> Answer:
         deadline = time.monotonic() + self._timeout.total_seconds()
-        answer = await self._reserve(claim, deadline)
+        answer = await self._reserve(reservation, deadline)
         heard(answer.quota)
         if not isinstance(answer, Reserved):
             return answer
         with runs_in_flight.track_inprogress():
-            return await self._perform(claim, answer, deadline)
+            return await self._perform(reservation, answer, deadline)
 
-    async def _reserve(self, claim: Reservation, deadline: float) -> Claimed:
+    async def _reserve(self, reservation: Reservation, deadline: float) -> ReserveResult:
         with span("reserve"):
             try:
-                answer = await self._runs.reserve(claim, lease=self._timeout + LEASE_MARGIN)
-            except StoreUnavailable:
-                told = not_sent(claim, "store_unavailable")
+                answer = await self._runs.reserve(reservation, lease=self._timeout + LEASE_MARGIN)
+            except RedisUnavailable:
+                told = run_not_sent(reservation, "store_unavailable")
                 # The reply was lost, the reservation perhaps not: nothing is sent on it.
-                self._chores.later(lambda: self._runs.release(claim, ending=told), deadline)
+                self._retries.in_background(
+                    lambda: self._runs.release(reservation, ending=told), deadline
+                )
                 telemetry.reserved(None)
                 raise
             telemetry.reserved(answer)
             return answer
 
-    async def _perform(self, claim: Reservation, reserved: Reserved, deadline: float) -> Execution:
+    async def _perform(
+        self, reservation: Reservation, reserved: Reserved, deadline: float
+    ) -> ExecuteResult:
         effect, origin = stored_effect(reserved.preview)
         started = time.monotonic()
-        outcome = await self._send(effect, claim, deadline)
+        outcome = await self._send(effect, reservation, deadline)
         seconds = time.monotonic() - started
         try:
             document = partial(
                 outcome_document,
-                claim=claim,
+                reservation=reservation,
                 origin=origin,
                 started_at_ms=reserved.started_at_ms,
                 duration_ms=round(seconds * 1000),
             )
-            return await self._conclude(claim, outcome, deadline, document)
+            return await self._conclude(reservation, outcome, deadline, document)
         finally:  # behind the record: nothing that is only told may stand before it
-            telemetry.ended(claim, origin, verdict(outcome), seconds)
+            telemetry.ended(reservation, origin, verdict(outcome), seconds)
 
     async def _conclude(
         self,
-        claim: Reservation,
+        reservation: Reservation,
         outcome: Outcome,
         deadline: float,
         document: Callable[[Answered | NoResponse], RunDocument],
-    ) -> Execution:
+    ) -> ExecuteResult:
         match outcome:
             case NotSent(detail):
                 unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
-                return await self._release(claim, deadline, unreachable)
-            case Forbidden(detail):
+                return await self._release(reservation, deadline, unreachable)
+            case TargetRefused(detail):
                 forbidden = problems.TargetForbidden(detail, safe_to_retry=True)
-                return await self._release(claim, deadline, forbidden)
+                return await self._release(reservation, deadline, forbidden)
             case Answered() | NoResponse():
-                return await self._settle(claim, document(outcome), deadline)
+                return await self._settle(reservation, document(outcome), deadline)
         assert_never(outcome)
 
-    async def _send(self, effect: Effect, claim: Reservation, deadline: float) -> Outcome:
+    async def _send(self, effect: Effect, reservation: Reservation, deadline: float) -> Outcome:
         try:
             return await self._egress.send(
-                effect, workspace=claim.workspace, run_id=claim.run_id, deadline=deadline
+                effect,
+                workspace=reservation.workspace,
+                run_id=reservation.run_id,
+                deadline=deadline,
             )
         except Exception:
             # Whatever it was, bytes may be out: the run must not look unspent.
-            log.exception("egress.failed", extra={"facts": {"run_id": claim.run_id}})
+            log.exception("egress.failed", extra={"fields": {"run_id": reservation.run_id}})
             return NoResponse("Relay failed while it was sending.")
 
-    async def _settle(self, claim: Reservation, run: RunDocument, deadline: float) -> Execution:
-        document, told = msgspec.json.encode(run), ending(claim, run)
+    async def _settle(
+        self, reservation: Reservation, run: RunDocument, deadline: float
+    ) -> ExecuteResult:
+        document, told = msgspec.json.encode(run), run_ended(reservation, run)
 
         async def settle() -> Settled | Lost:
-            return await self._runs.settle(claim, state=run.status, doc=document, ending=told)
+            return await self._runs.settle(reservation, state=run.status, doc=document, ending=told)
 
         with span("settle"):
-            settled = await self._chores.insist(settle, deadline + LEASE_MARGIN.total_seconds())
+            settled = await self._retries.now_or_later(
+                settle, deadline + LEASE_MARGIN.total_seconds()
+            )
         match settled:
             case Settled(expires_at_ms):
-                return Execution(document, claim.run_id, False, expires_at_ms)
+                return ExecuteResult(document, reservation.run_id, False, expires_at_ms)
             case Lost():
-                with suppress(StoreUnavailable):
-                    document = await self._recorded(claim) or document
+                with suppress(RedisUnavailable):
+                    document = await self._recorded(reservation) or document
         # Without a record for now: the caller gets the truth, a retry waits for the record.
-        return Execution(document, claim.run_id, False, None)
+        return ExecuteResult(document, reservation.run_id, False, None)
 
     async def _release(
-        self, claim: Reservation, deadline: float, refusal: problems.Problem
-    ) -> Execution:
+        self, reservation: Reservation, deadline: float, refusal: problems.Problem
+    ) -> ExecuteResult:
         """Give the run back and raise the refusal. A run whose lease is over is not given back:
         its caller gets what the record says, as every retry does. Raises StoreUnavailable.
         """
-        told = not_sent(claim, problems.code(type(refusal)))
+        told = run_not_sent(reservation, problems.code(type(refusal)))
         with span("release"):
-            released = await self._chores.insist(
-                lambda: self._runs.release(claim, ending=told), deadline
+            released = await self._retries.now_or_later(
+                lambda: self._runs.release(reservation, ending=told), deadline
             )
-        if isinstance(released, Lost) and (document := await self._recorded(claim)):
-            return Execution(document, claim.run_id, False, None)
+        if isinstance(released, Lost) and (document := await self._recorded(reservation)):
+            return ExecuteResult(document, reservation.run_id, False, None)
         raise refusal
 
-    async def _recorded(self, claim: Reservation) -> bytes | None:
+    async def _recorded(self, reservation: Reservation) -> bytes | None:
         """The answer of a run that was not ours to end. Raises StoreUnavailable."""
-        log.warning("run.lost", extra={"facts": {"run_id": claim.run_id}})
-        recorded = await self._runs.inspect(claim.workspace, claim.run_id)
+        log.warning("run.lost", extra={"fields": {"run_id": reservation.run_id}})
+        recorded = await self._runs.inspect(reservation.workspace, reservation.run_id)
         return run_answer(recorded) if isinstance(recorded, Run) else None

@@ -3,17 +3,17 @@
 import logging
 
 from gateway.execution.documents import Origin
-from gateway.outcomes import Verdict
+from gateway.outcomes import RunStatus
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Fact, current, note, remote
+from gateway.telemetry.spans import Field, current, note, remote
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
-from stores.redis.reservations import Expired, Reservation, Reserved, Run, Taken
+from stores.redis.reservations import Expired, KeyTaken, Reservation, Reserved, Run
 
 ANSWERS = {
     Reserved: "reserved",
-    Taken: "taken",
+    KeyTaken: "taken",
     Expired: "expired",
     Spent: "spent",
     NoPreview: "no_preview",
@@ -36,27 +36,27 @@ def limited(bound: str) -> None:
         metrics.counter(metrics.limited, bound).inc()
 
 
-def ended(claim: Reservation, origin: Origin, verdict: Verdict, seconds: float) -> None:
+def ended(reservation: Reservation, origin: Origin, verdict: RunStatus, seconds: float) -> None:
     """One line and one count an execution. `seconds`: from the start of the send to its outcome."""
     trace = current().trace
     if not trace.counted:
         return
     provider, action = origin.provider, origin.action
-    executed = metrics.counter(metrics.executions, provider, action, verdict.status)
+    executed = metrics.counter(metrics.runner, provider, action, verdict.status)
     executed.inc(exemplar=trace.exemplar)
     lasted = metrics.histogram(metrics.execution_duration, provider, action)
     lasted.observe(seconds, trace.exemplar)
     if verdict.reason:
         metrics.execution_errors.labels(provider, action, verdict.reason).inc()
-    facts: dict[str, Fact] = {
-        "run_id": claim.run_id,
-        "preview_id": claim.preview_id,
+    fields: dict[str, Field] = {
+        "run_id": reservation.run_id,
+        "preview_id": reservation.preview_id,
         "action": action,
         "outcome": verdict.status,
     }
-    note(**facts)
-    why: dict[str, Fact] = {"reason": verdict.reason} if verdict.reason else {}
-    say(log, "run.ended", facts | why | {"duration_ms": round(seconds * 1000, 1)})
+    note(**fields)
+    why: dict[str, Field] = {"reason": verdict.reason} if verdict.reason else {}
+    say(log, "run.ended", fields | why | {"duration_ms": round(seconds * 1000, 1)})
 
 
 def replayed(run: Run, origin: Origin) -> None:

@@ -20,7 +20,7 @@ from gateway.http.headers import Header
 from gateway.problems import InternalError, NotReady, render
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Fact, Span, Trace
+from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
 
 # Asked every second by whoever balances and scrapes: counted, but neither traced nor,
@@ -109,14 +109,14 @@ def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float)
     lasted.observe(seconds, trace.exemplar)
     if endpoint in PROBES and status < 400:
         return
-    line: dict[str, Fact] = {
+    line: dict[str, Field] = {
         "request_id": trace.request_id,
         "method": method,
         "endpoint": endpoint,
         "status": status,
         "duration_ms": round(seconds * 1000, 1),
     }
-    say(log, "http.request", line | trace.facts)
+    say(log, "http.request", line | trace.fields)
 
 
 class Answer:

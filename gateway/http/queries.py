@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Two of the longest cursors fit in; no database takes a NUL.
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
-Moment = Annotated[datetime, Meta(tz=True)]
+Instant = Annotated[datetime, Meta(tz=True)]
 T = TypeVar("T", bound="RunsQuery")
 # What the reader of a type knows, and the sender of a query does not.
 EXPECTED = {
@@ -41,8 +41,8 @@ class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: Word | None = None
     action: Word | None = None
     principal: Word | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class AuditQuery(RunsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

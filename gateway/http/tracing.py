@@ -56,5 +56,5 @@ def conclude(server: Span, method: str, endpoint: str, status: int) -> None:
         said["http.response.status_code"] = status
     if status >= 500 and not server.failed:
         server.fail(str(status))
-    for name, fact in server.trace.facts.items():
+    for name, fact in server.trace.fields.items():
         said[f"relay.{name}"] = fact

@@ -43,7 +43,7 @@ TIDY_SECONDS = 10.0
 ANSWER_MAX = 4096
 
 
-class Outbox(SpanExporter):
+class CountingExporter(SpanExporter):
     """Counts what is queued and what is lost. `until`: when a stopping process gives up."""
 
     def __init__(self, post: OTLPSpanExporter, resource: Resource, *, room: int) -> None:
@@ -112,7 +112,7 @@ async def exporting(endpoint: str, environment: str) -> AsyncIterator[Recorder]:
     room = _number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_MAX)
     batch = min(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX), room)
     post = OTLPSpanExporter(endpoint=endpoint, timeout=_timeout(), session=Session())
-    outbox = Outbox(post, _resource(environment), room=room)
+    outbox = CountingExporter(post, _resource(environment), room=room)
     processor = BatchSpanProcessor(
         outbox,
         max_queue_size=2 * room,  # never full: what is too much stops at `admit`

@@ -13,15 +13,15 @@ from typing import Any, TextIO
 import click
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
-from gateway.telemetry.outlet import Outlet
-from gateway.telemetry.spans import Fact, current
+from gateway.telemetry.outlet import BackgroundWriter
+from gateway.telemetry.spans import Field, current
 
 COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
-def say(log: logging.Logger, event: str, facts: Mapping[str, Fact]) -> None:
+def say(log: logging.Logger, event: str, fields: Mapping[str, Field]) -> None:
     """One line: an event with dots in its name, and what is to be known of it."""
-    log.info(event, extra={"facts": facts})
+    log.info(event, extra={"fields": fields})
 
 
 def configure(*, lines: bool, stream: TextIO | None = None) -> None:
@@ -29,7 +29,7 @@ def configure(*, lines: bool, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     handler: logging.Handler = logging.NullHandler()
     if stream:  # None: the process was started without
-        handler = Outlet(stream)
+        handler = BackgroundWriter(stream)
         handler.setFormatter(ForPeople() if stream.isatty() else ForPrograms())
         handler.addFilter(_of_others)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -62,9 +62,9 @@ def _ids() -> dict[str, str]:
     return {"request_id": span.trace.request_id} if span.trace.request_id else {}
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Fact]:
-    facts: dict[str, Fact] = getattr(record, "facts", {})
-    return facts
+def _facts(record: logging.LogRecord) -> dict[str, Field]:
+    fields: dict[str, Field] = getattr(record, "fields", {})
+    return fields
 
 
 class ForPrograms(MsgspecFormatter):

@@ -15,7 +15,7 @@ GATHER = 0.02
 PATIENCE = 1.0
 
 
-class Outlet(logging.Handler):
+class BackgroundWriter(logging.Handler):
     """Keeps up to `room` lines for its thread; what is more is dropped and counted."""
 
     def __init__(self, stream: TextIO, *, room: int = ROOM) -> None:

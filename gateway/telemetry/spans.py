@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from gateway.version import VERSION
 
-Fact = str | int | float | bool
+Field = str | int | float | bool
 Recorder = Callable[["Span"], None]
 
 _SAMPLED, _DROPPED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
@@ -51,7 +51,7 @@ class Trace:
     __slots__ = (
         "counted",
         "exemplar",
-        "facts",
+        "fields",
         "flags",
         "id",
         "link",
@@ -78,7 +78,7 @@ class Trace:
         self.counted = counted
         self.exemplar = {"trace_id": f"{trace_id:032x}"} if sampled else None
         self.link: str | None = None
-        self.facts: dict[str, Fact] = {}
+        self.fields: dict[str, Field] = {}
 
 
 class Span(ReadableSpan):
@@ -101,7 +101,7 @@ class Span(ReadableSpan):
     ) -> None:
         """Without the SDK's own __init__, which knows of no trace; its readers read these."""
         self.trace = trace
-        self.attrs: dict[str, Fact] = {}
+        self.attrs: dict[str, Field] = {}
         self._name, self._kind, self._parent = name, kind, parent
         self.id = random_id(64) if trace.id else 0
         self._context = SpanContext(trace.id, self.id, False, trace.flags, trace.state)
@@ -171,11 +171,11 @@ def span(name: str, *, kind: SpanKind = SpanKind.INTERNAL) -> AbstractContextMan
     return Span(parent.trace, name, parent=parent.context, kind=kind)
 
 
-def note(**facts: Fact) -> None:
+def note(**fields: Field) -> None:
     """Say something of the current request, on its server span (`relay.` before it) and line."""
     trace = _current.get(OUTSIDE).trace
     if trace.counted:
-        trace.facts.update(facts)
+        trace.fields.update(fields)
 
 
 def propagated() -> dict[str, str]:

@@ -71,7 +71,7 @@ class Chain(Signatures):
         insert = upsert(connection, audit_heads).values(workspace=workspace, **first._asdict())
         await connection.execute(insert.on_conflict_do_nothing())
         head = await self.locked_head(connection, workspace)
-        if head is None or (head == first and await begun(connection, workspace)):
+        if head is None or (head == first and await started(connection, workspace)):
             raise BrokenChain(workspace)  # the head was taken away
         return head
 
@@ -101,7 +101,7 @@ async def _fresh(
     return fresh
 
 
-async def begun(connection: AsyncConnection, workspace: str) -> bool:
+async def started(connection: AsyncConnection, workspace: str) -> bool:
     """Whether there is anything that must have a head."""
     entries = exists().where(audit.c.workspace == workspace)
     checkpoint = exists().where(audit_checkpoints.c.workspace == workspace)

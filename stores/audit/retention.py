@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stores.audit.chain import BrokenChain, Chain
 from stores.audit.signatures import Checkpoint, Row
 from stores.audit.verify import checkpoint
-from stores.audit.walk import Evidence, Walk
+from stores.audit.walk import ChainWalk, Evidence
 from stores.sql.database import Database
 from stores.sql.dialects import upsert
-from stores.sql.pages import chosen, following
+from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit, audit_checkpoints, runs
 
 # Appends wait while a batch is removed.
@@ -62,11 +62,11 @@ async def _old(
     head = await chain.locked_head(connection, workspace)
     if head is None:
         raise BrokenChain(workspace)
-    walk = Walk(chain, workspace, Evidence(head, await checkpoint(connection, workspace)))
+    walk = ChainWalk(chain, workspace, Evidence(head, await checkpoint(connection, workspace)))
     if walk.begin():
         raise BrokenChain(workspace)
     old: list[Row] = []
-    for row in await following(connection, chosen(workspace), None, limit=limit):
+    for row in await following(connection, select_entries(workspace), None, limit=limit):
         if walk.over([row]):
             raise BrokenChain(workspace)
         if row.at >= cutoff_ms or row.seq >= head.seq:

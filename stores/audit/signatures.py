@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from stores.audit_entries import Entry
-from stores.sql.dialects import fitted
+from stores.sql.dialects import truncate_to
 from stores.sql.tables import audit
 
 # What the first entry follows.
@@ -126,10 +126,10 @@ def row_of(recorded: Recorded, text: str, mac: bytes) -> Row:
         seq=recorded.seq,
         source=recorded.source,
         at=recorded.at,
-        event=fitted(audit.c.event, recorded.event),
-        action=fitted(audit.c.action, recorded.action),
-        status=fitted(audit.c.status, recorded.status),
-        principal=fitted(audit.c.principal, recorded.principal),
+        event=truncate_to(audit.c.event, recorded.event),
+        action=truncate_to(audit.c.action, recorded.action),
+        status=truncate_to(audit.c.status, recorded.status),
+        principal=truncate_to(audit.c.principal, recorded.principal),
         entry=text,
         mac=mac,
     )

@@ -6,9 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.audit.signatures import Checkpoint, Head, Signatures, SignedHead
-from stores.audit.walk import Broken, Evidence, Verified, Walk
+from stores.audit.walk import Broken, ChainWalk, Evidence, Verified
 from stores.sql.database import Database
-from stores.sql.pages import chosen, following
+from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit_checkpoints, audit_heads
 
 PAGE = 1000
@@ -29,11 +29,11 @@ async def verify(
     """
     async with database.connect() as connection:  # which sees one moment only
         evidence = await _evidence(connection, workspace, heads)
-        walk = Walk(signatures, workspace, evidence)
+        walk = ChainWalk(signatures, workspace, evidence)
         if broken := walk.begin():
             return broken
         last = None
-        while rows := await following(connection, chosen(workspace), last, limit=page):
+        while rows := await following(connection, select_entries(workspace), last, limit=page):
             if broken := walk.over(rows):
                 return broken
             progress(len(rows))

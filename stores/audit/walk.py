@@ -56,11 +56,11 @@ def judged(
     signatures: Signatures, workspace: str, rows: Iterable[Row], evidence: Evidence
 ) -> Verified | Broken:
     """The verdict on a chain that is in memory. `rows`: by sequence number."""
-    walk = Walk(signatures, workspace, evidence)
+    walk = ChainWalk(signatures, workspace, evidence)
     return walk.begin() or walk.over(rows) or walk.end()
 
 
-class Walk:
+class ChainWalk:
     """One pass over a chain, some rows at a time."""
 
     def __init__(self, signatures: Signatures, workspace: str, evidence: Evidence) -> None:

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from stores.redis.embedded import embedded_server
-from stores.redis.run_endings import SettledRuns
+from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import Observer, Scripts
 
 # Two tries of 0.8 s stay under the promised 2 s.
@@ -30,21 +30,21 @@ CONNECTIONS = 16
 # A replica and the store that disagree by more sign timestamps that receivers refuse.
 CLOCK_TOLERANCE = 30.0
 
-Verdict = Literal["ok", "warning", "failed"]
+CheckStatus = Literal["ok", "warning", "failed"]
 
 
 class Check(NamedTuple):
     """One thing that correctness rests on, as the server has it now."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckStatus
     detail: str
 
 
 class Store(NamedTuple):
     client: Redis
     scripts: Scripts
-    settled: SettledRuns
+    run_endings: RunEndings
 
     async def check(self, *, strict: bool) -> list[Check]:
         """Ask the server about itself. `strict`: what only warns in development fails."""
@@ -96,11 +96,11 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
         "decode_responses": False,  # answers are matched as bytes
     }
     client = Redis.from_pool(BlockingConnectionPool(**options))
-    settled = SettledRuns(client)
+    run_endings = RunEndings(client)
     try:
-        yield Store(client, Scripts(client, observer=observer), settled)
+        yield Store(client, Scripts(client, observer=observer), run_endings)
     finally:
-        await settled.close()
+        await run_endings.close()
         await client.aclose()
 
 
@@ -112,7 +112,7 @@ def _configuration(info: dict[str, Any], server_seconds: int, *, strict: bool) -
         ("persistence", info.get("aof_enabled") == 1, "the append-only file is off"),
         ("clock", skew <= CLOCK_TOLERANCE, f"our clock and Redis's are {skew:.0f} s apart"),
     ]
-    bad: Verdict = "failed" if strict else "warning"
+    bad: CheckStatus = "failed" if strict else "warning"
     return [
         Check(name, "ok", "as it should be") if holds else Check(name, bad, detail)
         for name, holds, detail in facts

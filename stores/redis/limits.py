@@ -16,10 +16,10 @@ class Rates(NamedTuple):
     per_workspace: int = 0
 
 
-class Places(NamedTuple):
+class Slots(NamedTuple):
     """Runs in flight. 0: no limit."""
 
-    in_all: int = 0
+    total: int = 0
     per_target: int = 0
 
 

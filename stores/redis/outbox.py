@@ -40,7 +40,7 @@ class Waiting(NamedTuple):
 
     ids: Sequence[bytes]
     entries: Sequence[tuple[str, Entry]]
-    in_all: int
+    total: int
     oldest: timedelta
 
 
@@ -57,18 +57,20 @@ class Outbox:
         ]
         await self._scripts.call("record", [names.outbox(workspace)], *args)
 
-    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+    async def collect(
+        self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
+    ) -> Waiting:
         """Forget what was shipped; the oldest of what waits, with the outcomes of runs that
         nobody can end any more. Raises StoreUnavailable.
         """
         touched = [names.outbox(workspace), names.in_flight(workspace)]
-        _, now_ms, in_all, found = await self._scripts.call(
-            "collect", touched, names.run_prefix(workspace), most, *shipped
+        _, now_ms, total, found = await self._scripts.call(
+            "collect", touched, names.run_prefix(workspace), limit, *shipped
         )
         entries = [_read(stream_id, fields) for stream_id, fields in found]
         since = now_ms - entries[0][1].at if entries else 0
         ids = [stream_id for stream_id, _ in found]
-        return Waiting(ids, entries, in_all, timedelta(milliseconds=max(0, since)))
+        return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
         """Whether this is the one gateway that ships, for so long. Raises StoreUnavailable."""

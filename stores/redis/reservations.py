@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from stores.redis import names
-from stores.redis.limits import Limited, Places, Quota, Rates, quota
+from stores.redis.limits import Limited, Quota, Rates, Slots, quota
 from stores.redis.previews import NoPreview, Spent
-from stores.redis.scripts import StoreUnavailable, UnknownAnswer
+from stores.redis.scripts import RedisUnavailable, UnknownAnswer
 
 
 class Run(NamedTuple):
@@ -47,7 +47,7 @@ class Reservation(NamedTuple):
     intent: bytes = b"{}"
     principal: str = ""
     rates: Rates = Rates()
-    places: Places = Places()
+    slots: Slots = Slots()
 
     def redis_keys(self) -> tuple[str, str, str, str, str]:
         """Run, preview, reservation, outbox, runs in flight: what ends a run touches."""
@@ -66,16 +66,16 @@ class Reserved(NamedTuple):
     quota: Quota | None = None
 
 
-class Taken(NamedTuple):
+class KeyTaken(NamedTuple):
     """The key belongs to a run. `reused`: it was asked for with another known preview."""
 
     run: Run
-    reused: bool
+    other_preview: bool
     quota: Quota | None = None
 
     @property
     def in_flight(self) -> bool:
-        return self.run.in_flight and not self.reused
+        return self.run.in_flight and not self.other_preview
 
 
 class Expired(NamedTuple):
@@ -85,7 +85,7 @@ class Expired(NamedTuple):
     quota: Quota | None = None
 
 
-Claimed = Reserved | Taken | Expired | Spent | NoPreview | Limited
+ReserveResult = Reserved | KeyTaken | Expired | Spent | NoPreview | Limited
 
 
 class NoRun(NamedTuple):
@@ -104,15 +104,15 @@ class Lost(NamedTuple):
     """The run is not ours to end any more."""
 
 
-def claimed(claim: Reservation, answer: list[Any]) -> Claimed:
+def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult:
     """As reserve.lua says it. Raises StoreUnavailable for a claim that came too late."""
     match answer:
         case [b"reserved", left, started_at_ms, doc]:
             return Reserved(doc, started_at_ms, quota(left))
         case [b"taken", left, holder, now_ms, fields, known]:
             taken = run_of(holder.decode(), now_ms, fields)
-            reused = known == 1 and taken.preview_id != claim.preview_id
-            return Taken(taken, reused, quota(left))
+            other_preview = known == 1 and taken.preview_id != reservation.preview_id
+            return KeyTaken(taken, other_preview, quota(left))
         case [b"expired", left, holder]:
             return Expired(holder.decode(), quota(left))
         case [b"spent", left, holder]:
@@ -122,7 +122,7 @@ def claimed(claim: Reservation, answer: list[Any]) -> Claimed:
         case [b"limited", left, bound, retry_ms]:
             return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
         case [b"released", _]:
-            raise StoreUnavailable("the run was given back before it was opened")
+            raise RedisUnavailable("the run was given back before it was opened")
         case other:
             raise UnknownAnswer(other)
 

@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from stores.redis import names
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 
 
-class SettledRuns:
+class RunEndings:
     def __init__(self, client: Redis, *, patience: float = 1.7) -> None:
         """`patience`: seconds the server has to confirm that it will tell us."""
         self._client = client
@@ -26,7 +26,7 @@ class SettledRuns:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def watch(self, workspace: str, run_id: str) -> AsyncIterator[asyncio.Event]:
+    async def wait_for(self, workspace: str, run_id: str) -> AsyncIterator[asyncio.Event]:
         """An event that is set when the run ends, or when that may have been missed.
 
         Look at the run after entering (it may have ended before) and after the
@@ -34,12 +34,12 @@ class SettledRuns:
         """
         listener = self._listener()
         channel = names.settled(workspace, run_id)
-        ended = listener.watch(channel)
+        ended = listener.wait_for(channel)
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(listener.confirmed.wait(), self._patience)
             if not listener.hears:
-                raise StoreUnavailable("Redis does not say that it will tell of endings")
+                raise RedisUnavailable("Redis does not say that it will tell of endings")
             yield ended
         finally:
             listener.leave(channel, ended)
@@ -82,7 +82,7 @@ class _Listener:
     def hears(self) -> bool:
         return self.confirmed.is_set() and not self.lost
 
-    def watch(self, channel: str) -> asyncio.Event:
+    def wait_for(self, channel: str) -> asyncio.Event:
         ended = asyncio.Event()
         self.watchers.setdefault(channel, set()).add(ended)
         return ended

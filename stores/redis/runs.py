@@ -9,14 +9,14 @@ from datetime import timedelta
 
 from stores.redis import names
 from stores.redis.reservations import (
-    Claimed,
     Lost,
     NoRun,
     Released,
     Reservation,
+    ReserveResult,
     Run,
     Settled,
-    claimed,
+    reserve_result,
     run_of,
 )
 from stores.redis.scripts import Scripts, UnknownAnswer
@@ -41,26 +41,26 @@ class Runs:
         self._ttl = ttl
         self._tombstone_ttl = tombstone_ttl
 
-    async def reserve(self, claim: Reservation, *, lease: timedelta) -> Claimed:
+    async def reserve(self, reservation: Reservation, *, lease: timedelta) -> ReserveResult:
         """Open the run that is claimed, or say who holds the key. Raises StoreUnavailable."""
-        run, preview, reservation, *others = claim.redis_keys()
-        of_key = names.bucket(claim.workspace, "execute", claim.principal)
-        of_workspace = names.bucket(claim.workspace, "execute")
+        run, preview, of_key_name, *others = reservation.redis_keys()
+        of_key = names.bucket(reservation.workspace, "execute", reservation.principal)
+        of_workspace = names.bucket(reservation.workspace, "execute")
         answer = await self._scripts.call(
             "reserve",
-            [preview, reservation, run, *others, of_key, of_workspace],
-            claim.run_id,
-            claim.preview_id,
-            names.run_prefix(claim.workspace),
+            [preview, of_key_name, run, *others, of_key, of_workspace],
+            reservation.run_id,
+            reservation.preview_id,
+            names.run_prefix(reservation.workspace),
             lease,
             self._ttl,
-            claim.traceparent,
-            claim.trace_link,
-            claim.intent,
-            *claim.rates,
-            *claim.places,
+            reservation.traceparent,
+            reservation.trace_link,
+            reservation.intent,
+            *reservation.rates,
+            *reservation.slots,
         )
-        return claimed(claim, answer)
+        return reserve_result(reservation, answer)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         """Raises StoreUnavailable."""
@@ -73,7 +73,7 @@ class Runs:
                 raise UnknownAnswer(other)
 
     async def settle(
-        self, claim: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
+        self, reservation: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
     ) -> Settled | Lost:
         """End the run with its answer, for as long as retries may ask, and tell the audit.
 
@@ -81,13 +81,13 @@ class Runs:
         """
         answer = await self._scripts.call(
             "settle",
-            claim.redis_keys(),
-            claim.run_id,
+            reservation.redis_keys(),
+            reservation.run_id,
             state,
             doc,
             self._ttl,
             self._tombstone_ttl,
-            names.settled(claim.workspace, claim.run_id),
+            names.settled(reservation.workspace, reservation.run_id),
             ending,
         )
         match answer:
@@ -98,11 +98,11 @@ class Runs:
             case other:
                 raise UnknownAnswer(other)
 
-    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
+    async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
         """Give key and preview back: nothing was sent. Raises StoreUnavailable."""
-        channel = names.settled(claim.workspace, claim.run_id)
+        channel = names.settled(reservation.workspace, reservation.run_id)
         answer = await self._scripts.call(
-            "release", claim.redis_keys(), claim.run_id, channel, RELEASED_TTL, ending
+            "release", reservation.redis_keys(), reservation.run_id, channel, RELEASED_TTL, ending
         )
         match answer:
             case [b"released"]:

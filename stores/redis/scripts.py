@@ -38,7 +38,7 @@ SOURCES = {
 }
 
 
-class StoreUnavailable(Exception):
+class RedisUnavailable(Exception):
     """Redis did not answer in time, or refused: nothing may be built on its silence."""
 
 
@@ -86,7 +86,7 @@ class Scripts:
                     name: await self._client.script_load(source) for name, source in SOURCES.items()
                 }
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise RedisUnavailable(str(error)) from error
 
     async def call(
         self, name: str, keys: Sequence[str], *args: str | bytes | int | timedelta
@@ -101,7 +101,7 @@ class Scripts:
         else:
             [reply] = await self._send([call])
         if isinstance(reply, BaseException):
-            raise StoreUnavailable(f"{type(reply).__name__}: {reply}")
+            raise RedisUnavailable(f"{type(reply).__name__}: {reply}")
         return reply  # type: ignore[no-any-return]
 
     def _in_company(self, call: _Call) -> asyncio.Future[Any]:
@@ -142,7 +142,7 @@ class Scripts:
                     await self.load()
                     replies = await self._pipeline(calls)
                 return replies
-        except (RedisError, OSError, StoreUnavailable) as error:
+        except (RedisError, OSError, RedisUnavailable) as error:
             return [error] * len(calls)
         finally:
             self._under_way -= 1

@@ -39,7 +39,7 @@ class ApiKey(NamedTuple):
     revoked_at: int | None = None
     revoked_by: str | None = None
     replaced_by: str | None = None
-    peppered_with: str | None = None
+    pepper_id: str | None = None
 
     @property
     def manages(self) -> bool:
@@ -75,13 +75,13 @@ async def insert(connection: AsyncConnection, key: ApiKey) -> None:
     await bump(connection)
 
 
-async def usable(connection: AsyncConnection, now_ms: int) -> list[ApiKey]:
+async def active(connection: AsyncConnection, now_ms: int) -> list[ApiKey]:
     """Of all workspaces: neither revoked nor expired."""
     return await _keys(connection, _is_usable(now_ms), api_keys.c.workspace, api_keys.c.id)
 
 
 async def ended(
-    connection: AsyncConnection, now_ms: int, *, since_ms: int, most: int = ENDED_MAX
+    connection: AsyncConnection, now_ms: int, *, since_ms: int, limit: int = ENDED_MAX
 ) -> dict[str, str]:
     """The workspaces of those that were revoked or have expired since then, by their ids; of very
     many the last.
@@ -89,7 +89,7 @@ async def ended(
     over = (api_keys.c.revoked_at >= since_ms) | api_keys.c.expires_at.between(since_ms, now_ms)
     when = func.coalesce(api_keys.c.revoked_at, api_keys.c.expires_at)
     asked = select(api_keys.c.id, api_keys.c.workspace).where(over)
-    rows = await connection.execute(asked.order_by(when.desc()).limit(most))
+    rows = await connection.execute(asked.order_by(when.desc()).limit(limit))
     return {row.id: row.workspace for row in rows}
 
 
@@ -98,7 +98,7 @@ async def any_made(connection: AsyncConnection) -> bool:
     return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
 
 
-async def listed(connection: AsyncConnection, workspace: str) -> list[ApiKey]:
+async def list_all(connection: AsyncConnection, workspace: str) -> list[ApiKey]:
     """All of a workspace, newest first."""
     newest = api_keys.c.created_at.desc(), api_keys.c.id.desc()
     return await _keys(connection, api_keys.c.workspace == workspace, *newest)
@@ -110,7 +110,7 @@ async def find(connection: AsyncConnection, workspace: str, key_id: str) -> ApiK
 
 
 async def revoke(
-    connection: AsyncConnection, workspace: str, key_id: str, *, by: str, now_ms: int
+    connection: AsyncConnection, workspace: str, key_id: str, *, actor: str, now_ms: int
 ) -> Revoked | LastAdmin | NoKey:
     # Before anything is read: the second of two sees what the first has done.
     await lock(connection, workspace)
@@ -122,9 +122,9 @@ async def revoke(
     if key.manages and key.expires_at > now_ms and not await _others(connection, key, now_ms):
         return LastAdmin()
     end = update(api_keys).where(_named(workspace, key_id))
-    await connection.execute(end.values(revoked_at=now_ms, revoked_by=by))
+    await connection.execute(end.values(revoked_at=now_ms, revoked_by=actor))
     await bump(connection)
-    return Revoked(key._replace(revoked_at=now_ms, revoked_by=by), again=False)
+    return Revoked(key._replace(revoked_at=now_ms, revoked_by=actor), again=False)
 
 
 async def _others(connection: AsyncConnection, key: ApiKey, now_ms: int) -> bool:

@@ -14,6 +14,6 @@ def upsert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sql
     return sqlite.insert(table)
 
 
-def fitted(column: Column[Any], text: str) -> str:
+def truncate_to(column: Column[Any], text: str) -> str:
     """As much of a text as the column takes: PostgreSQL refuses what is longer, and any NUL."""
     return text.replace("\0", "")[: getattr(column.type, "length", None)]

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.audit.signatures import Row
-from stores.sql.dialects import fitted
+from stores.sql.dialects import truncate_to
 from stores.sql.tables import audit, audit_checkpoints, audit_heads, runs
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -74,7 +74,7 @@ async def audit_page(
     limit: int,
 ) -> AuditPage:
     """`event`: one of these; none for any."""
-    asked = chosen(workspace, wanted, event)
+    asked = select_entries(workspace, wanted, event)
     if after is not None:
         asked = asked.where(audit.c.seq < after)
     # One more than was asked for: it says that there are more.
@@ -129,7 +129,7 @@ async def span(connection: AsyncConnection, asked: Select[Any]) -> int:
     return last - first + 1 if isinstance(first, int) and isinstance(last, int) else 0
 
 
-def chosen(
+def select_entries(
     workspace: str, wanted: Filter | None = None, event: Collection[str] = ()
 ) -> Select[Any]:
     """Rows of the audit, in no order yet."""
@@ -180,7 +180,11 @@ def _conditions(
     texts = {table.c[name]: getattr(wanted, name) for name in ("action", "status", "principal")}
     conditions = [
         table.c.workspace == workspace,
-        *(column == fitted(column, text) for column, text in texts.items() if text is not None),
+        *(
+            column == truncate_to(column, text)
+            for column, text in texts.items()
+            if text is not None
+        ),
     ]
     if wanted.since_ms is not None:
         conditions.append(time >= wanted.since_ms)

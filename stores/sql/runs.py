@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.audit_entries import Entry
-from stores.sql.dialects import fitted, upsert
+from stores.sql.dialects import truncate_to, upsert
 from stores.sql.tables import runs
 
 OUTCOME = ("status", "reason", "status_code", "duration_ms")
@@ -20,8 +20,8 @@ async def record(connection: AsyncConnection, workspace: str, entries: Iterable[
         if entry.event == "run.intended":
             opened.setdefault(entry.run_id, _row(workspace, entry))
         elif entry.event == "run.ended":
-            begun = opened.get(entry.run_id) or _row(workspace, entry)
-            ended.setdefault(entry.run_id, {**begun, **_outcome(entry)})
+            started = opened.get(entry.run_id) or _row(workspace, entry)
+            ended.setdefault(entry.run_id, {**started, **_outcome(entry)})
     running = [row for run_id, row in opened.items() if run_id not in ended]
     await _open(connection, running)
     await _end(connection, list(ended.values()))
@@ -47,7 +47,7 @@ def _row(workspace: str, entry: Entry) -> dict[str, Any]:
     """A run that has only begun; of one whose intent is not known, what its ending tells."""
     texts = ("run_id", "preview_id", "action", "provider", "principal")
     return {
-        **{name: fitted(runs.c[name], getattr(entry, name)) for name in texts},
+        **{name: truncate_to(runs.c[name], getattr(entry, name)) for name in texts},
         "workspace": workspace,
         "trace_link": entry.trace_link or None,
         "status": "running",
@@ -61,8 +61,8 @@ def _row(workspace: str, entry: Entry) -> dict[str, Any]:
 def _outcome(entry: Entry) -> dict[str, Any]:
     timed = entry.reason != "interrupted" and entry.status != "not_sent"
     return {
-        "status": fitted(runs.c.status, entry.status),
-        "reason": fitted(runs.c.reason, entry.reason) or None,
+        "status": truncate_to(runs.c.status, entry.status),
+        "reason": truncate_to(runs.c.reason, entry.reason) or None,
         "status_code": entry.status_code or None,
         # Of a run that was interrupted nobody knows how long it took, and not sent takes no time.
         "duration_ms": entry.duration_ms if timed else None,

@@ -45,13 +45,13 @@ async def add(
     await bump(connection)
 
 
-async def usable(connection: AsyncConnection, now_ms: int) -> list[SealedSecret]:
+async def active(connection: AsyncConnection, now_ms: int) -> list[SealedSecret]:
     """Of all workspaces, those not retired, newest first."""
     retires = signing_secrets.c.retires_at
     return await _secrets(connection, or_(retires.is_(None), retires > now_ms))
 
 
-async def listed(connection: AsyncConnection, workspace: str) -> list[SealedSecret]:
+async def list_all(connection: AsyncConnection, workspace: str) -> list[SealedSecret]:
     """All of a workspace, newest first."""
     return await _secrets(connection, signing_secrets.c.workspace == workspace)
 

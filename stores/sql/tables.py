@@ -57,7 +57,7 @@ api_keys = Table(
     Column("revoked_by", String(100)),
     Column("replaced_by", String(8)),
     # The id of the pepper; NULL for a key that was made before this was kept.
-    Column("peppered_with", String(16)),
+    Column("peppered_with", String(16), key="pepper_id"),
     Index("api_keys_of_workspace", "workspace", "created_at"),
 )
 

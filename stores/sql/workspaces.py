@@ -77,7 +77,7 @@ async def change(connection: AsyncConnection, name: str, limits: Limits) -> bool
     return True
 
 
-async def listed(connection: AsyncConnection) -> list[Workspace]:
+async def list_all(connection: AsyncConnection) -> list[Workspace]:
     """By name."""
     rows = await connection.execute(select(workspaces).order_by(workspaces.c.name))
     return [Workspace(name, made, Limits(*limits)) for name, made, *limits in rows]

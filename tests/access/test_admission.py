@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from gateway.access.admission import Admission
 from gateway.access.api_keys import LENGTH, checksum, make
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
-from gateway.admin.keys import Wanted
+from gateway.admin.keys import KeyRequest
 from gateway.app import ROUTES
 from gateway.config.parsers import Secret
 from gateway.config.settings import Settings
@@ -118,18 +118,18 @@ async def test_a_header_of_any_length_opens_nothing(keyed: Keyed) -> None:
 async def test_a_key_ends_at_its_moment(keyed: Keyed) -> None:
     """A millisecond before, it opens; from then on it does not, with no reading in between."""
     now = [time()]
-    roster = Roster(keyed.state["archive"].found, Sealer(()), clock=lambda: now[0])
-    wanted = Wanted("brief", "viewer", expires_in=timedelta(hours=1))
-    key, secret = await (await keyed.issuers()).keys.create_key("default", wanted, by=BY)
-    await roster.refresh()
-    admission = Admission(Settings(), roster, lambda: [PEPPER])
+    key_cache = KeyCache(keyed.state["database"].found, Sealer(()), clock=lambda: now[0])
+    wanted = KeyRequest("brief", "viewer", expires_in=timedelta(hours=1))
+    key, secret = await (await keyed.services()).keys.create_key("default", wanted, actor=BY)
+    await key_cache.refresh()
+    admission = Admission(Settings(), key_cache, lambda: [PEPPER])
 
     now[0] = (key.expires_at - 1) / 1000
     assert admission.admit(bringing(secret), "runs:read").id == key.id
     now[0] = key.expires_at / 1000
     with pytest.raises(Unauthenticated, match="expired"):
         admission.admit(bringing(secret), "runs:read")
-    await roster.close()
+    await key_cache.close()
 
 
 def bringing(key: str) -> Request:

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import delete
 
 from gateway.access.api_keys import matches
-from gateway.access.key_cache import Paces, Roster, watched
+from gateway.access.key_cache import KeyCache, Paces, watched
 from gateway.access.roles import granted
-from gateway.access.snapshot import NO_LIMITS, Known, Limits, SecretsSealed
-from stores.sql.api_keys import ApiKey, listed
+from gateway.access.snapshot import NO_LIMITS, CachedKey, Limits, SecretsSealed
+from stores.sql.api_keys import ApiKey, list_all
 from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys, signing_secrets
 from tests.support.gateways import until
-from tests.support.services import CLI, PEPPER, issuers, roster
+from tests.support.services import CLI, PEPPER, key_cache, services
 
 AT_ONCE = Paces(look=timedelta(), reload=timedelta(30), write_used=timedelta(60))
 HOUR = 3600.0
@@ -33,16 +33,16 @@ class Clock:
 
 async def keys_of(database: Database) -> dict[str, ApiKey]:
     async with database.connect() as connection:
-        return {key.name: key for key in await listed(connection, "default")}
+        return {key.name: key for key in await list_all(connection, "default")}
 
 
 async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
-    made = await issuers(database).key(role="developer", live=False)
-    read = roster(database)
+    made = await services(database).key(role="developer", live=False)
+    read = key_cache(database)
     await read.refresh()
 
     known = read.find(made.key.id)
-    assert known == Known(
+    assert known == CachedKey(
         id=made.key.id,
         workspace="default",
         live=False,
@@ -57,8 +57,8 @@ async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
 
 
 async def test_scopes_narrow_what_a_known_key_may_do(database: Database) -> None:
-    made = await issuers(database).key(scopes=["runs:read"])
-    read = roster(database)
+    made = await services(database).key(scopes=["runs:read"])
+    read = key_cache(database)
     await read.refresh()
     known = read.find(made.key.id)
     assert known
@@ -67,28 +67,28 @@ async def test_scopes_narrow_what_a_known_key_may_do(database: Database) -> None
 
 async def test_nobody_is_known_before_the_first_reading(database: Database) -> None:
     """Nor may anybody come without a key: nobody knows yet whether there are some."""
-    made = await issuers(database).key()
-    unread = roster(database)
+    made = await services(database).key()
+    unread = key_cache(database)
     assert (unread.find(made.key.id), unread.any_made, unread.ready) == (None, True, False)
     assert (unread.state(), unread.as_of) == ("unread", None)
 
 
 async def test_it_knows_whether_a_key_was_ever_made(database: Database) -> None:
     """One that was revoked counts."""
-    read = roster(database)
+    read = key_cache(database)
     await read.refresh()
     assert (read.any_made, read.ready, read.state()) == (False, True, "ok")
-    made = await issuers(database).key()
-    await issuers(database).keys.revoke_key("default", made.key.id, by=CLI)
+    made = await services(database).key()
+    await services(database).keys.revoke_key("default", made.key.id, actor=CLI)
     await read.refresh()
     assert (read.any_made, read.find(made.key.id)) == (True, None)
 
 
 async def test_a_key_is_over_at_the_moment_it_expires(database: Database) -> None:
     """No reading is needed for it."""
-    made = await issuers(database).key(expires_in=timedelta(hours=1))
+    made = await services(database).key(expires_in=timedelta(hours=1))
     clock = Clock()
-    read = roster(database, clock=clock)
+    read = key_cache(database, clock=clock)
     await read.refresh()
     clock.now = (made.key.expires_at - 1) / 1000
     assert read.find(made.key.id)
@@ -98,13 +98,13 @@ async def test_a_key_is_over_at_the_moment_it_expires(database: Database) -> Non
 
 async def test_changes_arrive_by_themselves(database: Database) -> None:
     """What is made, and what is revoked."""
-    made, watching = issuers(database), roster(database, paces=AT_ONCE)
+    made, watching = services(database), key_cache(database, paces=AT_ONCE)
     async with watched(watching):
         key = (await made.key()).key
         async with asyncio.timeout(5):
             while watching.find(key.id) is None:
                 await asyncio.sleep(0)
-        await made.keys.revoke_key("default", key.id, by=CLI)
+        await made.keys.revoke_key("default", key.id, actor=CLI)
         async with asyncio.timeout(5):
             while watching.find(key.id):
                 await asyncio.sleep(0)
@@ -122,8 +122,8 @@ async def test_what_was_not_counted_is_found_by_reading_all(
     database: Database, reload: timedelta, found: bool
 ) -> None:
     """As long as the number stands nothing is read again, but for every 30 s."""
-    made = await issuers(database).key()
-    read = roster(database, paces=Paces(reload=reload))
+    made = await services(database).key()
+    read = key_cache(database, paces=Paces(reload=reload))
     await read.refresh()
     async with database.begin() as connection:
         await connection.execute(delete(api_keys))
@@ -132,9 +132,9 @@ async def test_what_was_not_counted_is_found_by_reading_all(
 
 
 async def test_limits_are_those_of_the_workspace(database: Database) -> None:
-    made, read = issuers(database), roster(database)
-    await made.workspaces.create("team", by=CLI)
-    await made.workspaces.limit("team", {"execute": 5, "runs_at_once": 2}, by=CLI)
+    made, read = services(database), key_cache(database)
+    await made.workspaces.create("team", actor=CLI)
+    await made.workspaces.limit("team", {"execute": 5, "runs_at_once": 2}, actor=CLI)
     await read.refresh()
     assert read.limits("team") == Limits(execute=5, runs_at_once=2)
     assert read.limits("default") == read.limits("unknown") == NO_LIMITS
@@ -143,10 +143,10 @@ async def test_limits_are_those_of_the_workspace(database: Database) -> None:
 
 async def test_secrets_sign_together_until_the_older_retires(database: Database) -> None:
     clock = Clock()
-    made, read = issuers(database, clock=clock), roster(database, clock=clock)
+    made, read = services(database, clock=clock), key_cache(database, clock=clock)
     await read.refresh()
     assert read.secrets("default") == ()
-    old, new = [(await made.secrets.create_secret("default", by=CLI)).secret for _ in "ab"]
+    old, new = [(await made.secrets.create_secret("default", actor=CLI)).secret for _ in "ab"]
     await read.refresh()
     both = read.secrets("default")
     assert len(both) == len({old, new}) == 2
@@ -161,10 +161,10 @@ async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
     database: Database,
 ) -> None:
     """The gateway says so and serves all others; keys are read as ever."""
-    made = issuers(database)
+    made = services(database)
     key = (await made.key()).key
-    await made.secrets.create_secret("default", by=CLI)
-    read = roster(database, keys=(b"o" * 32,))
+    await made.secrets.create_secret("default", actor=CLI)
+    read = key_cache(database, keys=(b"o" * 32,))
     await read.refresh()
     with pytest.raises(SecretsSealed):
         read.secrets("default")
@@ -176,12 +176,12 @@ async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
 
 async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database) -> None:
     """Whoever can write to the database cannot sign with a stranger's secret."""
-    made = issuers(database)
-    await made.workspaces.create("team", by=CLI)
-    await made.secrets.create_secret("default", by=CLI)
+    made = services(database)
+    await made.workspaces.create("team", actor=CLI)
+    await made.secrets.create_secret("default", actor=CLI)
     async with database.begin() as connection:
         await connection.execute(signing_secrets.update().values(workspace="team"))
-    read = roster(database)
+    read = key_cache(database)
     await read.refresh()
     with pytest.raises(SecretsSealed):
         read.secrets("team")
@@ -189,8 +189,8 @@ async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database)
 
 async def test_when_a_key_was_used_is_written_in_the_end(database: Database) -> None:
     """Of several uses the last, and not before it is due."""
-    made, clock = await issuers(database).key(), Clock()
-    read = roster(database, paces=AT_ONCE, clock=clock)
+    made, clock = await services(database).key(), Clock()
+    read = key_cache(database, paces=AT_ONCE, clock=clock)
     async with watched(read):
         read.used(made.key.id)
         clock.now += 5
@@ -207,8 +207,8 @@ async def test_a_write_that_lasts_keeps_nobody_from_looking(
     """Another writer has SQLite's only lock: revocations arrive all the same."""
     shutil.copy(migrated_file, tmp_path / "relay.db")
     async with open_database(None, tmp_path) as database:
-        made = await issuers(database).key()
-        read = roster(database, paces=Paces(look=timedelta(), write_used=timedelta()))
+        made = await services(database).key()
+        read = key_cache(database, paces=Paces(look=timedelta(), write_used=timedelta()))
         async with watched(read), database.begin():
             read.used(made.key.id)
             for _ in range(5):
@@ -216,13 +216,13 @@ async def test_a_write_that_lasts_keeps_nobody_from_looking(
                 await until(lambda seen=seen: _looked_since(read, seen), 2)
 
 
-async def _looked_since(read: Roster, seen: float | None) -> bool:
+async def _looked_since(read: KeyCache, seen: float | None) -> bool:
     return read.as_of != seen
 
 
 async def test_when_a_key_was_used_is_written_once_a_minute(database: Database) -> None:
-    made = await issuers(database).key()
-    read = roster(database, paces=AT_ONCE._replace(write_used=timedelta()))
+    made = await services(database).key()
+    read = key_cache(database, paces=AT_ONCE._replace(write_used=timedelta()))
     async with watched(read):
         read.used(made.key.id)
 

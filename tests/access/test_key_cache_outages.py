@@ -14,7 +14,7 @@ from time import time
 import pytest
 from sqlalchemy import text
 
-from gateway.access.key_cache import PACES, Roster, watched
+from gateway.access.key_cache import PACES, KeyCache, watched
 from gateway.access.sealing import Sealer
 from gateway.config.settings import Settings
 from gateway.durable import durable
@@ -27,7 +27,7 @@ from stores.sql.database import (
 )
 from stores.sql.tables import generation
 from tests.support.gateways import until
-from tests.support.services import CLI, issuers, roster
+from tests.support.services import CLI, key_cache, services
 
 EAGER = PACES._replace(look=timedelta(milliseconds=1))
 
@@ -57,9 +57,9 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "relay.roster"]
 
 
-def of_settings(folder: Path, **more: object) -> Roster:
+def of_settings(folder: Path, **more: object) -> KeyCache:
     settings = Settings(data_dir=folder)
-    return Roster(lambda: durable(settings), Sealer(()), **more)  # type: ignore[arg-type]
+    return KeyCache(lambda: durable(settings), Sealer(()), **more)  # type: ignore[arg-type]
 
 
 async def test_without_a_database_no_key_was_ever_made(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_a_database_that_is_made_later_is_found(migrated_file: str, tmp_pa
         assert read.any_made is False
         shutil.copy(migrated_file, tmp_path / "other.db")
         async with open_database(f"sqlite:///{tmp_path}/other.db", tmp_path) as database:
-            made = await issuers(database).key()
+            made = await services(database).key()
         (tmp_path / "other.db").rename(tmp_path / "relay.db")
 
         async def ok() -> bool:
@@ -104,15 +104,16 @@ def test_sql_is_not_loaded_until_there_is_a_database(tmp_path: Path) -> None:
     lines = f"""
 import asyncio, sys
 from pathlib import Path
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.cli import main
 from gateway.config.settings import Settings
 from gateway.durable import durable
-roster = Roster(lambda: durable(Settings(data_dir=Path({str(tmp_path)!r}))), Sealer((b"e" * 32,)))
-asyncio.run(roster.refresh())
+settings = Settings(data_dir=Path({str(tmp_path)!r}))
+key_cache = KeyCache(lambda: durable(settings), Sealer((b"e" * 32,)))
+asyncio.run(key_cache.refresh())
 loaded = {{"sqlalchemy", "aiosqlite", "alembic", "cryptography", "rich"}} & set(sys.modules)
-print(roster.state(), *loaded)
+print(key_cache.state(), *loaded)
 """
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     assert done.stdout == "empty\n"
@@ -121,7 +122,7 @@ print(roster.state(), *loaded)
 async def test_an_older_schema_is_named_with_the_remedy(database: Database) -> None:
     """It is not ready, nobody is let in without a key, and it goes on when it is upgraded."""
     await at_revision(database, "0001")
-    read = roster(database)
+    read = key_cache(database)
     with pytest.raises(SchemaOutdated):
         await read.refresh()
     assert (read.state(), read.ready, read.any_made) == ("outdated", False, True)
@@ -133,7 +134,7 @@ async def test_an_older_schema_is_named_with_the_remedy(database: Database) -> N
 
 async def test_a_schema_that_is_upgraded_meanwhile_stops_nobody(database: Database) -> None:
     """Gateways are replaced after the schema, one by one."""
-    read = roster(database)
+    read = key_cache(database)
     await read.refresh()
     await at_revision(database, "9999")
     await read.refresh()
@@ -169,8 +170,8 @@ async def test_what_was_known_stays_while_the_database_is_away(
     """But for what expires. The log tells of it once, and once that it is over."""
     caplog.set_level(logging.INFO, "relay.roster")
     now = time()
-    made = await issuers(database).key(expires_in=timedelta(hours=1))
-    read = roster(database, clock=lambda: now)
+    made = await services(database).key(expires_in=timedelta(hours=1))
+    read = key_cache(database, clock=lambda: now)
     await read.refresh()
     await take(database, file)
     for _ in range(3):
@@ -189,9 +190,9 @@ async def test_what_was_known_stays_while_the_database_is_away(
 async def test_a_revocation_arrives_when_the_database_is_back(
     database: Database, file: Path
 ) -> None:
-    made, read = await issuers(database).key(), roster(database)
+    made, read = await services(database).key(), key_cache(database)
     await read.refresh()
-    await issuers(database).keys.revoke_key("default", made.key.id, by=CLI)
+    await services(database).keys.revoke_key("default", made.key.id, actor=CLI)
     await take(database, file)
     await read.look()
     assert read.find(made.key.id)
@@ -207,7 +208,7 @@ async def test_watching_survives_what_nobody_foresaw(
     said: what it says may hold anything.
     """
     caplog.set_level(logging.INFO, "relay.roster")
-    read = roster(database, paces=EAGER)
+    read = key_cache(database, paces=EAGER)
     async with watched(read):
         async with database.begin() as connection:
             await connection.run_sync(generation.drop)
@@ -232,7 +233,7 @@ async def test_watching_survives_what_nobody_foresaw(
 async def test_when_a_key_was_used_is_written_when_the_database_is_back(
     database: Database, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made, read = await issuers(database).key(), roster(database, clock=lambda: 1000.0)
+    made, read = await services(database).key(), key_cache(database, clock=lambda: 1000.0)
     await read.refresh()
     read.used(made.key.id)
     await take(database, file)
@@ -240,5 +241,5 @@ async def test_when_a_key_was_used_is_written_when_the_database_is_back(
     assert said(caplog) == ["roster.unwritten"]
     bring_back(file)
     await read.write_used()
-    (key,) = await issuers(database).keys.list_keys("default")
+    (key,) = await services(database).keys.list_keys("default")
     assert key.last_used_at == 1_000_000

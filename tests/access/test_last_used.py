@@ -73,7 +73,7 @@ async def test_what_is_written_is_done_with(database: Database) -> None:
     await keys.insert(KEY, KEY._replace(id="gone"))
     await used.write(database)
     async with database.connect() as connection:
-        found = await api_keys.listed(connection, "default")
+        found = await api_keys.list_all(connection, "default")
     assert [key.last_used_at for key in found] == [None, None]
 
 
@@ -85,5 +85,5 @@ async def test_more_keys_than_a_statement_takes(database: Database) -> None:
         moments = {key.id: number for number, key in enumerate(keys)}
         assert await api_keys.used(connection, moments) == set()
     async with database.connect() as connection:
-        found = {key.id: key.last_used_at for key in await api_keys.listed(connection, "default")}
+        found = {key.id: key.last_used_at for key in await api_keys.list_all(connection, "default")}
     assert found == {key_id: moments[key_id] for key_id in found}

@@ -39,9 +39,9 @@ async def says(valkey: Valkey, folder: Path, peppers: Sequence[bytes]) -> dict[s
     return {**keys, "status": answer.status_code}
 
 
-async def mark(keyed: Keyed, peppered_with: str | None) -> None:
-    async with (await keyed.state["archive"].database()).begin() as connection:
-        await connection.execute(update(api_keys).values(peppered_with=peppered_with))
+async def mark(keyed: Keyed, pepper_id: str | None) -> None:
+    async with (await keyed.state["database"].open()).begin() as connection:
+        await connection.execute(update(api_keys).values(pepper_id=pepper_id))
 
 
 async def test_a_gateway_with_another_pepper_is_not_ready(
@@ -59,12 +59,12 @@ async def test_a_pepper_that_some_keys_need_is_missed(
 ) -> None:
     """It was dropped, on purpose or too soon: the gateway serves the others, and says so."""
     await keyed.key("viewer")
-    async with (await keyed.state["archive"].database()).begin() as connection:
+    async with (await keyed.state["database"].open()).begin() as connection:
         some = update(api_keys).where(api_keys.c.role == "viewer")
-        await connection.execute(some.values(peppered_with=pepper_id(OTHER)))
+        await connection.execute(some.values(pepper_id=pepper_id(OTHER)))
     lacking = await says(valkey, tmp_path, [PEPPER, NEITHER])
     assert (lacking["status"], lacking["verdict"]) == (200, "ok")
-    assert "peppered_with" in lacking["detail"]
+    assert "pepper_id" in lacking["detail"]
 
 
 async def test_a_pepper_that_cannot_be_read_is_said(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.access.admission import Admission
-from gateway.access.key_cache import Paces, Roster
+from gateway.access.key_cache import KeyCache, Paces
 from gateway.access.sealing import Sealer
-from gateway.access.suspension import AWAKE, CLOCK, Wakefulness
+from gateway.access.suspension import AWAKE, CLOCK, Suspension
 from gateway.config.settings import Settings
 from gateway.keys_check import keys_check
 from gateway.problems import StoreUnavailable, Unauthenticated
@@ -32,58 +32,58 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def wakefulness(clock: Clock) -> Wakefulness:
-    return Wakefulness(clock)
+def suspension(clock: Clock) -> Suspension:
+    return Suspension(clock)
 
 
-def test_who_looks_in_time_is_awake(clock: Clock, wakefulness: Wakefulness) -> None:
+def test_who_looks_in_time_is_awake(clock: Clock, suspension: Suspension) -> None:
     """Before the first look nobody can be late."""
     clock.now += 10 * AWAKE
-    assert not wakefulness.overslept
+    assert not suspension.was_suspended
     for _ in range(3):
-        with wakefulness.looking():
+        with suspension.looking():
             pass
         clock.now += AWAKE
-        assert not wakefulness.overslept
+        assert not suspension.was_suspended
 
 
-def test_who_has_not_looked_has_slept(clock: Clock, wakefulness: Wakefulness) -> None:
+def test_who_has_not_looked_has_slept(clock: Clock, suspension: Suspension) -> None:
     """Until a look has ended, not begun."""
-    with wakefulness.looking():
+    with suspension.looking():
         pass
     clock.now += AWAKE + 0.001
-    assert wakefulness.overslept
-    with wakefulness.looking():
-        assert wakefulness.overslept
-    assert not wakefulness.overslept
+    assert suspension.was_suspended
+    with suspension.looking():
+        assert suspension.was_suspended
+    assert not suspension.was_suspended
 
 
-def test_a_look_that_lasts_is_no_sleep(clock: Clock, wakefulness: Wakefulness) -> None:
+def test_a_look_that_lasts_is_no_sleep(clock: Clock, suspension: Suspension) -> None:
     """A database that hangs is waited for twice as long; executions go on meanwhile."""
-    with wakefulness.looking():
+    with suspension.looking():
         pass
     clock.now += 1
-    with wakefulness.looking():
+    with suspension.looking():
         clock.now += 3 * AWAKE
-        assert not wakefulness.overslept
-    assert not wakefulness.overslept
+        assert not suspension.was_suspended
+    assert not suspension.was_suspended
 
 
-def test_a_look_that_fails_wakes_nobody(clock: Clock, wakefulness: Wakefulness) -> None:
+def test_a_look_that_fails_wakes_nobody(clock: Clock, suspension: Suspension) -> None:
     """What was revoked meanwhile is not known yet. Who was awake stays so: executions go on."""
-    with wakefulness.looking():
+    with suspension.looking():
         pass
     for _ in range(3):
         clock.now += AWAKE
-        look_in_vain(wakefulness)
-        assert not wakefulness.overslept
+        look_in_vain(suspension)
+        assert not suspension.was_suspended
     clock.now += AWAKE + 0.001
-    look_in_vain(wakefulness)
-    assert wakefulness.overslept
+    look_in_vain(suspension)
+    assert suspension.was_suspended
 
 
-def look_in_vain(wakefulness: Wakefulness) -> None:
-    with pytest.raises(OSError, match="away"), wakefulness.looking():
+def look_in_vain(suspension: Suspension) -> None:
+    with pytest.raises(OSError, match="away"), suspension.looking():
         raise OSError("away")
 
 
@@ -91,7 +91,7 @@ def test_the_clock_goes_on_with_the_machine() -> None:
     """On Linux there is one that counts the time for which it was suspended."""
     assert getattr(time, "CLOCK_BOOTTIME", CLOCK) == CLOCK
     before = time.clock_gettime(CLOCK)
-    assert before <= Wakefulness()._clock() <= time.clock_gettime(CLOCK)
+    assert before <= Suspension()._clock() <= time.clock_gettime(CLOCK)
 
 
 def test_looks_are_closer_than_that() -> None:
@@ -100,15 +100,15 @@ def test_looks_are_closer_than_that() -> None:
 
 
 async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
-    valkey: Valkey, tmp_path: Path, clock: Clock, wakefulness: Wakefulness
+    valkey: Valkey, tmp_path: Path, clock: Clock, suspension: Suspension
 ) -> None:
     """503, and to come again; then 401. A key that is genuine gets in when it comes again."""
     async with keyed_gateway(valkey.url, tmp_path) as keyed:
         secret = await keyed.key("operator")
         state = keyed.state
-        roster = Roster(state["archive"].found, Sealer(()), wakefulness=wakefulness)
-        await roster.refresh()
-        admission = Admission(Settings(), roster, lambda: [PEPPER])
+        key_cache = KeyCache(state["database"].found, Sealer(()), suspension=suspension)
+        await key_cache.refresh()
+        admission = Admission(Settings(), key_cache, lambda: [PEPPER])
         assert admission.admit(bringing(secret), "runs:read")
         await revoke(keyed, secret)
         clock.now += AWAKE + 1
@@ -116,13 +116,13 @@ async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
             with pytest.raises(StoreUnavailable) as refused:
                 admission.admit(bringing(given), "runs:read")
             assert refused.value.headers["Retry-After"] == "1"
-        assert keys_check(admission, roster, lambda: [PEPPER]).verdict == "failed"
-        await roster.refresh()
+        assert keys_check(admission, key_cache, lambda: [PEPPER]).verdict == "failed"
+        await key_cache.refresh()
         with pytest.raises(Unauthenticated):
             admission.admit(bringing(secret), "runs:read")
         assert admission.admit(bringing(keyed.admin), "runs:read")
-        await roster.close()
+        await key_cache.close()
 
 
 async def revoke(keyed: Keyed, secret: str) -> None:
-    await (await keyed.issuers()).keys.revoke_key("default", secret[9:17], by=BY)
+    await (await keyed.services()).keys.revoke_key("default", secret[9:17], actor=BY)

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from gateway import declined
-from gateway.admin.keys import Wanted
+from gateway.admin.keys import KeyRequest
 from gateway.admin.signing_secrets import USABLE_MAX
-from gateway.transaction import By
+from gateway.transaction import Actor
 from stores.audit_entries import ANONYMOUS
 from stores.sql.api_keys import ApiKey, revoke
 from stores.sql.database import Database, open_database
@@ -19,10 +19,10 @@ from stores.sql.workspaces import lock
 from tests.support.administered import problem
 from tests.support.gateways import until
 from tests.support.keyed import keyed_gateway
-from tests.support.services import CLI, Issuers, audited, issuers
+from tests.support.services import CLI, Services, audited, services
 from tests.support.valkey import Valkey
 
-VIEWER = Wanted("CI", "viewer")
+VIEWER = KeyRequest("CI", "viewer")
 WAITING = text(
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -30,22 +30,22 @@ WAITING = text(
 
 
 async def admin(database: Database, **wanted: object) -> ApiKey:
-    return (await issuers(database).key("admin", "admin", **wanted)).key
+    return (await services(database).key("admin", "admin", **wanted)).key
 
 
-def changes(made: Issuers, asking: ApiKey, other: ApiKey) -> list[Awaitable[object]]:
+def transactions(made: Services, principal: ApiKey, other: ApiKey) -> list[Awaitable[object]]:
     """Each that can be asked for with a key."""
-    by = By(asking.id, key=asking.id)
+    actor = Actor(principal.id, key=principal.id)
     return [
-        made.keys.create_key("default", VIEWER, by=by),
-        made.keys.rotate_key("default", other.id, by=by),
-        made.keys.revoke_key("default", other.id, by=by),
-        made.secrets.create_secret("default", by=by),
+        made.keys.create_key("default", VIEWER, actor=actor),
+        made.keys.rotate_key("default", other.id, actor=actor),
+        made.keys.revoke_key("default", other.id, actor=actor),
+        made.secrets.create_secret("default", actor=actor),
     ]
 
 
 async def state(database: Database) -> list[object]:
-    of = issuers(database)
+    of = services(database)
     return [
         await of.keys.list_keys("default"),
         await of.secrets.list_secrets("default"),
@@ -56,9 +56,9 @@ async def state(database: Database) -> list[object]:
 async def test_a_revoked_key_changes_nothing(database: Database) -> None:
     """Whatever the memory of the gateway says: not a row is written."""
     leaked, boss = await admin(database), await admin(database)
-    await issuers(database).keys.revoke_key("default", leaked.id, by=CLI)
+    await services(database).keys.revoke_key("default", leaked.id, actor=CLI)
     before = await state(database)
-    for change in changes(issuers(database), leaked, boss):
+    for change in transactions(services(database), leaked, boss):
         with pytest.raises(declined.AskingKeyOver):
             await change
     assert await state(database) == before
@@ -68,32 +68,32 @@ async def test_an_expired_key_changes_nothing(database: Database) -> None:
     """From its very millisecond on; one before, it still does."""
     lasts = await admin(database, expires_in=timedelta(days=2))
     boss = await admin(database)
-    over = issuers(database, clock=lambda: lasts.expires_at / 1000)
+    over = services(database, clock=lambda: lasts.expires_at / 1000)
     before = await state(database)
-    for change in changes(over, lasts, boss):
+    for change in transactions(over, lasts, boss):
         with pytest.raises(declined.AskingKeyOver):
             await change
     assert await state(database) == before
-    in_time = issuers(database, clock=lambda: (lasts.expires_at - 1) / 1000)
-    for change in changes(in_time, lasts, boss):
+    in_time = services(database, clock=lambda: (lasts.expires_at - 1) / 1000)
+    for change in transactions(in_time, lasts, boss):
         assert await change
 
 
 async def test_without_a_key_the_first_is_made_and_no_second(database: Database) -> None:
     """Of ten at once, too: in development all is open until then, and not a moment longer."""
-    keys, nobody = issuers(database).keys, By(ANONYMOUS)
-    asked = (keys.create_key("default", VIEWER, by=nobody) for _ in range(10))
+    keys, nobody = services(database).keys, Actor(ANONYMOUS)
+    asked = (keys.create_key("default", VIEWER, actor=nobody) for _ in range(10))
     made = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(one) for one in made].count(declined.AskingKeyOver) == 9
     assert len(await keys.list_keys("default")) == 1
 
 
 async def test_a_key_of_nowhere_or_elsewhere_changes_nothing(database: Database) -> None:
-    made, foreign = issuers(database), await admin(database)
-    await made.workspaces.create("team", by=CLI)
+    made, foreign = services(database), await admin(database)
+    await made.workspaces.create("team", actor=CLI)
     for key_id in ("abcdefgh", foreign.id):
         with pytest.raises(declined.AskingKeyOver):
-            await made.keys.create_key("team", VIEWER, by=By("k", key=key_id))
+            await made.keys.create_key("team", VIEWER, actor=Actor("k", key=key_id))
     assert await made.keys.list_keys("team") == []
 
 
@@ -118,9 +118,9 @@ async def test_a_revocation_that_is_first_wins(postgres_database: Database, numb
     """Against a change that was asked for before it was done, and waits for it."""
     database = postgres_database
     leaked, boss = await admin(database), await admin(database)
-    wanted = changes(issuers(database), leaked, boss)
+    wanted = transactions(services(database), leaked, boss)
     async with database.begin() as connection:
-        await revoke(connection, "default", leaked.id, by="boss", now_ms=leaked.created_at)
+        await revoke(connection, "default", leaked.id, actor="boss", now_ms=leaked.created_at)
         change = asyncio.ensure_future(wanted.pop(number))
         await waiting(database, 1)
     with pytest.raises(declined.AskingKeyOver):
@@ -136,13 +136,13 @@ async def test_a_key_that_ends_during_the_wait_changes_nothing(
     postgres_database: Database,
 ) -> None:
     """Such as the old one of a rotation without an overlap, which is the change waited for."""
-    asking = await admin(postgres_database)
-    seconds = [asking.expires_at / 1000 - 1]
-    made = issuers(postgres_database, clock=lambda: seconds[0])
+    principal = await admin(postgres_database)
+    seconds = [principal.expires_at / 1000 - 1]
+    made = services(postgres_database, clock=lambda: seconds[0])
     async with postgres_database.begin() as connection:
         await lock(connection, "default")
-        by = By(asking.id, key=asking.id)
-        change = asyncio.ensure_future(made.keys.create_key("default", VIEWER, by=by))
+        actor = Actor(principal.id, key=principal.id)
+        change = asyncio.ensure_future(made.keys.create_key("default", VIEWER, actor=actor))
         await waiting(postgres_database, 1)
         seconds[0] += 1
     with pytest.raises(declined.AskingKeyOver):
@@ -153,13 +153,14 @@ async def test_of_secrets_made_at_once_no_more_sign_than_may(
     postgres_database: Database,
 ) -> None:
     """Both of the two that ask for the last place wait; one gets it."""
-    made = issuers(postgres_database)
+    made = services(postgres_database)
     for _ in range(USABLE_MAX - 1):
-        await made.secrets.create_secret("default", by=CLI)
+        await made.secrets.create_secret("default", actor=CLI)
     async with postgres_database.begin() as connection:
         await lock(connection, "default")
         both = [
-            asyncio.ensure_future(made.secrets.create_secret("default", by=CLI)) for _ in range(2)
+            asyncio.ensure_future(made.secrets.create_secret("default", actor=CLI))
+            for _ in range(2)
         ]
         await waiting(postgres_database, 2)
     answers = await asyncio.gather(*both, return_exceptions=True)
@@ -172,9 +173,9 @@ async def test_a_gateway_that_has_not_heard_answers_as_one_that_has(
 ) -> None:
     """401, in the same words and with the same challenge, to every change."""
     async with keyed_gateway(valkey.url, tmp_path) as keyed:
-        client, made = keyed.client(await keyed.key("admin")), await keyed.issuers()
+        client, made = keyed.client(await keyed.key("admin")), await keyed.services()
         leaked, other = await made.keys.list_keys("default")
-        await made.keys.revoke_key("default", leaked.id, by=CLI)
+        await made.keys.revoke_key("default", leaked.id, actor=CLI)
         answers = [
             await client.post("/keys", json={"name": "CI", "role": "admin"}),
             await client.post(f"/keys/{other.id}/rotate", json={}),

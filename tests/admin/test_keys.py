@@ -9,14 +9,14 @@ import pytest
 from gateway import declined
 from gateway.access import api_keys
 from gateway.access.roles import ROLES, granted
-from gateway.admin.keys import Wanted
-from gateway.transaction import By
+from gateway.admin.keys import KeyRequest
+from gateway.transaction import Actor
 from stores.audit.chain import BrokenChain
 from stores.sql.database import Database
 from stores.sql.tables import api_keys as key_rows
 from stores.sql.tables import audit_heads
 from stores.sql.workspaces import generation
-from tests.support.services import CLI, PEPPER, audited, issuers
+from tests.support.services import CLI, PEPPER, audited, services
 
 DAY = 86_400_000
 
@@ -27,11 +27,11 @@ async def number(database: Database) -> int:
 
 
 async def test_a_key_is_shown_once_and_kept_as_a_digest(database: Database) -> None:
-    made = await issuers(database).key()
+    made = await services(database).key()
     parsed = api_keys.parse(made.secret)
     assert parsed
     assert (parsed.id, parsed.live) == (made.key.id, True)
-    (kept,) = await issuers(database).keys.list_keys("default")
+    (kept,) = await services(database).keys.list_keys("default")
     assert kept == made.key
     assert kept.digest == api_keys.digest(PEPPER, made.secret)
     assert kept.expires_at - kept.created_at == 90 * DAY
@@ -42,9 +42,9 @@ async def test_a_key_is_shown_once_and_kept_as_a_digest(database: Database) -> N
 async def test_a_key_and_its_entry_are_made_together(database: Database) -> None:
     """Who, from where, what; not the key itself. Gateways hear of it."""
     before = await number(database)
-    by = By("key:abc", address="192.0.2.1", request_id="r-1")
-    wanted = Wanted("CI", "operator", scopes=["runs:read"], live=False)
-    made = await issuers(database).keys.create_key("default", wanted, by=by)
+    actor = Actor("key:abc", address="192.0.2.1", request_id="r-1")
+    wanted = KeyRequest("CI", "operator", scopes=["runs:read"], live=False)
+    made = await services(database).keys.create_key("default", wanted, actor=actor)
     (entry,) = await audited(database)
     assert (entry.event, entry.subject) == ("key.created", made.key.id)
     assert (entry.principal, entry.address, entry.request_id) == ("key:abc", "192.0.2.1", "r-1")
@@ -55,67 +55,70 @@ async def test_a_key_and_its_entry_are_made_together(database: Database) -> None
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Wanted("CI", "root"), "There is no role 'root'"),
-        (Wanted("CI", "viewer", ["keys:manage"]), "not keys:manage"),
-        (Wanted("CI", "viewer", ["everything"]), "not everything"),
-        (Wanted("CI", "viewer", []), "may hold some of"),
-        (Wanted("CI", "developer", ["actions:execute"]), "A live key of the role developer"),
-        (Wanted("", "viewer"), "A name has 1 to 100 characters"),
-        (Wanted("a" * 101, "viewer"), "A name has 1 to 100 characters"),
-        (Wanted("a\nb", "viewer"), "that can be printed"),
-        (Wanted("CI", "viewer", expires_in=timedelta()), "in the future"),
-        (Wanted("CI", "viewer", expires_in=timedelta(days=365, milliseconds=1)), "at most 365"),
+        (KeyRequest("CI", "root"), "There is no role 'root'"),
+        (KeyRequest("CI", "viewer", ["keys:manage"]), "not keys:manage"),
+        (KeyRequest("CI", "viewer", ["everything"]), "not everything"),
+        (KeyRequest("CI", "viewer", []), "may hold some of"),
+        (KeyRequest("CI", "developer", ["actions:execute"]), "A live key of the role developer"),
+        (KeyRequest("", "viewer"), "A name has 1 to 100 characters"),
+        (KeyRequest("a" * 101, "viewer"), "A name has 1 to 100 characters"),
+        (KeyRequest("a\nb", "viewer"), "that can be printed"),
+        (KeyRequest("CI", "viewer", expires_in=timedelta()), "in the future"),
+        (KeyRequest("CI", "viewer", expires_in=timedelta(days=365, milliseconds=1)), "at most 365"),
     ],
 )
 async def test_what_cannot_be_meant_is_declined(
-    database: Database, wanted: Wanted, said: str
+    database: Database, wanted: KeyRequest, said: str
 ) -> None:
     with pytest.raises(declined.Unmeant, match=said):
-        await issuers(database).keys.create_key("default", wanted, by=CLI)
+        await services(database).keys.create_key("default", wanted, actor=CLI)
     assert await audited(database) == []
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted("a" * 100, "viewer", expires_in=timedelta(days=365)),
-        Wanted("é", "developer", ["actions:execute"], live=False),
-        Wanted("CI", "admin", expires_in=timedelta(milliseconds=1)),
+        KeyRequest("a" * 100, "viewer", expires_in=timedelta(days=365)),
+        KeyRequest("é", "developer", ["actions:execute"], live=False),
+        KeyRequest("CI", "admin", expires_in=timedelta(milliseconds=1)),
     ],
 )
-async def test_what_is_just_within_is_made(database: Database, wanted: Wanted) -> None:
-    made = await issuers(database).keys.create_key("default", wanted, by=CLI)
+async def test_what_is_just_within_is_made(database: Database, wanted: KeyRequest) -> None:
+    made = await services(database).keys.create_key("default", wanted, actor=CLI)
     lifetime = timedelta(milliseconds=made.key.expires_at - made.key.created_at)
     assert (made.key.name, lifetime) == (wanted.name, wanted.expires_in)
 
 
 @pytest.mark.parametrize(
-    ("by", "wanted"),
+    ("actor", "wanted"),
     [
-        (By("k", scopes=ROLES["operator"]), Wanted("CI", "admin")),
-        (By("k", scopes=granted("admin", ["keys:manage"], live=True)), Wanted("CI", "viewer")),
-        (By("k", live=False), Wanted("CI", "viewer")),
+        (Actor("k", scopes=ROLES["operator"]), KeyRequest("CI", "admin")),
+        (
+            Actor("k", scopes=granted("admin", ["keys:manage"], live=True)),
+            KeyRequest("CI", "viewer"),
+        ),
+        (Actor("k", live=False), KeyRequest("CI", "viewer")),
     ],
 )
 async def test_nobody_hands_out_more_than_he_has(
-    database: Database, by: By, wanted: Wanted
+    database: Database, actor: Actor, wanted: KeyRequest
 ) -> None:
     """Neither by making a key nor by rotating one."""
-    made = issuers(database)
+    made = services(database)
     with pytest.raises(declined.MoreThanOwn, match="hands out only scopes that it has"):
-        await made.keys.create_key("default", wanted, by=by)
-    stronger = await made.keys.create_key("default", wanted, by=CLI)
+        await made.keys.create_key("default", wanted, actor=actor)
+    stronger = await made.keys.create_key("default", wanted, actor=CLI)
     with pytest.raises(declined.MoreThanOwn):
-        await made.keys.rotate_key("default", stronger.key.id, by=by)
+        await made.keys.rotate_key("default", stronger.key.id, actor=actor)
     assert len(await made.keys.list_keys("default")) == 1
 
 
 async def test_a_rotated_key_overlaps_with_the_new_one(database: Database) -> None:
     """The new one is like it and lives as long; the old one has a day."""
-    made = issuers(database, clock=lambda: 1000.0)
+    made = services(database, clock=lambda: 1000.0)
     old = await made.key(scopes=["runs:read"], live=False, expires_in=timedelta(days=30))
-    new = await issuers(database, clock=lambda: 5000.0).keys.rotate_key(
-        "default", old.key.id, by=CLI
+    new = await services(database, clock=lambda: 5000.0).keys.rotate_key(
+        "default", old.key.id, actor=CLI
     )
     assert new.secret != old.secret
     same = {"id", "digest", "created_at", "expires_at"}
@@ -131,36 +134,36 @@ async def test_a_rotated_key_overlaps_with_the_new_one(database: Database) -> No
 
 
 async def test_an_overlap_ends_no_later_than_the_key(database: Database) -> None:
-    made = issuers(database)
+    made = services(database)
     old = await made.key(expires_in=timedelta(hours=1))
-    await made.keys.rotate_key("default", old.key.id, by=CLI, overlap=timedelta(days=9))
+    await made.keys.rotate_key("default", old.key.id, actor=CLI, overlap=timedelta(days=9))
     kept = {key.id: key for key in await made.keys.list_keys("default")}
     assert kept[old.key.id].expires_at == old.key.expires_at
     with pytest.raises(declined.Unmeant):
-        await made.keys.rotate_key("default", old.key.id, by=CLI, overlap=timedelta(-1))
+        await made.keys.rotate_key("default", old.key.id, actor=CLI, overlap=timedelta(-1))
 
 
 async def test_a_key_that_is_over_is_not_rotated(database: Database) -> None:
     """Revoked, rotated before, or expired; no key is made then."""
-    made = issuers(database, clock=lambda: 1000.0)
+    made = services(database, clock=lambda: 1000.0)
     revoked, rotated, expired = [(await made.key(name)).key for name in ("a", "b", "c")]
-    await made.keys.revoke_key("default", revoked.id, by=CLI)
-    await made.keys.rotate_key("default", rotated.id, by=CLI)
+    await made.keys.revoke_key("default", revoked.id, actor=CLI)
+    await made.keys.rotate_key("default", rotated.id, actor=CLI)
     for key in (revoked, rotated):
         with pytest.raises(declined.KeyOver):
-            await made.keys.rotate_key("default", key.id, by=CLI)
-    later = issuers(database, clock=lambda: expired.expires_at / 1000)
+            await made.keys.rotate_key("default", key.id, actor=CLI)
+    later = services(database, clock=lambda: expired.expires_at / 1000)
     with pytest.raises(declined.KeyOver):
-        await later.keys.rotate_key("default", expired.id, by=CLI)
+        await later.keys.rotate_key("default", expired.id, actor=CLI)
     assert len(await made.keys.list_keys("default")) == 4
     events = [entry.event for entry in await audited(database)]
     assert events == ["key.created"] * 3 + ["key.revoked", "key.rotated"]
 
 
 async def test_of_two_who_rotate_at_once_one_does(database: Database) -> None:
-    made = issuers(database)
+    made = services(database)
     old = await made.key()
-    turns = [made.keys.rotate_key("default", old.key.id, by=CLI) for _ in range(4)]
+    turns = [made.keys.rotate_key("default", old.key.id, actor=CLI) for _ in range(4)]
     answers: list[Any] = await asyncio.gather(*turns, return_exceptions=True)
     over = [answer for answer in answers if isinstance(answer, declined.KeyOver)]
     assert len(over) == 3, answers
@@ -169,33 +172,33 @@ async def test_of_two_who_rotate_at_once_one_does(database: Database) -> None:
 
 async def test_a_revoked_key_stays_revoked_as_it_was(database: Database) -> None:
     """The second time changes nothing and is no news."""
-    made = issuers(database, clock=lambda: 1000.0)
+    made = services(database, clock=lambda: 1000.0)
     key = (await made.key()).key
-    first = await made.keys.revoke_key("default", key.id, by=By("ann"))
-    later = issuers(database, clock=lambda: 2000.0)
-    assert await later.keys.revoke_key("default", key.id, by=By("bob")) == first
+    first = await made.keys.revoke_key("default", key.id, actor=Actor("ann"))
+    later = services(database, clock=lambda: 2000.0)
+    assert await later.keys.revoke_key("default", key.id, actor=Actor("bob")) == first
     assert (first.revoked_at, first.revoked_by) == (1_000_000, "ann")
     assert [e.event for e in await audited(database)] == ["key.created", "key.revoked"]
 
 
 async def test_the_last_admin_is_kept(database: Database) -> None:
-    made = issuers(database)
+    made = services(database)
     admin = (await made.key(role="admin")).key
     with pytest.raises(declined.LastAdminKept):
-        await made.keys.revoke_key("default", admin.id, by=CLI)
-    await made.keys.rotate_key("default", admin.id, by=CLI)
-    assert (await made.keys.revoke_key("default", admin.id, by=CLI)).revoked_at
+        await made.keys.revoke_key("default", admin.id, actor=CLI)
+    await made.keys.rotate_key("default", admin.id, actor=CLI)
+    assert (await made.keys.revoke_key("default", admin.id, actor=CLI)).revoked_at
 
 
 async def test_a_foreign_key_is_as_unknown_as_one_that_never_was(database: Database) -> None:
-    made = issuers(database)
-    await made.workspaces.create("team", by=CLI)
+    made = services(database)
+    await made.workspaces.create("team", actor=CLI)
     foreign = (await made.key()).key.id
     for change in (made.keys.rotate_key, made.keys.revoke_key):
         said = []
         for key_id in (foreign, "abcdefgh"):
             with pytest.raises(declined.KeyUnknown) as caught:
-                await change("team", key_id, by=CLI)
+                await change("team", key_id, actor=CLI)
             said.append(str(caught.value).replace(key_id, "…"))
         assert said[0] == said[1]
     assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
@@ -203,19 +206,19 @@ async def test_a_foreign_key_is_as_unknown_as_one_that_never_was(database: Datab
 
 async def test_nobody_revokes_what_can_more_than_he(database: Database) -> None:
     """A narrowed key could leave a workspace without any that can make its like."""
-    made = issuers(database)
+    made = services(database)
     await made.key("Ann", "admin")
     other = (await made.key("Bob", "admin")).key
-    for by in (By("k", scopes=frozenset({"keys:manage"})), By("k", live=False)):
+    for actor in (Actor("k", scopes=frozenset({"keys:manage"})), Actor("k", live=False)):
         with pytest.raises(declined.MoreThanOwn, match="end only keys that may no more than it"):
-            await made.keys.revoke_key("default", other.id, by=by)
-    assert (await made.keys.revoke_key("default", other.id, by=By("k"))).revoked_at
+            await made.keys.revoke_key("default", other.id, actor=actor)
+    assert (await made.keys.revoke_key("default", other.id, actor=Actor("k"))).revoked_at
 
 
 async def test_an_unknown_workspace_has_no_keys(database: Database) -> None:
-    keys = issuers(database).keys
+    keys = services(database).keys
     with pytest.raises(declined.WorkspaceUnknown):
-        await keys.create_key("team", Wanted("CI", "viewer"), by=CLI)
+        await keys.create_key("team", KeyRequest("CI", "viewer"), actor=CLI)
     with pytest.raises(declined.WorkspaceUnknown):
         await keys.list_keys("team")
 
@@ -226,15 +229,15 @@ async def test_a_broken_chain_keeps_no_key_alive(
     """A chain that somebody broke takes no entry: so no key is made. But a key that must go goes,
     and the log says what the audit could not be told.
     """
-    made = issuers(database)
+    made = services(database)
     key = (await made.key()).key
     async with database.begin() as connection:
         await connection.execute(audit_heads.update().values(seq=7))
     with pytest.raises(BrokenChain):
         await made.key()
-    await made.keys.revoke_key("default", key.id, by=CLI)
+    await made.keys.revoke_key("default", key.id, actor=CLI)
     async with database.connect() as connection:
         rows = (await connection.execute(key_rows.select())).all()
     assert [(row.id, row.revoked_at is not None) for row in rows] == [(key.id, True)]
-    [said] = [vars(record)["facts"] for record in caplog.records]
+    [said] = [vars(record)["fields"] for record in caplog.records]
     assert said == {"workspace": "default", "told": "key.revoked", "subject": key.id}

@@ -108,9 +108,9 @@ async def test_nobody_hands_out_more_than_he_has(admin: Relay) -> None:
     narrow = await made(admin, "admin", scopes=["keys:manage"])
     operator = (await made(admin, "operator"))["key"]["id"]
     before = await keys(admin)
-    asking = {"Authorization": f"Bearer {narrow['secret']}"}
+    principal = {"Authorization": f"Bearer {narrow['secret']}"}
     for path, body in (("/keys", VIEWER), (f"/keys/{operator}/rotate", {})):
-        response = await admin.post(path, json=body, headers=asking)
+        response = await admin.post(path, json=body, headers=principal)
         assert problem(response) == (403, "forbidden")
     assert await keys(admin) == before
 

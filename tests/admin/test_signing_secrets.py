@@ -9,18 +9,18 @@ from gateway import declined
 from gateway.access.sealing import Forged, Sealer, key_id, place
 from gateway.admin.signing_secrets import USABLE_MAX
 from gateway.config.parsers import signing_key
-from gateway.transaction import By
+from gateway.transaction import Actor
 from stores.sql.database import Database
 from stores.sql.tables import signing_secrets
-from tests.support.services import CLI, ENCRYPTION_KEY, audited, issuers
+from tests.support.services import CLI, ENCRYPTION_KEY, audited, services
 
 NEW = b"n" * 32
 
 
 async def test_a_secret_is_kept_sealed_in_its_place(database: Database) -> None:
-    by = By("key:abc", address="192.0.2.1", request_id="r-1")
-    made = await issuers(database).secrets.create_secret("default", by=by)
-    (kept,) = await issuers(database).secrets.list_secrets("default")
+    actor = Actor("key:abc", address="192.0.2.1", request_id="r-1")
+    made = await services(database).secrets.create_secret("default", actor=actor)
+    (kept,) = await services(database).secrets.list_secrets("default")
     sealer = Sealer([ENCRYPTION_KEY])
     opened = sealer.unseal(kept.sealed, kept.sealed_with, bound_to=place("default", made.id))
     assert opened == signing_key(made.secret)
@@ -28,55 +28,55 @@ async def test_a_secret_is_kept_sealed_in_its_place(database: Database) -> None:
         sealer.unseal(kept.sealed, kept.sealed_with, bound_to=place("team", made.id))
     assert made.secret not in repr(made)
     (entry,) = await audited(database)
-    assert (entry.event, entry.principal, entry.address) == ("secret.created", *by[:2])
+    assert (entry.event, entry.principal, entry.address) == ("secret.created", *actor[:2])
     assert made.secret not in repr(entry)
 
 
 async def test_a_test_key_makes_no_signing_secret(database: Database) -> None:
     """It would retire the one that live requests are signed with."""
     with pytest.raises(declined.MoreThanOwn, match="A test key makes no signing secrets"):
-        await issuers(database).secrets.create_secret("default", by=By("k", live=False))
-    assert await issuers(database).secrets.list_secrets("default") == []
+        await services(database).secrets.create_secret("default", actor=Actor("k", live=False))
+    assert await services(database).secrets.list_secrets("default") == []
 
 
 async def test_so_many_secrets_sign_at_once(database: Database) -> None:
     """Each signs each request, in one header; of another workspace none counts."""
-    made = issuers(database)
-    await made.workspaces.create("team", by=CLI)
-    await made.secrets.create_secret("team", by=CLI)
+    made = services(database)
+    await made.workspaces.create("team", actor=CLI)
+    await made.secrets.create_secret("team", actor=CLI)
     for _ in range(USABLE_MAX):
-        await made.secrets.create_secret("default", by=CLI)
+        await made.secrets.create_secret("default", actor=CLI)
     with pytest.raises(declined.Unmeant, match="5 secrets sign already"):
-        await made.secrets.create_secret("default", by=CLI)
+        await made.secrets.create_secret("default", actor=CLI)
     assert len(await made.secrets.list_secrets("default")) == USABLE_MAX
 
 
 async def test_of_secrets_made_at_once_one_stays(database: Database) -> None:
-    makers = [issuers(database).secrets.create_secret("default", by=CLI) for _ in range(4)]
+    makers = [services(database).secrets.create_secret("default", actor=CLI) for _ in range(4)]
     await asyncio.gather(*makers)
-    listed = await issuers(database).secrets.list_secrets("default")
+    listed = await services(database).secrets.list_secrets("default")
     assert [one.retires_at is None for one in listed] == [True, False, False, False]
     assert len(await audited(database)) == 4
 
 
 async def test_all_are_sealed_anew_or_none(database: Database) -> None:
     """One whose key is lost stops it; what was sealed before that is as it was."""
-    made = issuers(database)
-    await made.workspaces.create("team", by=CLI)
+    made = services(database)
+    await made.workspaces.create("team", actor=CLI)
     for workspace in ("default", "team"):
-        await made.secrets.create_secret(workspace, by=CLI)
-    renewing = issuers(database, keys=(NEW, ENCRYPTION_KEY)).secrets
+        await made.secrets.create_secret(workspace, actor=CLI)
+    renewing = services(database, keys=(NEW, ENCRYPTION_KEY)).secrets
     of_team = signing_secrets.c.workspace == "team"
     async with database.begin() as connection:
         lost = signing_secrets.update().where(of_team).values(sealed_with="lost")
         await connection.execute(lost)
     with pytest.raises(declined.NoEncryptionKey, match="lost"):
-        await renewing.reseal(by=CLI)
+        await renewing.reseal(actor=CLI)
     assert await sealed_with(database) == {"default": key_id(ENCRYPTION_KEY), "team": "lost"}
     async with database.begin() as connection:
         found = signing_secrets.update().where(of_team).values(sealed_with=key_id(ENCRYPTION_KEY))
         await connection.execute(found)
-    assert await renewing.reseal(by=CLI) == 2
+    assert await renewing.reseal(actor=CLI) == 2
     assert await sealed_with(database) == dict.fromkeys(("default", "team"), key_id(NEW))
 
 
@@ -87,23 +87,25 @@ async def sealed_with(database: Database) -> dict[str, Any]:
 
 
 async def test_an_unknown_workspace_has_no_secrets(database: Database) -> None:
-    secrets = issuers(database).secrets
+    secrets = services(database).secrets
     with pytest.raises(declined.WorkspaceUnknown):
-        await secrets.create_secret("team", by=CLI)
+        await secrets.create_secret("team", actor=CLI)
     with pytest.raises(declined.WorkspaceUnknown):
         await secrets.list_secrets("team")
 
 
 async def test_of_those_who_make_a_workspace_at_once_one_does(database: Database) -> None:
-    makers = [issuers(database).workspaces.create("team", by=CLI) for _ in range(4)]
+    makers = [services(database).workspaces.create("team", actor=CLI) for _ in range(4)]
     answers = await asyncio.gather(*makers, return_exceptions=True)
     assert [type(a) for a in answers if a] == [declined.WorkspaceTaken] * 3
     assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
 
 
 async def test_limits_that_are_set_at_once_are_all_set(database: Database) -> None:
-    workspaces = issuers(database).workspaces
-    changes = [{"preview": 1}, {"execute": 2}, {"runs_at_once": 3}]
-    await asyncio.gather(*(workspaces.limit("default", change, by=CLI) for change in changes))
+    workspaces = services(database).workspaces
+    transactions = [{"preview": 1}, {"execute": 2}, {"runs_at_once": 3}]
+    await asyncio.gather(
+        *(workspaces.limit("default", change, actor=CLI) for change in transactions)
+    )
     (default,) = await workspaces.list()
     assert default.limits[:3] == (1, 2, 3)

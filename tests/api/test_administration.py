@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.keys import Wanted
+from gateway.admin.keys import KeyRequest
 from stores.sql.database import Database, open_database
 from tests.support.administered import asks, made, problem, seen
 from tests.support.gateways import Relay, gateway
-from tests.support.services import CLI, audited, issuers
+from tests.support.services import CLI, audited, services
 from tests.support.valkey import Valkey
 
 KEY = """id name kind role scopes created_at created_by expires_at last_used_at revoked_at
@@ -30,8 +30,10 @@ async def test_a_key_is_shown_once(admin: Relay) -> None:
     assert answer.keys() == {"key", "secret", "request_id"}
     key = answer["key"]
     assert key.keys() == set(KEY.split())
-    facts = [key[name] for name in ("name", "kind", "role", "scopes", "last_used_at", "revoked_at")]
-    assert facts == ["CI", "test", "operator", ["runs:read"], None, None]
+    fields = [
+        key[name] for name in ("name", "kind", "role", "scopes", "last_used_at", "revoked_at")
+    ]
+    assert fields == ["CI", "test", "operator", ["runs:read"], None, None]
     assert lasts(key) == timedelta(days=1)
     listing = await admin.get("/keys")
     assert [one["name"] for one in listing.json()["keys"]] == ["CI", "root"]
@@ -104,8 +106,8 @@ async def test_an_overlap_is_a_day_unless_told(admin: Relay) -> None:
 
 async def test_a_foreign_key_is_an_unknown_one(admin: Relay, database: Database) -> None:
     """The same answer but for its id, whatever stands in the path, and nothing has changed."""
-    await issuers(database).workspaces.create("team", by=CLI)
-    theirs = await issuers(database).keys.create_key("team", Wanted("CI", "viewer"), by=CLI)
+    await services(database).workspaces.create("team", actor=CLI)
+    theirs = await services(database).keys.create_key("team", KeyRequest("CI", "viewer"), actor=CLI)
     foreign = theirs.key.id
     answers: list[tuple[int, Any]] = []
     for key_id in (foreign, "abcdefgh", "x", "a" * 9, "abc%00fgh", "abc%C3%A9fgh", "%25", "root"):
@@ -115,13 +117,13 @@ async def test_a_foreign_key_is_an_unknown_one(admin: Relay, database: Database)
     assert answers == [answers[0]] * 16
     assert answers[0][1]["code"] == "key_not_found"
     assert foreign not in (await admin.get("/keys")).text
-    (listed,) = await issuers(database).keys.list_keys("team")
+    (listed,) = await services(database).keys.list_keys("team")
     assert (listed.id, listed.revoked_at, listed.replaced_by) == (foreign, None, None)
 
 
 async def test_a_change_says_who_made_it(admin: Relay, database: Database) -> None:
     """In the key and in the audit: by which key, from where, in which request."""
-    root = (await issuers(database).keys.list_keys("default"))[0]
+    root = (await services(database).keys.list_keys("default"))[0]
     answer = await made(admin)
     assert answer["key"]["created_by"] == root.id
     entry = (await audited(database))[-1]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway import declined, problems
-from gateway.api.declining import PROBLEMS, asking
+from gateway.api.declining import PROBLEMS, database_problems
 from gateway.declined import Declined
 from gateway.problems import Problem, StoreUnavailable
 from stores.audit.chain import BrokenChain
@@ -26,8 +26,8 @@ RAISED = [
 ]
 
 
-def answered(error: Exception, *, look_at: str | None = None) -> Problem:
-    with pytest.raises(Problem) as raised, asking(look_at=look_at):
+def answered(error: Exception, *, check_url: str | None = None) -> Problem:
+    with pytest.raises(Problem) as raised, database_problems(check_url=check_url):
         raise error
     return raised.value
 
@@ -41,8 +41,8 @@ def kinds(root: type[Declined] = Declined) -> Iterator[type[Declined]]:
 @pytest.mark.parametrize(("error", "problem", "said"), RAISED, ids=repr)
 def test_each_has_its_problem(error: Exception, problem: type[Problem], said: str) -> None:
     """With what it says, for a reading and for a change."""
-    for look_at in (None, "/keys"):
-        answer = answered(error, look_at=look_at)
+    for check_url in (None, "/keys"):
+        answer = answered(error, check_url=check_url)
         assert type(answer) is problem
         assert said in str(answer)
 
@@ -68,18 +68,18 @@ def test_a_reading_may_be_repeated() -> None:
 
 def test_a_change_that_may_have_been_made_is_to_be_looked_for() -> None:
     """A database that went away at the end of a transaction may have kept it."""
-    away = answered(DatabaseUnavailable("away"), look_at="/keys")
+    away = answered(DatabaseUnavailable("away"), check_url="/keys")
     assert away.safe_to_retry is False
     assert "look at GET /keys before" in str(away)
 
 
 def test_a_change_that_was_not_begun_may_be_repeated() -> None:
     for error in (SchemaOutdated("old"), BrokenChain("w")):
-        answer = answered(error, look_at="/keys")
+        answer = answered(error, check_url="/keys")
         assert answer.safe_to_retry is True
         assert "Nothing was done" in str(answer)
 
 
 def test_what_nobody_foresaw_stays_what_it_is() -> None:
-    with pytest.raises(ZeroDivisionError), asking():
+    with pytest.raises(ZeroDivisionError), database_problems():
         raise ZeroDivisionError

@@ -55,13 +55,13 @@ def test_every_row_states_every_role() -> None:
     assert set(NO_SUCH) == takes_ids | {"POST /actions/execute"}
 
 
-class Walk:
+class ChainWalk:
     """All cells, asked once. `ours` asks; `theirs` is the other workspace's."""
 
     def __init__(self, keyed: Keyed, target: Target) -> None:
         self.keyed = keyed
         self.target = target
-        self.asking = Asking(keyed.client(), f"{target.url}?of=ours")
+        self.principal = Asking(keyed.client(), f"{target.url}?of=ours")
         self.answers: dict[Cell, httpx2.Response] = {}
         self.ours: dict[str, str | None] = {}
         self.theirs: dict[str, str | None] = {}
@@ -89,7 +89,7 @@ class Walk:
                 if route in NO_SUCH:
                     ids |= {FOREIGN: foreign, UNKNOWN_ID: UNKNOWN}
                 for whose, which in ids.items():
-                    answer = await self.asking(route, self.ours[role], which)
+                    answer = await self.principal(route, self.ours[role], which)
                     self.answers[route, role, whose] = answer
 
     async def _unspent(self, route: str, own: Ids) -> Ids:
@@ -104,7 +104,7 @@ class Walk:
     async def told(self, theirs: Ids) -> dict[str, str]:
         """All that the other workspace's admin is told."""
         admin = self.theirs["admin"]
-        answers = {route: await self.asking(route, admin, theirs) for route in READINGS}
+        answers = {route: await self.principal(route, admin, theirs) for route in READINGS}
         assert {answer.status_code for answer in answers.values()} == {200}
         return {route: answer.text for route, answer in answers.items()}
 
@@ -139,14 +139,16 @@ def seen(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 
 @pytest.fixture
-async def walk(valkey: Valkey, tmp_path: Path, target: Target) -> AsyncIterator[Walk]:
+async def walk(valkey: Valkey, tmp_path: Path, target: Target) -> AsyncIterator[ChainWalk]:
     async with keyed_gateway(valkey.url, tmp_path) as keyed:
-        walk = Walk(keyed, target)
+        walk = ChainWalk(keyed, target)
         await walk.prepare()
         yield walk
 
 
-async def test_every_cell_is_as_the_table_says_and_none_leaks(walk: Walk, store: Store) -> None:
+async def test_every_cell_is_as_the_table_says_and_none_leaks(
+    walk: ChainWalk, store: Store
+) -> None:
     """A foreign id is answered byte for byte as an unknown one, and nothing of the other
     workspace stands in any answer; what is there is as it was.
     """

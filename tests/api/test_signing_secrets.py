@@ -10,7 +10,7 @@ from gateway.config.parsers import signing_key
 from stores.sql.database import Database, open_database
 from tests.support.administered import administered, problem
 from tests.support.gateways import Relay
-from tests.support.services import audited, issuers
+from tests.support.services import audited, services
 from tests.support.valkey import Valkey
 
 
@@ -30,7 +30,7 @@ async def test_a_secret_is_shown_once(admin: Relay, database: Database) -> None:
     listing = await admin.get("/secrets")
     (listed,) = listing.json()["secrets"]
     assert listed.keys() == {"id", "created_at", "created_by", "retires_at"}
-    (root,) = await issuers(database).keys.list_keys("default")
+    (root,) = await services(database).keys.list_keys("default")
     assert (listed["id"], listed["retires_at"]) == (answer["id"], None)
     assert listed["created_by"] == root.id
     assert answer["secret"].removeprefix("whsec_") not in listing.text

@@ -41,7 +41,7 @@ def relay(keyed: Keyed, key: str) -> Relay:
 async def entries(keyed: Keyed, store: Store, workspace: str = "w") -> list[Entry]:
     """Those of requests and runs, as they are in the database."""
     await shipped(store, keyed.state)
-    found = await audited(await keyed.state["archive"].database(), workspace)
+    found = await audited(await keyed.state["database"].open(), workspace)
     return [entry for entry in found if not entry.event.startswith(("workspace.", "key.created"))]
 
 
@@ -49,8 +49,8 @@ def public_id(key: str) -> str:
     return key[len(LIVE) :][:8]
 
 
-def said(entry: Entry, *facts: str) -> tuple[Any, ...]:
-    return tuple(getattr(entry, name) for name in facts)
+def said(entry: Entry, *fields: str) -> tuple[Any, ...]:
+    return tuple(getattr(entry, name) for name in fields)
 
 
 async def test_a_stranger_stands_in_no_workspace(keyed: Keyed, store: Store) -> None:
@@ -61,8 +61,8 @@ async def test_a_stranger_stands_in_no_workspace(keyed: Keyed, store: Store) -> 
         assert (await stranger.get("/runs", headers=headers)).status_code == 401
 
     found = await entries(keyed, store, NOWHERE)
-    facts = ("event", "principal", "address", "status", "detail", "count")
-    assert [said(entry, *facts) for entry in found] == [
+    fields = ("event", "principal", "address", "status", "detail", "count")
+    assert [said(entry, *fields) for entry in found] == [
         ("request.refused", "anonymous", HERE, "unauthenticated", "GET /runs", count)
         for count in (2, 1, 1)
     ]
@@ -80,8 +80,8 @@ async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
     assert (await keyed.client().get("/runs/r-7", headers=headers)).status_code == 401
 
     [entry] = await entries(keyed, store)
-    facts = ("principal", "subject", "address", "request_id", "status", "detail")
-    assert said(entry, *facts) == (
+    fields = ("principal", "subject", "address", "request_id", "status", "detail")
+    assert said(entry, *fields) == (
         "anonymous",
         public_id(key),
         HERE,
@@ -96,20 +96,20 @@ async def test_a_key_that_is_over_stands_in_its_workspace(
     keyed: Keyed, store: Store, key: str
 ) -> None:
     """Whoever revoked it sees that somebody still has it."""
-    await (await keyed.issuers()).keys.revoke_key("w", public_id(key), by=BY)
+    await (await keyed.services()).keys.revoke_key("w", public_id(key), actor=BY)
     await keyed.look()
     assert (await keyed.client(key).get("/runs")).status_code == 401
     [entry] = [one for one in await entries(keyed, store) if one.event == "request.refused"]
-    facts = ("subject", "status", "detail")
-    assert said(entry, *facts) == (public_id(key), "unauthenticated", "GET /runs")
+    fields = ("subject", "status", "detail")
+    assert said(entry, *fields) == (public_id(key), "unauthenticated", "GET /runs")
 
 
 async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Relay) -> None:
     """With the scope that was missing."""
     assert (await relay.get("/audit")).status_code == 403
     [entry] = await entries(keyed, store)
-    facts = ("event", "status", "reason", "detail")
-    assert said(entry, *facts) == (
+    fields = ("event", "status", "reason", "detail")
+    assert said(entry, *fields) == (
         "request.refused",
         "forbidden",
         "This takes the scope audit:read",
@@ -179,13 +179,13 @@ async def test_a_run_is_its_intent_and_its_outcome(
     await relay.execute(preview_id, "order-1")
 
     intended, ended = await entries(keyed, store)
-    facts = ("event", "principal", "run_id", "preview_id", "action")
+    fields = ("event", "principal", "run_id", "preview_id", "action")
     same = (public_id(key), run["run_id"], preview_id, "webhook.save")
-    assert said(intended, *facts) == ("run.intended", *same)
+    assert said(intended, *fields) == ("run.intended", *same)
     assert said(intended, "address", "request_id") == (HERE, run["request_id"])
     assert intended.key_hash == sha256(b"order-1").hexdigest()
     assert intended.digest.startswith("sha256:")
-    assert said(ended, *facts) == ("run.ended", *same)
+    assert said(ended, *fields) == ("run.ended", *same)
     assert said(ended, "status", "reason", "status_code") == ("failed", "target_status", 500)
     assert "secret-answer" not in repr((intended, ended))
 
@@ -217,10 +217,10 @@ async def test_a_change_of_keys_stands_there_at_once(keyed: Keyed) -> None:
     other = (await client.post(f"/keys/{made['key']['id']}/rotate", json={})).json()
     await client.delete(f"/keys/{other['key']['id']}")
 
-    found = await audited(await keyed.state["archive"].database(), "w")
-    facts = ("event", "subject", "principal", "address")
+    found = await audited(await keyed.state["database"].open(), "w")
+    fields = ("event", "subject", "principal", "address")
     who = (public_id(admin), HERE)
-    assert [said(entry, *facts) for entry in found[-3:]] == [
+    assert [said(entry, *fields) for entry in found[-3:]] == [
         ("key.created", made["key"]["id"], *who),
         ("key.rotated", made["key"]["id"], *who),
         ("key.revoked", other["key"]["id"], *who),

@@ -22,7 +22,7 @@ async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
     await scripts._client.xadd(OUTBOX, dict(fields))  # type: ignore[arg-type]
     outbox = Outbox(scripts)
     await outbox.record("w", [("s-1", Entry(event="audit.read", principal="k-1"))])
-    first, (_, behind) = (await outbox.collect("w", most=9)).entries
+    first, (_, behind) = (await outbox.collect("w", limit=9)).entries
     assert behind.event == "audit.read"
     return first
 

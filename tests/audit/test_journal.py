@@ -11,7 +11,7 @@ from gateway.audit.journal import Journal, written
 from gateway.telemetry import metrics
 from stores.audit_entries import NOWHERE, Entry
 from stores.redis.outbox import Outbox
-from stores.redis.scripts import Scripts, StoreUnavailable
+from stores.redis.scripts import RedisUnavailable, Scripts
 
 REFUSED = Entry(
     event="request.refused",
@@ -49,10 +49,10 @@ class Flaky(Outbox):
         self.asked.set()
         await self.gate.wait()
         if workspace in self.away:
-            raise StoreUnavailable(workspace)
+            raise RedisUnavailable(workspace)
         await super().record(workspace, entries)
         if workspace in self.lost:
-            raise StoreUnavailable(workspace)
+            raise RedisUnavailable(workspace)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def journal(outbox: Flaky) -> Journal:
 
 
 async def waiting(outbox: Outbox, workspace: str = "w") -> list[tuple[str, Entry]]:
-    return list((await outbox.collect(workspace, most=10_000)).entries)
+    return list((await outbox.collect(workspace, limit=10_000)).entries)
 
 
 async def entries(outbox: Outbox, workspace: str = "w") -> list[Entry]:
@@ -75,8 +75,8 @@ async def entries(outbox: Outbox, workspace: str = "w") -> list[Entry]:
 
 async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox: Flaky) -> None:
     """The first of them stands for all, its request and its time."""
-    for facts in ALIKE * 2:
-        journal.note("w", replace(REFUSED, **facts))
+    for fields in ALIKE * 2:
+        journal.note("w", replace(REFUSED, **fields))
     await journal.write()
 
     [entry] = await entries(outbox)
@@ -86,7 +86,7 @@ async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox:
 
 async def test_what_differs_stands_apart(journal: Journal, outbox: Flaky) -> None:
     """In who, whence, what or why; and in the workspace."""
-    different = [REFUSED, *(replace(REFUSED, **facts) for facts in DIFFERENT)]
+    different = [REFUSED, *(replace(REFUSED, **fields) for fields in DIFFERENT)]
     for entry in different * 2:
         journal.note("w", entry)
     journal.note(NOWHERE, REFUSED)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
-from gateway.audit.journal import DIFFERENT_MAX, MORE, STRANGERS_MAX, Journal
+from gateway.audit.journal import DIFFERENT_MAX, MORE, UNAUTHENTICATED_MAX, Journal
 from stores.audit_entries import NOWHERE, Entry
 from tests.audit.test_journal import REFUSED, Flaky, entries, journal, outbox, waiting
 
@@ -16,22 +16,22 @@ def dropped() -> float:
 
 
 @pytest.mark.parametrize(
-    ("status", "most"), [("forbidden", DIFFERENT_MAX), ("unauthenticated", STRANGERS_MAX)]
+    ("status", "limit"), [("forbidden", DIFFERENT_MAX), ("unauthenticated", UNAUTHENTICATED_MAX)]
 )
 async def test_a_flood_of_different_ones_is_bound(
-    journal: Journal, outbox: Flaky, status: str, most: int
+    journal: Journal, outbox: Flaky, status: str, limit: int
 ) -> None:
     """Those above the bound are one entry with their number; what is alike to one inside still
     counts there. Of strangers, who are anybody, fewer are told apart.
     """
     before, refused = dropped(), replace(REFUSED, status=status)
-    for number in range(most + 7):
+    for number in range(limit + 7):
         journal.note("w", replace(refused, address=f"2001:db8::{number:x}"))
     journal.note("w", replace(refused, address="2001:db8::0"))
     await journal.write()
 
     *first, more = await entries(outbox)
-    assert [entry.count for entry in first] == [2, *[1] * (most - 1)]
+    assert [entry.count for entry in first] == [2, *[1] * (limit - 1)]
     assert more == Entry(
         event=refused.event, principal=refused.principal, reason=MORE, count=7, at=more.at
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.audit.backlog import LATE
-from gateway.audit.shipper import ASIDE, BATCH, LEAD, LOOK_PACE, PACE, PAUSE_MAX, STAY
+from gateway.audit.shipper import BACK_OFF, BATCH, LEAD, LOOK_PACE, PACE, PAUSE_MAX, STAY
 from stores.audit.walk import Verified
 from stores.audit_entries import NOWHERE
 from stores.redis.client import Check
@@ -49,7 +49,7 @@ async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
     """/ready names why; the turns come slower, and at their pace again when it is back."""
     shipper = audit.shipper()
     await audit.record(3, ago=2 * LATE)
-    audit.archive.away = True
+    audit.database.away = True
     pauses = []
     for _ in range(5):
         await shipper.turn()
@@ -60,7 +60,7 @@ async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
     assert (name, verdict) == ("audit", "warning")
     assert detail == "3 entries wait, the oldest 60 s: DatabaseUnavailable"
 
-    audit.archive.away = False
+    audit.database.away = False
     later(shipper, 2 * LEAD)
     await shipper.turn()
     assert await audit.sources() == numbered(3)
@@ -97,7 +97,7 @@ async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
     async with asyncio.timeout(20):
         await shipper.turn()
     assert shipper.pause == timedelta(0)
-    assert shipper._upkeep._heads_at > 0
+    assert shipper._maintenance._heads_at > 0
     audit.outbox.refilled = ["w"]
     await shipper.turn()
     assert await audit.waits("x") == 0
@@ -114,7 +114,7 @@ async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> 
     await audit.break_chain()
     await audit.record(1)
     await shipper.turn()
-    later(shipper, ASIDE)
+    later(shipper, BACK_OFF)
     for count in range(1, 4):
         await audit.record(1, "x")
         await shipper.turn()
@@ -155,13 +155,13 @@ async def test_a_broken_chain_stops_no_other(
         await audit.record(2, "x")
         await shipper.turn()
         assert shipper.pause == PACE
-        later(shipper, ASIDE)
+        later(shipper, BACK_OFF)
 
     assert (len(await audit.sources()), await audit.waits()) == (1, 4)
     assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)
     assert shipper.check().detail.endswith(": BrokenChain")
     [said] = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert (said.getMessage(), vars(said)["facts"]) == (
+    assert (said.getMessage(), vars(said)["fields"]) == (
         "audit.not_shipped",
         {"error": "BrokenChain", "workspace": "w"},
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.audit.shipper import ASIDE, BATCH, LEAD
+from gateway.audit.shipper import BACK_OFF, BATCH, LEAD
 from stores.audit.walk import Verified
 from stores.redis import names
 from tests.support.observed import Lines, lines
@@ -40,14 +40,14 @@ async def test_only_one_leads(audit: Audit) -> None:
 
 async def test_who_dies_as_leader_is_followed(audit: Audit) -> None:
     """Once its lead has run out; what the dead one had read and not written is not lost."""
-    audit.archive.gate.clear()
-    audit.archive.asked.clear()
+    audit.database.gate.clear()
+    audit.database.asked.clear()
     await audit.record(3)
     dying = asyncio.create_task(audit.shipper().turn())
-    await audit.archive.asked.wait()
+    await audit.database.asked.wait()
     dying.cancel()
     await asyncio.wait({dying})
-    audit.archive.gate.set()
+    audit.database.gate.set()
     second = audit.shipper()
     await second.turn()
     assert await audit.sources() == []
@@ -61,12 +61,12 @@ async def test_a_leader_that_wakes_late_writes_nothing_twice(audit: Audit) -> No
     """It has a batch in hand that another has shipped meanwhile, and more."""
     audit.outbox.sole = True
     await audit.record(3)
-    audit.archive.gate.clear()
-    audit.archive.asked.clear()
+    audit.database.gate.clear()
+    audit.database.asked.clear()
     late = asyncio.create_task(audit.shipper().turn())
-    await audit.archive.asked.wait()
+    await audit.database.asked.wait()
     await _shipped_by_another(audit)
-    audit.archive.gate.set()
+    audit.database.gate.set()
     await late
 
     assert await audit.sources() == numbered(5)
@@ -74,7 +74,7 @@ async def test_a_leader_that_wakes_late_writes_nothing_twice(audit: Audit) -> No
 
 
 async def _shipped_by_another(audit: Audit) -> None:
-    audit.archive.gate.set()
+    audit.database.gate.set()
     await audit.record(2)
     await audit.shipper().turn()
 
@@ -82,10 +82,10 @@ async def _shipped_by_another(audit: Audit) -> None:
 async def test_who_cannot_reach_the_database_lets_another_lead(audit: Audit) -> None:
     """At once, and stands aside for a while, in which it says why."""
     first, second = audit.shipper(), audit.shipper()
-    audit.archive.away = True
+    audit.database.away = True
     await audit.record(3)
     await first.turn()
-    audit.archive.away = False
+    audit.database.away = False
     await first.turn()
     assert await audit.sources() == []
     assert first.check().detail.endswith(": DatabaseUnavailable")
@@ -99,7 +99,7 @@ async def test_who_cannot_sign_lets_another_lead(audit: Audit, lines: Lines) -> 
     await audit.shipper().turn()
     await audit.client.delete(names.LEADER)
     signed = len(lines.of("audit.head"))
-    first, second = audit.shipper(audit.archive.other(away=True)), audit.shipper()
+    first, second = audit.shipper(audit.database.other(away=True)), audit.shipper()
     await first.turn()
     assert first.check().detail.endswith(": DatabaseUnavailable")
     await second.turn()
@@ -110,13 +110,13 @@ async def test_what_fails_again_is_told_again(
     audit: Audit, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When another has led well in between."""
-    archive = audit.archive.other(away=True)
-    failing, other = audit.shipper(archive), audit.shipper()
+    database = audit.database.other(away=True)
+    failing, other = audit.shipper(database), audit.shipper()
     await audit.record(1)
     for _ in range(2):
         await failing.turn()
         await other.turn()
-        later(failing, ASIDE)
+        later(failing, BACK_OFF)
         await failing.turn()
         await other.leave()
         await audit.record(1)
@@ -126,7 +126,7 @@ async def test_what_fails_again_is_told_again(
 
 async def test_who_lacks_the_newest_audit_key_lets_another_lead(audit: Audit) -> None:
     """Keys are changed gateway by gateway: one that has the new one can go on."""
-    knowing = audit.shipper(audit.archive.other(keys=(NEWER, KEY)))
+    knowing = audit.shipper(audit.database.other(keys=(NEWER, KEY)))
     lacking = audit.shipper()
     await audit.record(1)
     await knowing.turn()

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.audit.maintenance import HEADS_PACE, REMOVAL_PACE, Failure
-from gateway.audit.shipper import ASIDE, PACE
+from gateway.audit.shipper import BACK_OFF, PACE
 from stores.audit.chain import BrokenChain
 from stores.audit.signatures import SignedHead
 from stores.audit.walk import Broken, Verified
@@ -28,7 +28,7 @@ def signed(lines: Lines) -> list[SignedHead]:
     ]
 
 
-def places(lines: Lines) -> list[tuple[str, int]]:
+def slots(lines: Lines) -> list[tuple[str, int]]:
     return [(head.workspace, head.seq) for head in signed(lines)]
 
 
@@ -41,15 +41,15 @@ async def test_heads_are_signed_every_minute(audit: Audit, lines: Lines) -> None
     shipper, other = audit.shipper(), audit.shipper()
     await audit.record(3)
     await shipper.turn()
-    assert places(lines) == [("default", 1), ("w", 3)]
+    assert slots(lines) == [("default", 1), ("w", 3)]
     await audit.record(2)
     later(shipper, HEADS_PACE - SECOND)
     for one in (shipper, other):
         await one.turn()
-    assert len(places(lines)) == 2
+    assert len(slots(lines)) == 2
     later(shipper, SECOND)
     await shipper.turn()
-    assert places(lines)[2:] == [("default", 1), ("w", 5)]
+    assert slots(lines)[2:] == [("default", 1), ("w", 5)]
 
 
 async def test_a_signed_head_shows_that_the_end_was_cut(audit: Audit, lines: Lines) -> None:
@@ -101,10 +101,10 @@ async def test_a_broken_chain_hinders_no_other(audit: Audit, lines: Lines) -> No
     await audit.break_chain()
     await audit.record()
     await audit.record(3, "x", ago=KEPT + SECOND)
-    before = len(places(lines))
+    before = len(slots(lines))
     shipper = audit.shipper()
     await shipper.turn()
-    assert places(lines)[before:] == [("default", 1), ("x", 6)]
+    assert slots(lines)[before:] == [("default", 1), ("x", 6)]
     assert removals(lines) == [("x", 2), ("x", 3)]
     assert shipper.check().detail.endswith(": BrokenChain")
 
@@ -120,7 +120,7 @@ async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> Non
     for _ in range(3):
         await shipper.turn()
         assert shipper.check().detail.endswith(": BrokenChain")
-        later(shipper, ASIDE)
+        later(shipper, BACK_OFF)
     await audit.mend_chain()
     later(shipper, HEADS_PACE)
     await shipper.turn()
@@ -134,17 +134,17 @@ async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) ->
     await audit.record(1)
     await audit.record(1, "x")
     await shipper.turn()
-    before = len(places(lines))
-    audit.archive.held = "w"
+    before = len(slots(lines))
+    audit.database.held = "w"
     later(shipper, HEADS_PACE)
     await shipper.turn()
-    assert places(lines)[before:] == [("default", 1), ("x", 1)]
+    assert slots(lines)[before:] == [("default", 1), ("x", 1)]
     assert shipper.check().detail.endswith(": DatabaseUnavailable")
     assert shipper.pause == PACE
-    audit.archive.held = ""
+    audit.database.held = ""
     later(shipper, HEADS_PACE)
     await shipper.turn()
-    assert len(places(lines)) == before + 5
+    assert len(slots(lines)) == before + 5
     assert shipper.check().verdict == "ok"
 
 
@@ -159,7 +159,7 @@ async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> No
     for _ in range(2):
         await shipper.turn()
         assert shipper.check().detail.endswith(": BrokenChain")
-        later(shipper, ASIDE)
+        later(shipper, BACK_OFF)
 
 
 def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:

@@ -3,11 +3,11 @@
 import click
 import pytest
 
-from gateway.cli.options import Moment
+from gateway.cli.options import Instant
 
 
 def test_times_are_utc_unless_they_say_else() -> None:
-    moment = Moment()
+    moment = Instant()
     for text, epoch in (
         ("1970-01-02", 86_400_000),
         ("1970-01-01T01:00:00", 3_600_000),
@@ -24,4 +24,4 @@ def test_times_are_utc_unless_they_say_else() -> None:
 def test_a_time_that_is_none_in_utc_is_refused(text: str) -> None:
     """What is recorded of a reading could not name it."""
     with pytest.raises(click.BadParameter, match="is no time like"):
-        Moment().convert(text, None, None)
+        Instant().convert(text, None, None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.tempo import Fact, StoredSpan
+from gateway.cli.tempo import Field, StoredSpan
 from gateway.cli.trace import Lookup, Trace
 from gateway.cli.tree import show
 from tests.support.tempo import MOMENT_NS
@@ -23,7 +23,7 @@ def stored(
     took: float = 1,
     failed: bool = False,
     links: tuple[str, ...] = (),
-    **attributes: Fact,
+    **attributes: Field,
 ) -> StoredSpan:
     """`at`, `took`: milliseconds. A double underscore in an attribute's name stands for a dot."""
     start = MOMENT_NS + int(at * 1e6)

@@ -13,7 +13,7 @@ from gateway.config.parsers import Secret
 from gateway.effects import Effect
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.guard import Guard
-from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent, Outcome
+from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused
 from gateway.signatures import verify
 from tests.support.gateways import LOOPBACK, unsigned
 from tests.support.target import Answer, Target, hang, listening, reset, status
@@ -152,8 +152,8 @@ async def test_a_private_target_is_forbidden(target: Target, host: str) -> None:
     """Without an exception no connection is made, whatever the host is called."""
     url = target.url.replace("127.0.0.1", host)
     async with open_egress(Guard(), unsigned) as strict:
-        assert isinstance(await send(strict, effect(url)), Forbidden)
-        assert isinstance(await strict.inspect(effect(url), "w"), Forbidden)
+        assert isinstance(await send(strict, effect(url)), TargetRefused)
+        assert isinstance(await strict.inspect(effect(url), "w"), TargetRefused)
     assert target.connections == 0
 
 
@@ -170,7 +170,9 @@ async def test_http_to_a_public_target_is_forbidden_in_production(target: Target
     guard = Guard(networks=[ip_network("10.0.0.0/8")], https_only=True)
     async with open_egress(guard, unsigned) as egress:
         outcome = await send(egress, effect("http://93.184.216.34/hook"))
-    assert outcome == Forbidden("Only https:// URLs (in development also http://) can be targets.")
+    assert outcome == TargetRefused(
+        "Only https:// URLs (in development also http://) can be targets."
+    )
 
 
 async def test_only_the_effect_is_on_the_wire(egress: Egress, target: Target) -> None:

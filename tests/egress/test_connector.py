@@ -15,8 +15,8 @@ from yarl import URL
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.connector import Attempt, GuardedResolver, SecondSend
 from gateway.egress.guard import Guard
-from gateway.egress.refused import Refused
-from gateway.outcomes import Answered, Forbidden, NoResponse, NotSent
+from gateway.egress.refused import TargetRefusal
+from gateway.outcomes import Answered, NoResponse, NotSent, TargetRefused
 from tests.egress.test_client import SHORT, effect, egress_to, raw, send
 from tests.support.gateways import LOOPBACK, unsigned
 from tests.support.target import Target, listening, status
@@ -83,8 +83,8 @@ async def test_a_name_with_one_private_address_is_forbidden(
     """One refused address among the answers refuses the name; nobody is dialled."""
     names.answers["pub.example.org"] = answers
     wanted = effect(named(target, "pub.example.org"))
-    assert isinstance(await strict.inspect(wanted, "w"), Forbidden)
-    assert isinstance(await send(strict, wanted), Forbidden)
+    assert isinstance(await strict.inspect(wanted, "w"), TargetRefused)
+    assert isinstance(await send(strict, wanted), TargetRefused)
     assert target.connections == 0
 
 
@@ -94,9 +94,9 @@ async def test_a_name_that_turned_private_is_forbidden(
     """Public at the preview, private at the send (DNS rebinding): not dialled."""
     wanted = effect(named(target, "pub.example.org"))
     names.answers["pub.example.org"] = [PUBLIC]
-    assert not isinstance(await strict.inspect(wanted, "w"), Forbidden)
+    assert not isinstance(await strict.inspect(wanted, "w"), TargetRefused)
     names.answers["pub.example.org"] = ["127.0.0.1"]
-    assert isinstance(await send(strict, wanted), Forbidden)
+    assert isinstance(await send(strict, wanted), TargetRefused)
     assert target.connections == 0
 
 
@@ -108,7 +108,7 @@ async def test_a_name_is_asked_for_each_connection(names: Names, target: Target)
         names.answers["pub.example.org"] = ["127.0.0.1"]
         assert isinstance(await send(egress, wanted), Answered)
         names.answers["pub.example.org"] = ["10.0.0.1"]
-        assert isinstance(await send(egress, wanted), Forbidden)
+        assert isinstance(await send(egress, wanted), TargetRefused)
     assert names.asked == ["pub.example.org"] * 2
     assert target.connections == 1
 
@@ -152,7 +152,7 @@ async def test_the_dial_refuses_by_itself(target: Target, host: str) -> None:
     """Were a URL to slip through, its address is checked when the socket is made."""
     async with open_egress(FirstGateOpen(), unsigned) as egress:
         outcome = await send(egress, effect(named(target, host)))
-    assert outcome == Forbidden("The target is not a public address.")
+    assert outcome == TargetRefused("The target is not a public address.")
     assert target.connections == 0
 
 
@@ -162,13 +162,13 @@ async def test_an_approval_is_for_one_attempt(target: Target) -> None:
     async with open_egress(guard, unsigned) as egress:
         target.answer = status(200, b"OK", "Connection: close")
         assert isinstance(await send(egress, effect(named(target, "localhost"))), Answered)
-        assert isinstance(await send(egress, effect(target.url)), Forbidden)
+        assert isinstance(await send(egress, effect(target.url)), TargetRefused)
     assert target.connections == 1
 
 
 async def test_the_resolver_checks_every_answer() -> None:
     """The machine's own `localhost` is refused, and given when it is an exception."""
-    with pytest.raises(Refused):
+    with pytest.raises(TargetRefusal):
         await GuardedResolver(Guard()).resolve("localhost", 80)
     network = [*LOOPBACK, ip_network("::1")]
     answers = await GuardedResolver(Guard(networks=network)).resolve("localhost", 80)

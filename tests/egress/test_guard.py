@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.config.settings import Settings
 from gateway.egress.guard import DENIED_IPV4, DENIED_IPV6, METADATA, Guard
-from gateway.egress.refused import SENTENCES, Refused
+from gateway.egress.refused import SENTENCES, TargetRefusal
 
 TABLE = Path(__file__).parents[1] / "data" / "egress_urls.tsv"
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -43,7 +43,7 @@ def rows() -> list[tuple[str, str, str]]:
 def verdict_on(guard: Guard, url: str) -> str:
     try:
         guard.check_url(url)
-    except Refused as refused:
+    except TargetRefusal as refused:
         return f"DENY {refused.reason}"
     return "ALLOW"
 
@@ -51,7 +51,7 @@ def verdict_on(guard: Guard, url: str) -> str:
 def reason(guard: Guard, address: str, host: str = "") -> str | None:
     try:
         guard.check_address(ip_address(address), host=host)
-    except Refused as refused:
+    except TargetRefusal as refused:
         return refused.reason
     return None
 

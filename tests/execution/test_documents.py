@@ -17,7 +17,7 @@ from gateway.execution.documents import (
     run_answer,
     stored_effect,
     timestamp,
-    with_moment,
+    with_request_fields,
 )
 from gateway.outcomes import Answered, NoResponse
 from stores.redis.reservations import Reservation, Run
@@ -45,8 +45,8 @@ def test_a_timestamp_has_milliseconds(epoch_ms: int, text: str) -> None:
 
 def test_the_moment_is_put_on_the_end() -> None:
     """The stored bytes stay as they are; what belongs to the moment follows."""
-    assert with_moment(b'{"a":1}', request_id='r"1') == b'{"a":1,"request_id":"r\\"1"}'
-    assert with_moment(b'{"a":1}', x="1", y="2") == b'{"a":1,"x":"1","y":"2"}'
+    assert with_request_fields(b'{"a":1}', request_id='r"1') == b'{"a":1,"request_id":"r\\"1"}'
+    assert with_request_fields(b'{"a":1}', x="1", y="2") == b'{"a":1,"x":"1","y":"2"}'
 
 
 @pytest.mark.parametrize("body", ['{"a":  1.50, "b": "h\\u00e9"}', '"\u00e9\u2028"', "null", None])

@@ -12,8 +12,8 @@ from msgspec import Raw
 from gateway import problems
 from gateway.effects import Effect
 from gateway.execution.engine import Engine
-from gateway.execution.runner import Executions
-from gateway.outcomes import Forbidden, NotSent
+from gateway.execution.runner import Runner
+from gateway.outcomes import NotSent, TargetRefused
 from stores.redis import names
 from stores.redis.client import Store, open_store
 from tests.support.engines import (
@@ -35,12 +35,12 @@ NOT_SENT = NotSent("The target refused the connection.")
 
 
 class Forbidding(Scripted):
-    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
-        return Forbidden("Not there.")
+    async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
+        return TargetRefused("Not there.")
 
 
 class Worried(Scripted):
-    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         return ("Think twice.",)
 
 
@@ -124,7 +124,7 @@ async def test_another_process_takes_what_is_given_back(
 async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     """The caller of the run has its answer already; a duplicate gets it when it is stored."""
     runs = FlakyRuns(store, settle=1)
-    executing = Executions(runs=runs, egress=scripted(SUCCESS), action_timeout=LONG)
+    executing = Runner(runs=runs, egress=scripted(SUCCESS), action_timeout=LONG)
     ours = engine(store, scripted(), executing)
     preview_id = await previewed(ours)
 

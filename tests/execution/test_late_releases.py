@@ -6,50 +6,50 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from gateway.outcomes import Forbidden, NotSent, Outcome
+from gateway.outcomes import NotSent, Outcome, TargetRefused
 from stores.redis import names
 from stores.redis.client import Store
-from stores.redis.reservations import Reservation, Taken
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.reservations import KeyTaken, Reservation
+from stores.redis.scripts import RedisUnavailable
 from tests.execution.test_runner import executed, executing
-from tests.support.engines import ASKING, FlakyRuns, Scripted, engine, executions, params, scripted
+from tests.support.engines import ASKING, FlakyRuns, Scripted, engine, params, runner, scripted
 
 
 @pytest.fixture
-async def claim(store: Store) -> Callable[[str], Reservation]:
+async def reservation(store: Store) -> Callable[[str], Reservation]:
     made = await engine(store, scripted()).preview(ASKING, "webhook.save", params("http://a.de/"))
     preview_id = msgspec.json.decode(made.document)["preview_id"]
     return lambda run_id: Reservation("w", "order-1", preview_id, run_id)
 
 
-@pytest.mark.parametrize("outcome", [NotSent("No."), Forbidden("No.")])
+@pytest.mark.parametrize("outcome", [NotSent("No."), TargetRefused("No.")])
 async def test_a_run_whose_lease_is_over_is_not_given_back(
-    store: Store, claim: Callable[[str], Reservation], outcome: Outcome
+    store: Store, reservation: Callable[[str], Reservation], outcome: Outcome
 ) -> None:
     """Its caller hears what the record says, as every retry does: interrupted, and unknown."""
     egress = Scripted(outcome)
-    executes = executions(store, egress)
-    started = asyncio.create_task(executes.start(claim("run-1")))
+    executes = runner(store, egress)
+    started = asyncio.create_task(executes.start(reservation("run-1")))
     await egress.begun.wait()
     await store.client.hset(names.run("w", "run-1"), "lease_until", 1)
     egress.gate.set()
     answer = await executed(started)
 
     assert msgspec.json.decode(answer.document)["error"]["code"] == "interrupted"
-    retry = await executes.start(claim("run-2"))
-    assert isinstance(retry, Taken)
+    retry = await executes.start(reservation("run-2"))
+    assert isinstance(retry, KeyTaken)
     assert (retry.run.id, retry.run.interrupted, len(egress.sent)) == ("run-1", True, 1)
 
 
 async def test_a_late_release_that_cannot_be_looked_up_is_no_success(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """The record is there and the store is away just then: the caller asks again."""
     egress = Scripted(NotSent("No."))
     executes = executing(FlakyRuns(store, inspect=1), egress)
-    started = asyncio.create_task(executes.start(claim("run-1")))
+    started = asyncio.create_task(executes.start(reservation("run-1")))
     await egress.begun.wait()
     await store.client.hset(names.run("w", "run-1"), "lease_until", 1)
     egress.gate.set()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await started

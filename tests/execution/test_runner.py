@@ -9,31 +9,31 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.execution.runner import Execution, Executions
-from gateway.outcomes import Forbidden, NoResponse, NotSent, Outcome
+from gateway.execution.runner import ExecuteResult, Runner
+from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
 from gateway.problems import Problem, TargetForbidden, TargetUnreachable
 from stores.redis import names
 from stores.redis.client import Store
 from stores.redis.previews import Live, NoPreview, Previews
 from stores.redis.reservations import NoRun, Reservation, Run
 from stores.redis.runs import Runs
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.engines import (
     ASKING,
     SUCCESS,
     FlakyRuns,
     Scripted,
     engine,
-    executions,
     params,
+    runner,
     scripted,
 )
 
 TIMEOUT, LEASE = timedelta(seconds=15), timedelta(seconds=20)
 
 
-def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Executions:
-    return Executions(runs=runs, egress=egress, action_timeout=timeout)
+def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Runner:
+    return Runner(runs=runs, egress=egress, action_timeout=timeout)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def preview_id(store: Store) -> str:
 
 
 @pytest.fixture
-def claim(preview_id: str) -> Callable[[str], Reservation]:
+def reservation(preview_id: str) -> Callable[[str], Reservation]:
     return lambda run_id: Reservation("w", "order-1", preview_id, run_id)
 
 
@@ -55,19 +55,21 @@ async def stored(store: Store, run_id: str) -> Any:
     return msgspec.json.decode(run.doc)
 
 
-async def executed(started: Any) -> Execution:
+async def executed(started: Any) -> ExecuteResult:
     answer = await started
-    assert isinstance(answer, Execution)
+    assert isinstance(answer, ExecuteResult)
     return answer
 
 
 async def test_a_send_has_its_deadline_and_a_run_its_lease(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """ACTION_TIMEOUT from the start for all of the send, 5 s more for all of the run."""
     egress = Scripted(SUCCESS)
     before = time.monotonic()
-    started = asyncio.create_task(executing(Runs(store.scripts), egress).start(claim("run-1")))
+    started = asyncio.create_task(
+        executing(Runs(store.scripts), egress).start(reservation("run-1"))
+    )
     await egress.begun.wait()
     begun = time.monotonic()
     record = await Runs(store.scripts).inspect("w", "run-1")
@@ -80,66 +82,69 @@ async def test_a_send_has_its_deadline_and_a_run_its_lease(
 
 
 async def test_a_fault_in_egress_is_unknown(
-    store: Store, claim: Callable[[str], Reservation], caplog: pytest.LogCaptureFixture
+    store: Store, reservation: Callable[[str], Reservation], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Bytes may be out: the run is stored as unknown, never given back, and the log says why."""
     egress = scripted(RuntimeError("surprise"))
-    answer = await executed(executions(store, egress).start(claim("run-1")))
+    answer = await executed(runner(store, egress).start(reservation("run-1")))
 
     run = msgspec.json.decode(answer.document)
     assert (run["status"], run["error"]["code"]) == ("unknown", "no_response")
     assert run["error"]["safe_to_retry"] is False
     assert await stored(store, "run-1") == run
     assert [record.exc_info is not None for record in caplog.records] == [True]
-    retry = await executions(store, egress).start(claim("run-2"))
-    assert not isinstance(retry, Execution)
+    retry = await runner(store, egress).start(reservation("run-2"))
+    assert not isinstance(retry, ExecuteResult)
     assert len(egress.sent) == 1
 
 
 @pytest.mark.parametrize(
     ("outcome", "problem"),
-    [(NotSent("No."), TargetUnreachable), (Forbidden("No."), TargetForbidden)],
+    [(NotSent("No."), TargetUnreachable), (TargetRefused("No."), TargetForbidden)],
 )
 async def test_nothing_sent_is_given_back(
-    store: Store, claim: Callable[[str], Reservation], outcome: Outcome, problem: type[Problem]
+    store: Store,
+    reservation: Callable[[str], Reservation],
+    outcome: Outcome,
+    problem: type[Problem],
 ) -> None:
     """Key and preview are as before, also when the store is away just then."""
     runs, egress = FlakyRuns(store, release=1), scripted(outcome, SUCCESS)
     executes = executing(runs, egress)
     with pytest.raises(problem, match="No") as raised:
-        await executes.start(claim("run-1"))
+        await executes.start(reservation("run-1"))
     assert raised.value.safe_to_retry is True
     await executes.drain(LEASE)
 
     assert runs.calls["release"] == 2
     assert isinstance(await runs.inspect("w", "run-1"), NoRun)
-    answer = await executed(executes.start(claim("run-2")))
+    answer = await executed(executes.start(reservation("run-2")))
     assert msgspec.json.decode(answer.document)["status"] == "success"
 
 
 async def test_a_reservation_that_nobody_heard_of_sends_nothing(
-    store: Store, claim: Callable[[str], Reservation], preview_id: str
+    store: Store, reservation: Callable[[str], Reservation], preview_id: str
 ) -> None:
     """Redis made it and the reply was lost: it is given back behind the caller's error."""
     runs, egress = FlakyRuns(store, reserve=1), scripted(SUCCESS)
     executes = executing(runs, egress)
-    with pytest.raises(StoreUnavailable):
-        await executes.start(claim("run-1"))
+    with pytest.raises(RedisUnavailable):
+        await executes.start(reservation("run-1"))
     assert egress.sent == []
     await executes.drain(LEASE)
 
     assert isinstance(await Previews(store.scripts).find("w", preview_id), Live)
-    answer = await executed(executes.start(claim("run-2")))
+    answer = await executed(executes.start(reservation("run-2")))
     assert (answer.run_id, len(egress.sent)) == ("run-2", 1)
 
 
 async def test_an_answer_is_stored_when_the_store_is_back(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """The caller gets it at once and without an expiry; draining waits until it is stored."""
     runs = FlakyRuns(store, settle=2)
     executes = executing(runs, scripted(SUCCESS))
-    answer = await executed(executes.start(claim("run-1")))
+    answer = await executed(executes.start(reservation("run-1")))
 
     assert (answer.expires_at_ms, runs.calls["settle"]) == (None, 1)
     await executes.drain(LEASE)
@@ -148,13 +153,13 @@ async def test_an_answer_is_stored_when_the_store_is_back(
 
 
 async def test_nobody_insists_beyond_the_deadline(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """The record then tells the truth by itself: its lease is over."""
     runs = FlakyRuns(store, reserve=1)
     executes = executing(runs, scripted(), timedelta(0))
-    with pytest.raises(StoreUnavailable):
-        await executes.start(claim("run-1"))
+    with pytest.raises(RedisUnavailable):
+        await executes.start(reservation("run-1"))
     await executes.drain(LEASE)
 
     assert runs.calls["release"] == 0
@@ -162,12 +167,12 @@ async def test_nobody_insists_beyond_the_deadline(
 
 @pytest.mark.parametrize("inspect", [0, 1])
 async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
-    store: Store, claim: Callable[[str], Reservation], inspect: int
+    store: Store, reservation: Callable[[str], Reservation], inspect: int
 ) -> None:
     """There is no record to tell, or the store does not tell it: no expiry is promised."""
     egress = Scripted(SUCCESS)
     executes = executing(FlakyRuns(store, inspect=inspect), egress)
-    started = asyncio.create_task(executes.start(claim("run-1")))
+    started = asyncio.create_task(executes.start(reservation("run-1")))
     await egress.begun.wait()
     await store.client.delete(names.run("w", "run-1"))
     egress.gate.set()
@@ -178,12 +183,12 @@ async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
 
 
 async def test_who_stops_waiting_stops_nothing(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """A cancelled caller's run is in flight until it is stored."""
     egress = Scripted(NoResponse("Late."))
-    executes = executions(store, egress)
-    caller = asyncio.create_task(executes.start(claim("run-1")))
+    executes = runner(store, egress)
+    caller = asyncio.create_task(executes.start(reservation("run-1")))
     await egress.begun.wait()
     caller.cancel()
     await asyncio.wait({caller})
@@ -197,12 +202,12 @@ async def test_who_stops_waiting_stops_nothing(
 
 
 async def test_draining_waits_no_longer_than_it_may(
-    store: Store, claim: Callable[[str], Reservation]
+    store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """A gateway that stops does not wait for ever."""
     egress = Scripted(SUCCESS)
-    executes = executions(store, egress)
-    caller = asyncio.create_task(executes.start(claim("run-1")))
+    executes = runner(store, egress)
+    caller = asyncio.create_task(executes.start(reservation("run-1")))
     await egress.begun.wait()
 
     async with asyncio.timeout(5):
@@ -216,13 +221,13 @@ async def test_draining_waits_no_longer_than_it_may(
 async def test_draining_nothing_is_done_at_once(store: Store) -> None:
     """Also where nothing ever ran."""
     async with asyncio.timeout(1):
-        await executions(store, scripted()).drain(LEASE)
+        await runner(store, scripted()).drain(LEASE)
 
 
 async def test_an_answer_of_the_store_is_handed_on(store: Store) -> None:
     """What is not reserved is not sent."""
     egress = scripted(SUCCESS)
-    answer = await executions(store, egress).start(Reservation("w", "k", "never-was", "run-1"))
+    answer = await runner(store, egress).start(Reservation("w", "k", "never-was", "run-1"))
 
     assert isinstance(answer, NoPreview)
     assert egress.sent == []

@@ -110,21 +110,21 @@ def burst(granted: Sequence[int], per_minute: int) -> float:
     With the milliseconds that the times are cut to.
     """
     rate = per_minute / 60_000
-    most, before = 0.0, -math.inf
+    limit, before = 0.0, -math.inf
     for number, at in enumerate(sorted(granted)):
         before = max(before, rate * at - number)
-        most = max(most, number + 1 - rate * (at + 1) + before)
-    return most
+        limit = max(limit, number + 1 - rate * (at + 1) + before)
+    return limit
 
 
 def fullest(granted: Sequence[int], window_ms: int) -> int:
     """How many the fullest window of this length holds."""
-    times, first, most = sorted(granted), 0, 0
+    times, first, limit = sorted(granted), 0, 0
     for last, at in enumerate(times):
         while times[first] < at - window_ms:
             first += 1
-        most = max(most, last - first + 1)
-    return most
+        limit = max(limit, last - first + 1)
+    return limit
 
 
 # Four gateways on two cores execute some 500 a second: the limits bind from the third second on.

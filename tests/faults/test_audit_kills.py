@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.fleet import Site, hashed, outcomes
 from tests.support.forks import Forks
-from tests.support.line import Moment, Step, script
+from tests.support.line import Instant, Step, script
 from tests.support.target import Target, hang
 from tests.support.wire import Connection, connected, previewed
 
@@ -45,12 +45,12 @@ class Doomed:
 
 @asynccontextmanager
 async def doomed(site: Site, forks: Forks, **env: str) -> AsyncIterator[Doomed]:
-    issued = await site.key()
+    new_key = await site.key()
     async with (
         forks.gateway(site.env(**env)) as fork,
         connected(fork.url) as connection,
     ):
-        yield Doomed(connection, fork.kill, f"Authorization: Bearer {issued.secret}")
+        yield Doomed(connection, fork.kill, f"Authorization: Bearer {new_key.secret}")
 
 
 def keys_of(target: Target) -> list[str]:
@@ -109,7 +109,7 @@ async def test_a_run_that_the_target_held_as_its_gateway_died_is_unknown(
     [("before", ("unknown", "interrupted")), ("after", ("not_sent", "target_unreachable"))],
 )
 async def test_a_run_that_was_being_given_back_has_one_outcome(
-    site: Site, forks: Forks, moment: Moment, came: tuple[str, str]
+    site: Site, forks: Forks, moment: Instant, came: tuple[str, str]
 ) -> None:
     """Nothing was sent; who died before saying so leaves an unknown."""
     async with site.redis_line() as redis, doomed(site, forks, REDIS_URL=redis.url) as gateway:

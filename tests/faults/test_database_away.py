@@ -43,13 +43,13 @@ async def test_executions_go_on_and_are_told_of_when_it_is_back(
     shared_site: Site, forks: Forks, target: Target
 ) -> None:
     """The backlog is in /ready and in the metrics; it is shipped in order, and all of it."""
-    site, issued = shared_site, await shared_site.key()
+    site, new_key = shared_site, await shared_site.key()
     async with site.database_line() as database:
         env = site.env(
             DATABASE_URL=site.through(database), TELEMETRY_ENABLED="true", TELEMETRY_BACKEND="prom"
         )
         async with forks.gateway(env) as gateway, connected(gateway.url) as connection:
-            caller = Caller(connection, issued.secret, target)
+            caller = Caller(connection, new_key.secret, target)
             await caller.run(BEFORE)
             database.cut()
             await caller.run(MEANWHILE)
@@ -75,8 +75,8 @@ async def test_a_gateway_that_starts_without_its_database_refuses_no_key(
     """503 and when to come again, whichever key is brought, until the keys were read once; then
     a valid key gets in and another does not, without a restart.
     """
-    site, issued = shared_site, await shared_site.key()
-    valid = f"Authorization: Bearer {issued.secret}"
+    site, new_key = shared_site, await shared_site.key()
+    valid = f"Authorization: Bearer {new_key.secret}"
     unknown = f"Authorization: Bearer {make(live=True).text}"
     async with site.database_line() as database:
         database.cut()

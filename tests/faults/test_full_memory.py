@@ -11,12 +11,12 @@ import pytest
 from stores.audit_entries import Entry
 from stores.redis import names
 from stores.redis.client import Store, open_store
-from stores.redis.limits import Granted, Limits, Places, Rates
+from stores.redis.limits import Granted, Limits, Rates, Slots
 from stores.redis.outbox import Outbox
 from stores.redis.previews import Live, Previews
-from stores.redis.reservations import Reservation, Reserved, Run, Settled, Taken
+from stores.redis.reservations import KeyTaken, Reservation, Reserved, Run, Settled
 from stores.redis.runs import Runs
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.reservations import LEASE
 from tests.support.valkey import Valkey
 
@@ -24,7 +24,7 @@ RATES = Rates(per_key=10, per_workspace=10)
 ENTRY = Entry(event="run.ended", principal="k-1", status="success")
 ENDING = msgspec.json.encode(ENTRY)
 SENT, UNSENT, DEAD, LATE = (
-    Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}", intent=ENDING, places=Places(10, 10))
+    Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}", intent=ENDING, slots=Slots(10, 10))
     for n in range(4)
 )
 
@@ -34,10 +34,12 @@ async def full(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
     """Three runs are in flight, one of them dead; the memory has just been used up."""
     async with open_store(own_valkey.url, tmp_path) as store:
         previews, runs = Previews(store.scripts), Runs(store.scripts)
-        for claim in (SENT, UNSENT, DEAD, LATE):
-            await previews.save("w", claim.preview_id, b"doc", origin=b"{}", target="a.example:443")
-        for claim, lease in ((SENT, LEASE), (UNSENT, LEASE), (DEAD, timedelta(0))):
-            assert isinstance(await runs.reserve(claim, lease=lease), Reserved)
+        for reservation in (SENT, UNSENT, DEAD, LATE):
+            await previews.save(
+                "w", reservation.preview_id, b"doc", origin=b"{}", target="a.example:443"
+            )
+        for reservation, lease in ((SENT, LEASE), (UNSENT, LEASE), (DEAD, timedelta(0))):
+            assert isinstance(await runs.reserve(reservation, lease=lease), Reserved)
         await store.client.config_set("maxmemory", 1)
         yield store
 
@@ -57,7 +59,7 @@ async def test_nothing_new_is_begun(full: Store) -> None:
         outbox.record("w", [("source", ENTRY)]),
         return_exceptions=True,
     )
-    assert all(isinstance(it, StoreUnavailable) and "OutOfMemory" in str(it) for it in refused)
+    assert all(isinstance(it, RedisUnavailable) and "OutOfMemory" in str(it) for it in refused)
     assert {key: await full.client.dump(key) for key in await full.client.keys()} == before
 
 
@@ -79,7 +81,7 @@ async def test_what_was_begun_is_ended(full: Store) -> None:
 async def test_retries_are_answered(full: Store) -> None:
     """Who asks what became of a run needs no memory, nor does who has no limits."""
     runs, again = Runs(full.scripts), SENT._replace(run_id="again", rates=RATES)
-    assert isinstance(await runs.reserve(again, lease=LEASE), Taken)
+    assert isinstance(await runs.reserve(again, lease=LEASE), KeyTaken)
     assert await Limits(full.scripts).spend("w", "k-1", "preview", Rates()) == Granted(None)
 
 
@@ -87,6 +89,6 @@ async def test_the_outbox_is_shipped(full: Store) -> None:
     """Somebody leads, dead runs are given up, and what was shipped makes room."""
     outbox = Outbox(full.scripts)
     assert await outbox.lead("one", LEASE)
-    first = await outbox.collect("w", most=500)
+    first = await outbox.collect("w", limit=500)
     assert [entry.status for _, entry in first.entries] == ["success"] * 3 + ["unknown"]
-    assert (await outbox.collect("w", shipped=first.ids, most=500)).in_all == 0
+    assert (await outbox.collect("w", shipped=first.ids, limit=500)).total == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stores.redis.client import open_store
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.gateways import Relay, gateway, until
 from tests.support.proxy import Proxy, Then, proxy
 from tests.support.target import Target
@@ -138,11 +138,11 @@ async def test_a_subscription_nobody_confirmed_is_given_up_in_time(
     async with open_store(between.url, tmp_path) as store:
         between.lose("PSUBSCRIBE", replies=2, then=then)
         began = monotonic()
-        with pytest.raises(StoreUnavailable):
-            async with store.settled.watch("w", "run-1"):
+        with pytest.raises(RedisUnavailable):
+            async with store.run_endings.wait_for("w", "run-1"):
                 pass
         assert monotonic() - began < 2
         assert between.lost
         between.lose("PSUBSCRIBE", replies=0, then=then)
-        async with store.settled.watch("w", "run-1") as ended:
+        async with store.run_endings.wait_for("w", "run-1") as ended:
             assert not ended.is_set()

@@ -24,7 +24,7 @@ from stores.redis.scripts import SOURCES
 from stores.sql.database import Database, open_database
 from tests.support.fleet import Site
 from tests.support.gateways import gateway
-from tests.support.services import AUDIT_KEY, PEPPER, issuers, roster
+from tests.support.services import AUDIT_KEY, PEPPER, key_cache, services
 
 # What a gateway asks of Redis whether or not anybody asks something of it.
 OWN_SCRIPTS = {"collect", "lead", "record"}
@@ -130,11 +130,11 @@ async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
     """A key whose id nobody has, and one whose secret is wrong: nobody learns which ids there are.
     The medians differ by less than one comparison takes, which is what could be left out.
     """
-    issued, known = await issuers(database).key(), roster(database)
+    new_key, known = await services(database).key(), key_cache(database)
     await known.refresh()
     admission = Admission(Settings(), known, lambda: [PEPPER])
     id_at, secret_at = len(api_keys.LIVE), len(api_keys.LIVE) + api_keys.ID
-    body = issued.secret[: -api_keys.CHECKSUM]
+    body = new_key.secret[: -api_keys.CHECKSUM]
     unknown = sealed(body[:id_at] + "0" * api_keys.ID + body[secret_at:])
     wrong = sealed(body[:secret_at] + "0" * api_keys.SECRET)
     pairs = [(timed(admission, unknown), timed(admission, wrong)) for _ in range(COMPARED)]

@@ -19,7 +19,7 @@ KEYS = ["1", "tenantA:1", ":1", "tenantA", "tenantA:", "*", "{1}", "11"]
 WORKSPACES = ["a", "a:b", "b", "{}", "{a}", "a}", "a}:preview:x", "a}:run:x", "a%7D", "*"]
 
 
-def by(workspace: str) -> Principal:
+def actor(workspace: str) -> Principal:
     return Principal(workspace=workspace)
 
 
@@ -30,7 +30,7 @@ async def engine(store: Store) -> AsyncIterator[Engine]:
 
 
 async def previewed(engine: Engine, workspace: str, target: Target) -> str:
-    made = await engine.preview(by(workspace), "webhook.save", params(target.url))
+    made = await engine.preview(actor(workspace), "webhook.save", params(target.url))
     return str(msgspec.json.decode(made.document)["preview_id"])
 
 
@@ -49,7 +49,7 @@ async def test_each_workspace_gets_its_own_answer(engine: Engine, target: Target
     """One key in ten workspaces is ten intents, whatever the workspaces are called."""
     runs = {
         name: await engine.execute(
-            by(name),
+            actor(name),
             await previewed(engine, name, target),
             key="order-1",
             wait=NO_WAIT,
@@ -60,7 +60,7 @@ async def test_each_workspace_gets_its_own_answer(engine: Engine, target: Target
     assert not any(run.replayed for run in runs.values())
     assert len(target.deliveries) == len(WORKSPACES)
     for name, run in runs.items():
-        again = await engine.execute(by(name), "expired-or-invalid", key="order-1", wait=NO_WAIT)
+        again = await engine.execute(actor(name), "expired-or-invalid", key="order-1", wait=NO_WAIT)
         assert (again.replayed, again.run_id) == (True, run.run_id)
 
 
@@ -70,14 +70,14 @@ async def test_no_workspace_sees_the_preview_or_the_run_of_another(
     """Ids of another workspace are ids of nothing."""
     previews = {name: await previewed(engine, name, target) for name in WORKSPACES}
     executed = await previewed(engine, "a", target)
-    run_id = (await engine.execute(by("a"), executed, key=None, wait=NO_WAIT)).run_id
+    run_id = (await engine.execute(actor("a"), executed, key=None, wait=NO_WAIT)).run_id
 
     for ours, theirs in permutations(WORKSPACES, 2):
         with pytest.raises(PreviewNotFound):
-            await engine.execute(by(ours), previews[theirs], key=None, wait=NO_WAIT)
+            await engine.execute(actor(ours), previews[theirs], key=None, wait=NO_WAIT)
     for other in WORKSPACES[1:]:
         with pytest.raises(RunNotFound):
-            await engine.find_run(by(other), run_id)
+            await engine.find_run(actor(other), run_id)
     assert len(target.deliveries) == 1
 
 
@@ -86,12 +86,12 @@ async def test_an_id_cannot_reach_into_another_workspace(engine: Engine, target:
     previews, runs = "a}:preview:x", "a}:run:x"
     preview_id = await previewed(engine, previews, target)
     executed = await previewed(engine, runs, target)
-    run = await engine.execute(by(runs), executed, key=None, wait=NO_WAIT)
+    run = await engine.execute(actor(runs), executed, key=None, wait=NO_WAIT)
 
     with pytest.raises(PreviewNotFound):
-        await engine.find_preview(by("a"), f"x}}:preview:{preview_id}")
+        await engine.find_preview(actor("a"), f"x}}:preview:{preview_id}")
     with pytest.raises(RunNotFound):
-        await engine.find_run(by("a"), f"x}}:run:{run.run_id}")
+        await engine.find_run(actor("a"), f"x}}:run:{run.run_id}")
 
 
 async def test_without_a_key_the_preview_is_the_key(relay: Relay, target: Target) -> None:

@@ -12,7 +12,7 @@ from gateway.actions.registry import registered
 from gateway.egress.client import open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
-from gateway.execution.runner import Executions
+from gateway.execution.runner import Runner
 from gateway.http.requests import BODY_MAX
 from gateway.problems import ProviderNotConfigured
 from stores.redis.client import Store
@@ -200,14 +200,14 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
     off = type(action)(**{**values, "enabled": False})
     async with open_egress(Guard(), unsigned) as egress:
         runs = Runs(store.scripts)
-        executions = Executions(runs=runs, egress=egress, action_timeout=timedelta(seconds=1))
+        runner = Runner(runs=runs, egress=egress, action_timeout=timedelta(seconds=1))
         engine = Engine(
             actions={off.name: off},
             egress=egress,
             previews=Previews(store.scripts),
             runs=runs,
-            settled=store.settled,
-            executions=executions,
+            run_endings=store.run_endings,
+            runner=runner,
         )
         with pytest.raises(ProviderNotConfigured, match="independent"):
             await engine.preview(ASKING, "webhook.save", Raw(b"null"))

@@ -10,7 +10,7 @@ import httpx2
 from gateway.config.parsers import Secret
 from stores.sql.database import Database
 from tests.support.gateways import Relay, gateway
-from tests.support.services import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, issuers
+from tests.support.services import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, services
 from tests.support.valkey import Valkey
 
 HELD = {"key_peppers": PEPPER, "audit_keys": AUDIT_KEY, "encryption_keys": ENCRYPTION_KEY}
@@ -21,7 +21,7 @@ async def administered(
     valkey: Valkey, database: Database, data_dir: Path, **settings: Any
 ) -> AsyncIterator[Relay]:
     """A client with that key. `data_dir`: where the database is."""
-    key = (await issuers(database).key("root", "admin")).secret
+    key = (await services(database).key("root", "admin")).secret
     held = {name: (Secret(key),) for name, key in HELD.items()}
     async with gateway(valkey.url, **{"data_dir": data_dir, **held, **settings}) as client:
         client.headers["Authorization"] = f"Bearer {key}"

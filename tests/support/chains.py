@@ -17,18 +17,18 @@ DAY = 86_400_000
 NOON = 1_790_000_000_000
 
 
-def entry(event: str = "key.created", **facts: Any) -> Entry:
-    return Entry(event=event, **{"principal": "key:abcdefgh", "at": NOON, **facts})
+def entry(event: str = "key.created", **fields: Any) -> Entry:
+    return Entry(event=event, **{"principal": "key:abcdefgh", "at": NOON, **fields})
 
 
-def intended(run_id: str, event: str = "run.intended", **facts: Any) -> Entry:
+def intended(run_id: str, event: str = "run.intended", **fields: Any) -> Entry:
     what = {"action": "webhook.save", "provider": "independent", "preview_id": f"p-{run_id}"}
-    return entry(event, run_id=run_id, **{**what, **facts})
+    return entry(event, run_id=run_id, **{**what, **fields})
 
 
-def ended(run_id: str, **facts: Any) -> Entry:
+def ended(run_id: str, **fields: Any) -> Entry:
     came = {"status": "success", "status_code": 200, "duration_ms": 12}
-    return intended(run_id, "run.ended", **{**came, **facts})
+    return intended(run_id, "run.ended", **{**came, **fields})
 
 
 def day(count: int, first: int = 1) -> list[tuple[str, Entry]]:

@@ -14,13 +14,13 @@ from gateway.effects import Effect
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
-from gateway.execution.runner import LEASE_MARGIN, Executions
-from gateway.outcomes import Answered, Forbidden, Outcome
+from gateway.execution.runner import LEASE_MARGIN, Runner
+from gateway.outcomes import Answered, Outcome, TargetRefused
 from stores.redis.client import Store
 from stores.redis.previews import Previews
 from stores.redis.reservations import Lost, NoRun, Released, Reservation, Run, Settled
 from stores.redis.runs import Runs
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.gateways import LOOPBACK, unsigned
 
 ASKING = Principal(workspace="w")
@@ -37,7 +37,7 @@ class Scripted(Egress):
         self.sent: list[Effect] = []
         self.deadlines: list[float] = []
 
-    async def inspect(self, effect: Effect, workspace: str) -> Forbidden | tuple[str, ...]:
+    async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         return ()
 
     async def send(
@@ -71,22 +71,22 @@ class FlakyRuns(Runs):
     def _lose(self, verb: str) -> None:
         self.calls[verb] += 1
         if self.calls[verb] <= self._lost.get(verb, 0):
-            raise StoreUnavailable(verb)
+            raise RedisUnavailable(verb)
 
-    async def reserve(self, claim: Reservation, *, lease: timedelta) -> Any:
-        answer = await super().reserve(claim, lease=lease)
+    async def reserve(self, reservation: Reservation, *, lease: timedelta) -> Any:
+        answer = await super().reserve(reservation, lease=lease)
         self._lose("reserve")
         return answer
 
     async def settle(
-        self, claim: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
+        self, reservation: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
     ) -> Settled | Lost:
         self._lose("settle")
-        return await super().settle(claim, state=state, doc=doc, ending=ending)
+        return await super().settle(reservation, state=state, doc=doc, ending=ending)
 
-    async def release(self, claim: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
+    async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
         self._lose("release")
-        return await super().release(claim, ending=ending)
+        return await super().release(reservation, ending=ending)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
         self._lose("inspect")
@@ -97,18 +97,18 @@ def params(url: str) -> Raw:
     return Raw(f'{{"url": "{url}", "body": {{"test": "hello"}}}}'.encode())
 
 
-def executions(store: Store, egress: Egress) -> Executions:
-    return Executions(runs=Runs(store.scripts), egress=egress, action_timeout=timedelta(seconds=15))
+def runner(store: Store, egress: Egress) -> Runner:
+    return Runner(runs=Runs(store.scripts), egress=egress, action_timeout=timedelta(seconds=15))
 
 
-def engine(store: Store, egress: Egress, executing: Executions | None = None) -> Engine:
+def engine(store: Store, egress: Egress, executing: Runner | None = None) -> Engine:
     return Engine(
         actions=registered(webhook_url=None),
         egress=egress,
         previews=Previews(store.scripts),
         runs=Runs(store.scripts),
-        settled=store.settled,
-        executions=executing or executions(store, egress),
+        run_endings=store.run_endings,
+        runner=executing or runner(store, egress),
     )
 
 
@@ -116,6 +116,6 @@ def engine(store: Store, egress: Egress, executing: Executions | None = None) ->
 async def sending_engine(store: Store) -> AsyncIterator[Engine]:
     """An engine that really sends, to loopback."""
     async with open_egress(Guard(networks=LOOPBACK), unsigned) as egress:
-        executing = executions(store, egress)
+        executing = runner(store, egress)
         yield engine(store, egress, executing)
         await executing.drain(LEASE_MARGIN)

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from redis import Redis
 from sqlalchemy import func, select
 
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
-from gateway.admin.keys import Issued
+from gateway.admin.keys import NewKey
 from gateway.audit.shipper import Shipper
 from gateway.config.parsers import Secret
 from gateway.config.settings import Settings
-from gateway.database import Archive
+from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
 from stores.audit.signatures import Recorded
 from stores.audit.verify import verify
@@ -26,11 +26,11 @@ from stores.redis import names
 from stores.redis.client import open_store
 from stores.redis.outbox import Outbox
 from stores.sql.database import Database, open_database
-from stores.sql.pages import chosen, following
+from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit
 from tests.support.forks import Fork, Forks
 from tests.support.line import Line, line
-from tests.support.services import AUDIT_KEY, PEPPER, issuers
+from tests.support.services import AUDIT_KEY, PEPPER, services
 from tests.support.valkey import Valkey
 
 WORKSPACE = "default"
@@ -56,9 +56,9 @@ class Site:
         async with open_database(self.database_url, self.folder) as opened:
             yield opened
 
-    async def key(self, name: str = "CI", role: str = "operator") -> Issued:
+    async def key(self, name: str = "CI", role: str = "operator") -> NewKey:
         async with self.database() as database:
-            return await issuers(database).key(name, role)
+            return await services(database).key(name, role)
 
     @asynccontextmanager
     async def redis_line(self) -> AsyncIterator[Line]:
@@ -81,7 +81,7 @@ class Site:
         async with self.database() as database:
             verdict = await verify(database, Chain([AUDIT_KEY]), WORKSPACE)
             async with database.connect() as connection:
-                rows = await following(connection, chosen(WORKSPACE), None, limit=100_000)
+                rows = await following(connection, select_entries(WORKSPACE), None, limit=100_000)
         assert verdict == Verified(WORKSPACE, len(rows), len(rows))
         assert [row.seq for row in rows] == [*range(1, len(rows) + 1)]
         assert len({row.source for row in rows}) == len(rows)
@@ -116,15 +116,15 @@ class Site:
         self.lead(None)
         async with (
             open_store(self.valkey.url, self.folder) as store,
-            Archive(settings) as archive,
+            LazyDatabase(settings) as archive,
         ):
-            roster = Roster(archive.found, Sealer(()))
-            await roster.refresh()
+            key_cache = KeyCache(archive.found, Sealer(()))
+            await key_cache.refresh()
             outbox = Outbox(store.scripts)
-            shipper = Shipper(outbox, archive, roster, retention=settings.audit_retention)
+            shipper = Shipper(outbox, archive, key_cache, retention=settings.audit_retention)
             await shipper.turn()
             await shipper.leave()
-            await roster.close()
+            await key_cache.close()
         assert shipper.backlog.entries == 0, shipper.check()
 
     def end_leases(self) -> int:

@@ -79,6 +79,6 @@ def installation(migrated_file: Path, tmp_path: Path) -> Installation:
 
 
 def log_line(head: SignedHead) -> str:
-    facts = {"workspace": head.workspace, "seq": head.seq, "mac": head.mac.hex()}
+    fields = {"workspace": head.workspace, "seq": head.seq, "mac": head.mac.hex()}
     signed = {"signed_at": head.at, "signature": head.signature.hex()}
-    return json.dumps({"timestamp": "…", "event": "audit.head", **facts, **signed})
+    return json.dumps({"timestamp": "…", "event": "audit.head", **fields, **signed})

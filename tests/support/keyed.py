@@ -8,21 +8,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gateway.admin.keys import Wanted
-from gateway.admin.services import Issuers, issuers
+from gateway.admin.keys import KeyRequest
+from gateway.admin.services import Services, services
 from gateway.api.endpoints import Opened
 from gateway.app import create_app
 from gateway.config.parsers import Secret
 from gateway.config.settings import Settings
-from gateway.durable import FILE, exists, located
+from gateway.durable import FILE, exists, location
 from gateway.http.server import ListeningServer, running
-from gateway.transaction import By
+from gateway.transaction import Actor
 from stores.sql.database import open_database
 from stores.sql.migrate import migrate
 from tests.support.gateways import Relay, client, settings
 
 PEPPER, AUDIT_KEY, ENCRYPTION_KEY = b"p" * 32, b"a" * 32, b"e" * 32
-BY = By("test")
+BY = Actor("test")
 
 
 class Keyed:
@@ -43,8 +43,8 @@ class Keyed:
             made.headers["Authorization"] = f"Bearer {secret}"
         return made
 
-    async def issuers(self) -> Issuers:
-        return await self.state["archive"].issuers()
+    async def services(self) -> Services:
+        return await self.state["database"].services()
 
     async def key(
         self,
@@ -55,21 +55,21 @@ class Keyed:
         scopes: Sequence[str] | None = None,
     ) -> str:
         """Made, and known to the gateway."""
-        wanted = Wanted("test", role, scopes, live=live)
-        issued = await (await self.issuers()).keys.create_key(workspace, wanted, by=BY)
+        wanted = KeyRequest("test", role, scopes, live=live)
+        new_key = await (await self.services()).keys.create_key(workspace, wanted, actor=BY)
         await self.look()
-        return issued.secret
+        return new_key.secret
 
     async def workspace(self, name: str, **limits: int) -> None:
         """Made, and known to the gateway."""
-        made = await self.issuers()
-        await made.workspaces.create(name, by=BY)
-        await made.workspaces.limit(name, limits, by=BY)
+        made = await self.services()
+        await made.workspaces.create(name, actor=BY)
+        await made.workspaces.limit(name, limits, actor=BY)
         await self.look()
 
     async def look(self) -> None:
         """What has changed is known to the gateway."""
-        await self.state["roster"].refresh()
+        await self.state["key_cache"].refresh()
 
 
 @asynccontextmanager
@@ -80,21 +80,23 @@ async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIter
         "audit_keys": (Secret(AUDIT_KEY),),
         "encryption_keys": (Secret(ENCRYPTION_KEY),),
     }
-    chosen = settings(redis_url, folder, **{**defaults, **given})
-    admin = await first_key(chosen)
+    select_entries = settings(redis_url, folder, **{**defaults, **given})
+    admin = await first_key(select_entries)
     states: list[Opened] = []
-    server = ListeningServer(create_app(chosen, opened=states.append), host="127.0.0.1", port=0)
+    server = ListeningServer(
+        create_app(select_entries, opened=states.append), host="127.0.0.1", port=0
+    )
     async with running(server) as url, AsyncExitStack() as stack:
         yield Keyed(url, states[0], stack, admin=admin)
 
 
-async def first_key(chosen: Settings) -> str:
+async def first_key(select_entries: Settings) -> str:
     """An admin's, in the database of these settings; made if there is none."""
-    if not exists(chosen):
-        put_database(chosen.data_dir)
-    async with open_database(*located(chosen)) as database:
-        keys = issuers(chosen, database).keys
-        return (await keys.create_key("default", Wanted("first", "admin"), by=BY)).secret
+    if not exists(select_entries):
+        put_database(select_entries.data_dir)
+    async with open_database(*location(select_entries)) as database:
+        keys = services(select_entries, database).keys
+        return (await keys.create_key("default", KeyRequest("first", "admin"), actor=BY)).secret
 
 
 def put_database(folder: Path) -> None:

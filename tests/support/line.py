@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple
 from stores.redis.scripts import SOURCES
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Moment = Literal["before", "after"]
+Instant = Literal["before", "after"]
 
 
 class Step(NamedTuple):
     """A request, and whether the server still gets it: `after`, it has answered, unheard."""
 
     sign: re.Pattern[bytes]
-    moment: Moment
+    moment: Instant
 
 
 class Line:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from gateway.admin.keys import Issued, Wanted
+from gateway.admin.keys import KeyRequest, NewKey
 from tests.support.gateways import Relay
 from tests.support.keyed import BY, Keyed
 
@@ -98,13 +98,13 @@ class Asking:
 
 async def keys_of_roles(keyed: Keyed, workspace: str) -> dict[str, str | None]:
     """One of each role, and one that was revoked and one that has expired; both were admins'."""
-    issuing = (await keyed.issuers()).keys
+    issuing = (await keyed.services()).keys
 
-    async def made(role: str, **wanted: Any) -> Issued:
-        return await issuing.create_key(workspace, Wanted(role, role, **wanted), by=BY)
+    async def made(role: str, **wanted: Any) -> NewKey:
+        return await issuing.create_key(workspace, KeyRequest(role, role, **wanted), actor=BY)
 
     plain = {role: await made(role) for role in ("viewer", "operator", "auditor", "admin")}
-    issued = {
+    new_key = {
         **plain,
         "developer": await made("developer"),
         "developer_test": await made("developer", live=False),
@@ -112,12 +112,14 @@ async def keys_of_roles(keyed: Keyed, workspace: str) -> dict[str, str | None]:
         "revoked": await made("admin"),
         "expired": await made("admin", expires_in=timedelta(milliseconds=1)),
     }
-    await issuing.revoke_key(workspace, issued["revoked"].key.id, by=BY)
+    await issuing.revoke_key(workspace, new_key["revoked"].key.id, actor=BY)
     await keyed.look()
-    return {"none": None, **{role: one.secret for role, one in issued.items()}}
+    return {"none": None, **{role: one.secret for role, one in new_key.items()}}
 
 
-async def spare_key(keyed: Keyed, workspace: str) -> Issued:
+async def spare_key(keyed: Keyed, workspace: str) -> NewKey:
     """A key that a narrowed admin may rotate."""
-    issuing = (await keyed.issuers()).keys
-    return await issuing.create_key(workspace, Wanted("spare", "viewer", ("runs:read",)), by=BY)
+    issuing = (await keyed.services()).keys
+    return await issuing.create_key(
+        workspace, KeyRequest("spare", "viewer", ("runs:read",)), actor=BY
+    )

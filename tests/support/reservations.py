@@ -9,7 +9,9 @@ LEASE = timedelta(seconds=20)
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
 
 
-def claim(run_id: str = "run-1", *, key: str = "order-1", preview_id: str = "p-1") -> Reservation:
+def reservation(
+    run_id: str = "run-1", *, key: str = "order-1", preview_id: str = "p-1"
+) -> Reservation:
     return Reservation("w", key, preview_id, run_id)
 
 

@@ -7,56 +7,58 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.access.key_cache import PACES, Paces, Roster
+from gateway.access.key_cache import PACES, KeyCache, Paces
 from gateway.access.sealing import Sealer
-from gateway.admin.keys import Issued, Issuing, Wanted
+from gateway.admin.keys import KeyAdmin, KeyRequest, NewKey
 from gateway.admin.signing_secrets import SigningSecrets
 from gateway.admin.workspaces import Workspaces
-from gateway.transaction import By, Changes
+from gateway.transaction import Actor, Transactions
 from stores.audit.chain import Chain
 from stores.audit_entries import Entry
 from stores.sql.database import Database
 from stores.sql.tables import audit
 
 PEPPER, AUDIT_KEY, ENCRYPTION_KEY = b"p" * 32, b"a" * 32, b"e" * 32
-CLI = By("cli")
+CLI = Actor("cli")
 
 
-class Issuers(NamedTuple):
-    keys: Issuing
+class Services(NamedTuple):
+    keys: KeyAdmin
     secrets: SigningSecrets
     workspaces: Workspaces
 
-    async def key(self, name: str = "CI", role: str = "operator", **wanted: object) -> Issued:
-        return await self.keys.create_key("default", Wanted(name, role, **wanted), by=CLI)  # type: ignore[arg-type]
+    async def key(self, name: str = "CI", role: str = "operator", **wanted: object) -> NewKey:
+        return await self.keys.create_key("default", KeyRequest(name, role, **wanted), actor=CLI)  # type: ignore[arg-type]
 
 
-def issuers(
+def services(
     database: Database,
     *,
     clock: Callable[[], float] = time,
     keys: tuple[bytes, ...] = (ENCRYPTION_KEY,),
-) -> Issuers:
-    changes = Changes(database, Chain([AUDIT_KEY]), clock=clock)
+) -> Services:
+    transactions = Transactions(database, Chain([AUDIT_KEY]), clock=clock)
     sealer = Sealer(keys)
-    return Issuers(
-        Issuing(changes, pepper=PEPPER), SigningSecrets(changes, sealer), Workspaces(changes)
+    return Services(
+        KeyAdmin(transactions, pepper=PEPPER),
+        SigningSecrets(transactions, sealer),
+        Workspaces(transactions),
     )
 
 
-def roster(
+def key_cache(
     database: Database,
     *,
     keys: tuple[bytes, ...] = (ENCRYPTION_KEY,),
     paces: Paces = PACES,
     clock: Callable[[], float] = time,
-) -> Roster:
-    return Roster(lambda: nullcontext(database), Sealer(keys), paces=paces, clock=clock)
+) -> KeyCache:
+    return KeyCache(lambda: nullcontext(database), Sealer(keys), paces=paces, clock=clock)
 
 
 async def audited(database: Database, workspace: str = "default") -> list[Entry]:
     """The audit entries of the workspace, in their order."""
     async with database.connect() as connection:
-        chosen = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
-        rows = (await connection.execute(chosen)).all()
+        select_entries = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
+        rows = (await connection.execute(select_entries)).all()
     return [msgspec.json.decode(row.entry, type=Entry) for row in rows]

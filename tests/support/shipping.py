@@ -14,20 +14,20 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.api.endpoints import Opened
 from gateway.audit.shipper import Shipper
 from gateway.config.parsers import Secret
 from gateway.config.settings import Settings
-from gateway.database import Archive
+from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
 from stores.audit.signatures import Head, SignedHead
 from stores.audit.verify import verify
 from stores.audit.walk import Broken, Verified
 from stores.redis.client import Store
 from stores.redis.outbox import Outbox, Waiting
-from stores.redis.scripts import Scripts, StoreUnavailable
+from stores.redis.scripts import RedisUnavailable, Scripts
 from stores.sql import workspaces
 from stores.sql.database import Database, DatabaseUnavailable
 from tests.support.chains import entry, head, rows
@@ -51,7 +51,7 @@ class Holding(Chain):
         return await super().locked_head(connection, workspace)
 
 
-class Away(Archive):
+class Away(LazyDatabase):
     """Goes away when told, or the head of the workspace `held` is; waits at `gate` before use."""
 
     def __init__(self, settings: Settings) -> None:
@@ -71,12 +71,12 @@ class Away(Archive):
     def chain(self) -> Chain:
         return Holding(self.keys, self.held)
 
-    async def database(self) -> Database:
+    async def open(self) -> Database:
         self.asked.set()
         await self.gate.wait()
         if self.away:
             raise DatabaseUnavailable
-        return await super().database()
+        return await super().open()
 
 
 class Crashing(Outbox):
@@ -92,14 +92,16 @@ class Crashing(Outbox):
         self.batches: list[str] = []
         self.refilled: Sequence[str] = ()
 
-    async def collect(self, workspace: str, *, shipped: Sequence[bytes] = (), most: int) -> Waiting:
+    async def collect(
+        self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
+    ) -> Waiting:
         if self.lost and shipped:
-            raise StoreUnavailable
+            raise RedisUnavailable
         self.batches += [workspace] * bool(shipped)
         if shipped and workspace in self.refilled:
             again = [(str(uuid4()), entry(at=1)) for _ in shipped]
             await self.record(workspace, again)
-        return await super().collect(workspace, shipped=shipped, most=most)
+        return await super().collect(workspace, shipped=shipped, limit=limit)
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
         return self.sole or await super().lead(who, lasting)
@@ -108,11 +110,11 @@ class Crashing(Outbox):
 class Audit:
     """An outbox, a database, and as many shippers between them as are asked for."""
 
-    def __init__(self, store: Store, archive: Away, roster: Roster) -> None:
+    def __init__(self, store: Store, database: Away, key_cache: KeyCache) -> None:
         self.outbox = Crashing(store.scripts)
         self.client = store.client
-        self.archive = archive
-        self._roster = roster
+        self.database = database
+        self._roster = key_cache
         self._recorded = 0
 
     async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = SECOND) -> None:
@@ -123,27 +125,27 @@ class Audit:
         entries = [(f"{workspace}-{number:05}", entry(at=at)) for number in numbers]
         await self.outbox.record(workspace, entries)
 
-    def shipper(self, archive: Away | None = None) -> Shipper:
-        return Shipper(self.outbox, archive or self.archive, self._roster, retention=KEPT)
+    def shipper(self, database: Away | None = None) -> Shipper:
+        return Shipper(self.outbox, database or self.database, self._roster, retention=KEPT)
 
     async def execute(self, statement: str, **values: Any) -> None:
-        async with (await self.archive.database()).begin() as connection:
+        async with (await self.database.open()).begin() as connection:
             await connection.execute(text(statement), values)
 
     async def sources(self, workspace: str = "w") -> list[str]:
         """In the order of the chain."""
-        return [row.source for row in await rows(await self.archive.database(), workspace)]
+        return [row.source for row in await rows(await self.database.open(), workspace)]
 
     async def verified(
         self, workspace: str = "w", heads: Sequence[SignedHead] = ()
     ) -> Verified | Broken:
-        return await verify(await self.archive.database(), Chain([KEY]), workspace, heads=heads)
+        return await verify(await self.database.open(), Chain([KEY]), workspace, heads=heads)
 
     async def head(self) -> Head:
-        return await head(await self.archive.database())
+        return await head(await self.database.open())
 
     async def waits(self, workspace: str = "w") -> int:
-        return (await self.outbox.collect(workspace, most=1)).in_all
+        return (await self.outbox.collect(workspace, limit=1)).total
 
     async def break_chain(self) -> None:
         await self.execute("UPDATE audit_heads SET seq = seq + 1 WHERE workspace = 'w'")
@@ -152,13 +154,13 @@ class Audit:
         await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
 
 
-def later(shipper: Shipper, by: timedelta) -> None:
+def later(shipper: Shipper, actor: timedelta) -> None:
     """What the shipper is after so long."""
-    for moment in ("_look_at", "_aside_until", "_stay_until"):
-        setattr(shipper, moment, getattr(shipper, moment) - by.total_seconds())
+    for moment in ("_look_at", "_back_off_until", "_stay_until"):
+        setattr(shipper, moment, getattr(shipper, moment) - actor.total_seconds())
     for moment in ("_heads_at", "_removal_at"):
-        due = getattr(shipper._upkeep, moment)
-        setattr(shipper._upkeep, moment, due - by.total_seconds())
+        due = getattr(shipper._maintenance, moment)
+        setattr(shipper._maintenance, moment, due - actor.total_seconds())
 
 
 @asynccontextmanager
@@ -166,15 +168,15 @@ async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
     """Of the workspaces `w` and `x`, in a database in this folder."""
     settings = Settings(data_dir=folder, audit_keys=(Secret(KEY),), key_peppers=(Secret(KEY),))
     await first_key(settings)
-    archive = Away(settings)
-    async with archive:
-        async with (await archive.database()).begin() as connection:
+    database = Away(settings)
+    async with database:
+        async with (await database.open()).begin() as connection:
             for name in ("w", "x"):
                 await workspaces.create(connection, name, now_ms=1)
-        roster = Roster(archive.found, Sealer(()))
-        await roster.refresh()
-        yield Audit(store, archive, roster)
-        await roster.close()
+        key_cache = KeyCache(database.found, Sealer(()))
+        await key_cache.refresh()
+        yield Audit(store, database, key_cache)
+        await key_cache.close()
 
 
 @pytest.fixture
@@ -192,6 +194,6 @@ async def shipped(store: Store, state: Opened) -> None:
     await state["journal"].write()
     outbox = Crashing(store.scripts)
     outbox.sole = True
-    shipper = Shipper(outbox, state["archive"], state["roster"], retention=KEPT)
+    shipper = Shipper(outbox, state["database"], state["key_cache"], retention=KEPT)
     await shipper.turn()
     assert shipper.check().verdict == "ok", shipper.check()

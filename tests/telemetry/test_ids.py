@@ -178,12 +178,12 @@ async def test_one_id_when_the_request_is_cancelled(collector: Collector, lines:
 
     sent: list[Message] = []
     async with around(waits, collector) as context:
-        asking = asyncio.create_task(request(context, sent))
+        principal = asyncio.create_task(request(context, sent))
         await began.wait()
-        asking.cancel()
+        principal.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asking
-        assert asking.cancelled()
+            await principal
+        assert principal.cancelled()
     start, body = sent
     assert (start["status"], dict(start["headers"])[b"x-request-id"]) == (503, b"asked-1")
     assert b'"code":"not_ready"' in body["body"]
@@ -206,11 +206,11 @@ async def test_an_answer_that_has_begun_keeps_its_status(
 
     sent: list[Message] = []
     async with around(breaks_off, collector) as context:
-        asking = asyncio.create_task(request(context, sent))
+        principal = asyncio.create_task(request(context, sent))
         await began.wait()
-        asking.cancel()
+        principal.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asking
+            await principal
     assert [message["type"] for message in sent] == ["http.response.start"]
     assert [line["status"] for line in lines.of("http.request")] == [200]
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from prometheus_client import REGISTRY
 
-from gateway.telemetry.outlet import Outlet
+from gateway.telemetry.outlet import BackgroundWriter
 from tests.bench.processes import free_port
 from tests.support.gateways import client, until
 from tests.support.valkey import Valkey
@@ -63,7 +63,7 @@ def test_who_reads_slowly_stops_nobody() -> None:
     reading, writing = os.pipe()
     before = REGISTRY.get_sample_value("log_lines_dropped_total") or 0.0
     with os.fdopen(writing, "w") as stream:
-        outlet = Outlet(stream, room=100)
+        outlet = BackgroundWriter(stream, room=100)
         outlet.setFormatter(logging.Formatter("%(message)s"))
         started = time.monotonic()
         for _ in range(5_000):

@@ -41,13 +41,13 @@ def shapes(secret: bytes) -> set[bytes]:
     return written
 
 
-def singing(canaries: dict[str, bytes], places: dict[str, bytes]) -> set[tuple[str, str]]:
+def singing(canaries: dict[str, bytes], slots: dict[str, bytes]) -> set[tuple[str, str]]:
     """Which canary is where."""
-    assert all(places.values()), {name for name, what in places.items() if not what}
+    assert all(slots.values()), {name for name, what in slots.items() if not what}
     return {
         (canary, place)
         for canary, secret in canaries.items()
-        for place, what in places.items()
+        for place, what in slots.items()
         if any(shape in what for shape in shapes(secret))
     }
 
@@ -88,8 +88,8 @@ async def refused(keyed: Keyed, unknown: str) -> bytes:
     """
     viewer = await keyed.key("viewer")
     headers = [f"Bearer {CANARY}", f"Basic {CANARY}", CANARY, f"Bearer {unknown}"]
-    asking = keyed.client()
-    answers = [await asking.get("/actions", headers={"Authorization": one}) for one in headers]
+    principal = keyed.client()
+    answers = [await principal.get("/actions", headers={"Authorization": one}) for one in headers]
     answers.append(await keyed.client(viewer).preview(f"https://{CANARY}.example"))
     answers.append(await keyed.relay.delete(f"/keys/{keyed.admin}"))
     assert [answer.status_code for answer in answers] == [401] * len(headers) + [403, 404]
@@ -170,13 +170,15 @@ async def test_no_canary_sings(
     with valkey.client() as client:
         client.set(names.LEADER, "another", px=60_000)  # nothing is shipped until we looked
         async with keyed_gateway(valkey.url, tmp_path, **telemetry, **house) as keyed:
-            signing = (await (await keyed.issuers()).secrets.create_secret("default", by=BY)).secret
+            signing = (
+                await (await keyed.services()).secrets.create_secret("default", actor=BY)
+            ).secret
             await keyed.look()
             unknown = make(live=True).text
             problems = await executed(keyed.relay, target) + await refused(keyed, unknown)
-            places = {"problems": problems, "answers": await listed(keyed.relay)}
-            places |= await kept(keyed, client, tmp_path)
-    places |= told(collector, lines)
+            slots = {"problems": problems, "answers": await listed(keyed.relay)}
+            slots |= await kept(keyed, client, tmp_path)
+    slots |= told(collector, lines)
 
     first = target.deliveries[0]
     Webhook(signing).verify(first.body, {name.lower(): value for name, value in first.headers})
@@ -187,9 +189,9 @@ async def test_no_canary_sings(
         "unknown key": unknown[-SECRET - CHECKSUM :].encode(),
         "signing secret": base64.b64decode(signing.removeprefix("whsec_")),
     }
-    assert singing(canaries, places) == set()
-    del places["redis"]
-    assert singing({"caller's": CANARY.encode()}, places) == set()
+    assert singing(canaries, slots) == set()
+    del slots["redis"]
+    assert singing({"caller's": CANARY.encode()}, slots) == set()
 
 
 async def test_the_password_of_a_database_is_told_nobody(
@@ -214,5 +216,5 @@ async def test_the_password_of_a_database_is_told_nobody(
     with valkey.client() as client:
         redis = b"\n".join(contents(client))
     answers = {"answers": unready.content + refused.content, "metrics": metrics.content}
-    places = {**answers, "redis": redis, **told(collector, lines)}
-    assert singing({"password": PASSWORD.encode()}, places) == set()
+    slots = {**answers, "redis": redis, **told(collector, lines)}
+    assert singing({"password": PASSWORD.encode()}, slots) == set()

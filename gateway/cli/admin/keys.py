@@ -8,10 +8,10 @@ import click
 
 from gateway.access.api_keys import BASE62, ID, parse
 from gateway.access.roles import ROLES, SCOPES
-from gateway.admin.keys import EXPIRES_IN, OVERLAP, Issued, Wanted, kind
+from gateway.admin.keys import EXPIRES_IN, OVERLAP, KeyRequest, NewKey, kind
 from gateway.cli.admin.session import CLI, ask
 from gateway.cli.output import Document, day, shown, time, told
-from gateway.cli.span import Span
+from gateway.cli.span import Duration
 
 if TYPE_CHECKING:
     from stores.sql.api_keys import ApiKey
@@ -57,15 +57,19 @@ def keys() -> None:
     help="This scope of the role alone; may be repeated.",
 )
 @click.option(
-    "--expires", "expires_in", type=Span(), default=EXPIRES_IN, help="In so long; 90d by default."
+    "--expires",
+    "expires_in",
+    type=Duration(),
+    default=EXPIRES_IN,
+    help="In so long; 90d by default.",
 )
 @as_json_option
 def create(workspace: str, test: bool, as_json: bool, **asked: Any) -> None:
     """Make a key and print it, this once."""
     scopes = asked.pop("scopes") or None
-    wanted = Wanted(**asked, scopes=scopes, live=not test)
-    issued = ask(lambda issuers: issuers.keys.create_key(workspace, wanted, by=CLI))
-    _tell(issued, as_json=as_json)
+    wanted = KeyRequest(**asked, scopes=scopes, live=not test)
+    new_key = ask(lambda services: services.keys.create_key(workspace, wanted, actor=CLI))
+    _tell(new_key, as_json=as_json)
 
 
 @keys.command(name="list")
@@ -73,7 +77,7 @@ def create(workspace: str, test: bool, as_json: bool, **asked: Any) -> None:
 @as_json_option
 def list_(workspace: str, as_json: bool) -> None:
     """List the keys of a workspace, newest first."""
-    listed = ask(lambda issuers: issuers.keys.list_keys(workspace))
+    listed = ask(lambda services: services.keys.list_keys(workspace))
     now_ms = clock.time() * 1000
     shown("keys", [document(key, now_ms) for key in listed], _row, as_json=as_json)
 
@@ -83,7 +87,7 @@ def list_(workspace: str, as_json: bool) -> None:
 @in_workspace
 def revoke(key_id: str, workspace: str) -> None:
     """End a key; gateways refuse it within 5 s."""
-    ask(lambda issuers: issuers.keys.revoke_key(workspace, key_id, by=CLI))
+    ask(lambda services: services.keys.revoke_key(workspace, key_id, actor=CLI))
     click.echo(f"Key {key_id} is revoked.")
 
 
@@ -91,15 +95,15 @@ def revoke(key_id: str, workspace: str) -> None:
 @click.argument("key_id", metavar="ID", type=KeyId())
 @in_workspace
 @click.option(
-    "--overlap", type=Span(), default=OVERLAP, help="So long the old one holds; 24h by default."
+    "--overlap", type=Duration(), default=OVERLAP, help="So long the old one holds; 24h by default."
 )
 @as_json_option
 def rotate(key_id: str, workspace: str, overlap: timedelta, as_json: bool) -> None:
     """Make another key like it and print it, this once; the old one ends after the overlap."""
-    issued = ask(
-        lambda issuers: issuers.keys.rotate_key(workspace, key_id, by=CLI, overlap=overlap)
+    new_key = ask(
+        lambda services: services.keys.rotate_key(workspace, key_id, actor=CLI, overlap=overlap)
     )
-    _tell(issued, as_json=as_json)
+    _tell(new_key, as_json=as_json)
 
 
 def document(key: "ApiKey", now_ms: float) -> Document:
@@ -118,7 +122,7 @@ def document(key: "ApiKey", now_ms: float) -> Document:
         "revoked_at": time(key.revoked_at),
         "revoked_by": key.revoked_by,
         "replaced_by": key.replaced_by,
-        "peppered_with": key.peppered_with,
+        "pepper_id": key.pepper_id,
         "state": _state(key, now_ms),
     }
 
@@ -145,10 +149,10 @@ def _row(key: Document) -> Document:
     }
 
 
-def _tell(issued: Issued, *, as_json: bool) -> None:
-    key = document(issued.key, clock.time() * 1000)
+def _tell(new_key: NewKey, *, as_json: bool) -> None:
+    key = document(new_key.key, clock.time() * 1000)
     said = (
         "Key {id} ({kind} {role}) of the workspace {workspace} expires {expires_at}. "
         "It is shown this once and kept nowhere:"
     )
-    told(key, as_json=as_json, secret=issued.secret, said=said.format(**key))
+    told(key, as_json=as_json, secret=new_key.secret, said=said.format(**key))

@@ -7,20 +7,20 @@ from typing import TypeVar
 
 import click
 
-from gateway.admin.services import Issuers, issuers
+from gateway.admin.services import Services, services
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.declined import Declined
-from gateway.durable import founded_here, located
-from gateway.transaction import By
+from gateway.durable import create_in_process, location
+from gateway.transaction import Actor
 
 T = TypeVar("T")
 
 # Whoever has the command line and the database's password may all.
-CLI = By("cli")
+CLI = Actor("cli")
 
 
-def ask(question: Callable[[Issuers], Awaitable[T]]) -> T:
+def ask(question: Callable[[Services], Awaitable[T]]) -> T:
     """The answer. In development a database that is not there is made first."""
     from stores.audit.chain import BrokenChain
     from stores.sql.database import DatabaseUnavailable, SchemaOutdated
@@ -28,7 +28,7 @@ def ask(question: Callable[[Issuers], Awaitable[T]]) -> T:
     try:
         settings = Settings.from_env(os.environ)
         _check_url(settings)
-        founded_here(settings)
+        create_in_process(settings)
         return asyncio.run(_asked(settings, question))
     except (SettingsError, Declined, SchemaOutdated, DatabaseUnavailable, BrokenChain) as error:
         raise click.ClickException(str(error)) from error
@@ -41,14 +41,14 @@ def _check_url(settings: Settings) -> None:
     from stores.sql.database import parsed_url
 
     try:
-        parsed_url(*located(settings))
+        parsed_url(*location(settings))
     except ValueError as error:
         raise SettingsError(f"DATABASE_URL: {error}") from error
 
 
-async def _asked(settings: Settings, question: Callable[[Issuers], Awaitable[T]]) -> T:
+async def _asked(settings: Settings, question: Callable[[Services], Awaitable[T]]) -> T:
     from stores.sql.database import open_database
 
-    async with open_database(*located(settings)) as database:
+    async with open_database(*location(settings)) as database:
         await database.check()
-        return await question(issuers(settings, database))
+        return await question(services(settings, database))

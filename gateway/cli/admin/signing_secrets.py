@@ -43,7 +43,7 @@ def rotate(workspace: str, as_json: bool) -> None:
 @as_json_option
 def list_(workspace: str, as_json: bool) -> None:
     """List the secrets of a workspace, newest first; not what they are."""
-    listed = ask(lambda issuers: issuers.secrets.list_secrets(workspace))
+    listed = ask(lambda services: services.secrets.list_secrets(workspace))
     now_ms = clock.time() * 1000
     shown("secrets", [document(one, now_ms) for one in listed], _row, as_json=as_json)
 
@@ -51,7 +51,7 @@ def list_(workspace: str, as_json: bool) -> None:
 @secrets.command()
 def reseal() -> None:
     """Seal all secrets under the first key of RELAY_ENCRYPTION_KEY; then the others can go."""
-    count = ask(lambda issuers: issuers.secrets.reseal(by=CLI))
+    count = ask(lambda services: services.secrets.reseal(actor=CLI))
     click.echo(f"{count} secrets were sealed under another key." if count else "Nothing to do.")
 
 
@@ -79,7 +79,7 @@ def _row(secret: Document) -> Document:
 
 
 def _create(workspace: str, *, as_json: bool) -> None:
-    issued = ask(lambda issuers: issuers.secrets.create_secret(workspace, by=CLI))
+    issued = ask(lambda services: services.secrets.create_secret(workspace, actor=CLI))
     document = {"id": issued.id, "workspace": workspace}
     said = (
         f"Signing secret {issued.id} of the workspace {workspace}. It is shown this once, "

@@ -39,7 +39,7 @@ def workspaces() -> None:
 @click.argument("name")
 def create(name: str) -> None:
     """Make a workspace."""
-    ask(lambda issuers: issuers.workspaces.create(name, by=CLI))
+    ask(lambda services: services.workspaces.create(name, actor=CLI))
     click.echo(f"Workspace {name} is made.")
 
 
@@ -47,14 +47,14 @@ def create(name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def list_(as_json: bool) -> None:
     """List all workspaces with their limits; those of the settings are not repeated."""
-    listed = ask(lambda issuers: issuers.workspaces.list())
+    listed = ask(lambda services: services.workspaces.list())
     shown("workspaces", [document(one) for one in listed], _row, as_json=as_json)
 
 
 @workspaces.command()
 @click.argument("name")
 @click.option("--preview", type=Limit(), help="Previews a minute.")
-@click.option("--execute", type=Limit(), help="Executions a minute.")
+@click.option("--execute", type=Limit(), help="Runner a minute.")
 @click.option("--runs-at-once", type=Limit(), help="Runs at the same time.")
 @click.option("--runs-at-once-per-target", type=Limit(), help="Of those to one target host.")
 def limits(name: str, **given: int | Literal["default"] | None) -> None:
@@ -62,7 +62,7 @@ def limits(name: str, **given: int | Literal["default"] | None) -> None:
     changes = {of: to if isinstance(to, int) else None for of, to in given.items() if to}
     if not changes:
         raise click.UsageError("Name a limit, such as --execute 50.")
-    workspace = ask(lambda issuers: issuers.workspaces.limit(name, changes, by=CLI))
+    workspace = ask(lambda services: services.workspaces.limit(name, changes, actor=CLI))
     click.echo(f"Workspace {name}: {_said(workspace)}.")
 
 

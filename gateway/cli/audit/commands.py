@@ -13,13 +13,13 @@ import click
 
 from gateway.cli.audit.heads import REPLACEMENT
 from gateway.cli.audit.progress import progress
-from gateway.cli.options import Moment, epoch_ms
+from gateway.cli.options import Instant, epoch_ms
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from stores.audit_entries import EVENTS
 
 if TYPE_CHECKING:
-    from gateway.cli.audit.ranges import Wanted
+    from gateway.cli.audit.ranges import ExportRequest
     from stores.audit.chain import Chain
     from stores.audit.signatures import SignedHead
     from stores.audit.walk import Broken, Verified
@@ -72,11 +72,11 @@ def verify(named: tuple[str, ...], log: TextIO | None, as_json: bool) -> None:
 @audit.command()
 @click.option(
     "--since",
-    type=Moment(),
+    type=Instant(),
     help="By the time of the entry: such as 2026-11-23, 24h or 7d. One may arrive late: who hands "
     "over again and again uses --after with the last `seq` that came before.",
 )
-@click.option("--until", type=Moment(), help="Up to then, not included; now by default.")
+@click.option("--until", type=Instant(), help="Up to then, not included; now by default.")
 @click.option(
     "--after",
     type=click.IntRange(0, 2**63 - 1),
@@ -92,20 +92,20 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
     That they were read becomes an entry itself, which a later reading hands over.
     """
-    from gateway.cli.audit.ranges import Wanted, stretch
+    from gateway.cli.audit.ranges import ExportRequest, export_range
 
     now = epoch_ms(datetime.now(UTC))
-    _run(_export(named, Wanted(stretch(named, now, **asked), event), now_ms=now))
+    _run(_export(named, ExportRequest(export_range(named, now, **asked), event), now_ms=now))
 
 
 async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[Verified | Broken]":
     from stores.audit.verify import verify as verified
-    from stores.sql.pages import chosen, span
+    from stores.sql.pages import select_entries, span
 
     async with _opened() as (database, chain):
         names = await _names(database, named, known=[head.workspace for head in heads])
         async with database.connect() as connection:
-            length = sum([await span(connection, chosen(name)) for name in names])
+            length = sum([await span(connection, select_entries(name)) for name in names])
         with progress(length, "Verifying") as bar:
             return [
                 _believed(await verified(database, chain, name, heads=heads, progress=bar.update))
@@ -121,7 +121,7 @@ def _believed(verdict: "Verified | Broken") -> "Verified | Broken":
     return Broken(verdict.workspace, 1, "inserted") if garbled else verdict
 
 
-async def _export(named: Sequence[str], wanted: "Wanted", *, now_ms: int) -> None:
+async def _export(named: Sequence[str], request: "ExportRequest", *, now_ms: int) -> None:
     from gateway.cli.audit.export import hand_over, record
 
     async with _opened() as (database, chain):
@@ -129,23 +129,23 @@ async def _export(named: Sequence[str], wanted: "Wanted", *, now_ms: int) -> Non
             if REPLACEMENT in name:
                 click.echo(f"Warning: {name!r} is no name, and is not handed over.", err=True)
                 continue
-            last = await record(database, chain, name, wanted, now_ms=now_ms)
-            await hand_over(database, chain, name, wanted, last=last)
+            last = await record(database, chain, name, request, now_ms=now_ms)
+            await hand_over(database, chain, name, request, last=last)
 
 
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
     from gateway.config.local_keys import kept_audit_keys
-    from gateway.durable import located
+    from gateway.durable import location
     from stores.audit.chain import Chain
     from stores.sql.database import open_database, parsed_url
 
     settings = Settings.from_env(os.environ)
     try:
-        parsed_url(*located(settings))
+        parsed_url(*location(settings))
     except ValueError as error:
         raise SettingsError(f"DATABASE_URL: {error}") from error
-    async with open_database(*located(settings)) as database:
+    async with open_database(*location(settings)) as database:
         await database.check()
         yield database, Chain(kept_audit_keys(settings))
 

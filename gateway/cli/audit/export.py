@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from gateway.cli.audit.progress import progress
-from gateway.cli.audit.ranges import After, Between, Wanted
+from gateway.cli.audit.ranges import After, Between, ExportRequest
 from stores.audit_entries import Entry
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 async def record(
-    database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, now_ms: int
+    database: "Database", chain: "Chain", workspace: str, request: ExportRequest, *, now_ms: int
 ) -> int | None:
     """The number of the last entry before this one.
 
@@ -47,13 +47,13 @@ async def record(
     """
     from stores.audit.chain import BrokenChain
 
-    entry = Entry(event="audit.read", at=now_ms, principal="cli", detail=str(wanted))
+    entry = Entry(event="audit.read", at=now_ms, principal="cli", detail=str(request))
     try:
         async with database.begin() as connection:
             head = await chain.locked_head(connection, workspace)
             last = head.seq if head else 0
-            if isinstance(wanted.stretch, After):
-                _check(workspace, wanted.stretch.seq, last)
+            if isinstance(request.export_range, After):
+                _check(workspace, request.export_range.seq, last)
             await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
             return last
     except BrokenChain as error:
@@ -102,16 +102,21 @@ async def _removed(database: "Database", chain: "Chain", workspace: str, after: 
 
 
 async def hand_over(
-    database: "Database", chain: "Chain", workspace: str, wanted: Wanted, *, last: int | None
+    database: "Database",
+    chain: "Chain",
+    workspace: str,
+    request: ExportRequest,
+    *,
+    last: int | None,
 ) -> None:
     """Print what is wanted, oldest first, however much it is. `last`: of what `record` said."""
-    if not isinstance(wanted.stretch, After):
-        await _print(database, workspace, wanted, last)
+    if not isinstance(request.export_range, After):
+        await _print(database, workspace, request, last)
         return
-    following = Following(await _removed(database, chain, workspace, wanted.stretch.seq))
-    await _print(database, workspace, wanted, last, seen=following.over)
+    following = Following(await _removed(database, chain, workspace, request.export_range.seq))
+    await _print(database, workspace, request, last, seen=following.over)
     following.end(last or 0)
-    if following.missing and not wanted.event:
+    if following.missing and not request.event:
         gone = f"entry {following.missing} is missing"
         click.echo(f"Warning: {gone}: run `relay audit verify`.", err=True)
 
@@ -119,14 +124,14 @@ async def hand_over(
 async def _print(
     database: "Database",
     workspace: str,
-    wanted: Wanted,
+    request: ExportRequest,
     last: int | None,
     *,
     seen: "Callable[[Sequence[Row]], object]" = bool,
 ) -> None:
     from stores.sql.pages import following, span
 
-    asked = _asked(workspace, wanted, last)
+    asked = _asked(workspace, request, last)
     # Where the lines are on a terminal too, they show themselves how it goes on.
     shown = not sys.stdout.isatty()
     async with database.connect() as connection:
@@ -146,16 +151,16 @@ async def _print(
             place = place.past(rows)
 
 
-def _asked(workspace: str, wanted: Wanted, last: int | None) -> "Select[Any]":
-    from stores.sql.pages import Filter, chosen
+def _asked(workspace: str, request: ExportRequest, last: int | None) -> "Select[Any]":
+    from stores.sql.pages import Filter, select_entries
     from stores.sql.tables import audit
 
-    match wanted.stretch:
+    match request.export_range:
         case Between(since_ms, until_ms):
             between = Filter(since_ms=since_ms, until_ms=until_ms)
-            return chosen(workspace, between, wanted.event)
+            return select_entries(workspace, between, request.event)
         case After(seq):
-            later = chosen(workspace, event=wanted.event).where(audit.c.seq > seq)
+            later = select_entries(workspace, event=request.event).where(audit.c.seq > seq)
             # Each reading hands over the entry of the one before it, and no more of itself.
             return later if last is None else later.where(audit.c.seq <= last)
 

@@ -27,18 +27,18 @@ class After(NamedTuple):
         return f"after entry {self.seq}"
 
 
-class Wanted(NamedTuple):
+class ExportRequest(NamedTuple):
     """`event`: one of these, none for any."""
 
-    stretch: Between | After
+    export_range: Between | After
     event: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         only = f" of {', '.join(self.event)}" if self.event else ""
-        return f"export{only} {self.stretch}"
+        return f"export{only} {self.export_range}"
 
 
-def stretch(
+def export_range(
     named: Sequence[str], now_ms: int, *, since: int | None, until: int | None, after: int | None
 ) -> Between | After:
     """What the options come to. Raises UsageError."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.access.api_keys import parse
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.config.local_keys import FILE
 from stores.sql.database import open_database
@@ -172,10 +172,10 @@ def test_a_first_key_needs_nothing_before_it(tmp_path: Path) -> None:
     assert {FILE, "relay.db"} <= set(os.listdir(folder))  # noqa: PTH208
 
     async def known() -> bool:
-        roster = Roster(lambda: open_database(None, folder), Sealer(()))
-        await roster.refresh()
-        await roster.close()
-        return roster.find(made["id"]) is not None
+        key_cache = KeyCache(lambda: open_database(None, folder), Sealer(()))
+        await key_cache.refresh()
+        await key_cache.close()
+        return key_cache.find(made["id"]) is not None
 
     assert asyncio.run(known())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.key_cache import Roster
+from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer, key_id
 from gateway.config.parsers import signing_key
 from stores.sql.database import open_database
@@ -35,10 +35,10 @@ def signing(folder: Path, key: bytes) -> list[bytes]:
     """What a gateway with this encryption key signs with."""
 
     async def read() -> list[bytes]:
-        roster = Roster(lambda: open_database(None, folder), Sealer((key,)))
-        await roster.refresh()
-        await roster.close()
-        return list(roster.secrets("default"))
+        key_cache = KeyCache(lambda: open_database(None, folder), Sealer((key,)))
+        await key_cache.refresh()
+        await key_cache.close()
+        return list(key_cache.secrets("default"))
 
     return asyncio.run(read())
 

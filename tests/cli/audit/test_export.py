@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.options import Moment
+from gateway.cli.options import Instant
 from stores.audit_entries import EVENTS
 from tests.support.chains import entry
 from tests.support.installation import CHAIN, Installation, installation
@@ -45,7 +45,7 @@ def test_an_export_is_an_entry(installation: Installation) -> None:
 
 def test_an_export_has_its_bounds(installation: Installation) -> None:
     """From the one moment, up to the other."""
-    installation.append([("x", entry(at=Moment().convert("2h", None, None)))], workspace="x")
+    installation.append([("x", entry(at=Instant().convert("2h", None, None)))], workspace="x")
     assert len(installation.exported("--since", "3h")) == 1
     assert len(installation.exported("--since", "1h", "--workspace", "x")) == 1  # audit.read
     for until in ("150m", "1970-01-01"):
@@ -77,7 +77,7 @@ def test_who_goes_on_after_a_number_misses_nothing(installation: Installation) -
     """An entry that comes late is older than what was handed over, and its number is greater."""
     assert numbers(installation, "--after", "0") == [1, 2, 3, 4, 5]
     assert numbers(installation, "--after", "3") == [4, 5, 6]
-    late = Moment().convert("1h", None, None)
+    late = Instant().convert("1h", None, None)
     installation.append([("late", entry(at=late))])
     assert 8 not in numbers(installation, "--since", "30m")
     assert numbers(installation, "--after", "7") == [8, 9]

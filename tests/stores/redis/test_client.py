@@ -12,7 +12,7 @@ import trustme
 
 from stores.redis.client import CONNECTIONS, Check, Store, open_store
 from stores.redis.previews import NoPreview, Previews
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.clocks import timed
 from tests.support.proxy import Proxy, proxy
 from tests.support.valkey import Valkey
@@ -71,7 +71,7 @@ async def test_user_and_password_come_from_the_url(
     async with open_store(url, tmp_path) as store:
         assert await store.client.acl_whoami() == "relay"
         assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)
-        async with store.settled.watch("w", "run-1") as ended:
+        async with store.run_endings.wait_for("w", "run-1") as ended:
             assert not ended.is_set()
 
 
@@ -85,7 +85,7 @@ async def test_a_wrong_password_is_store_unavailable(
     async with open_store(f"redis://:secret@127.0.0.1:{between.port}", tmp_path) as store:
         assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)
     async with open_store(f"redis://{part}127.0.0.1:{between.port}", tmp_path) as store:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await Previews(store.scripts).find("w", "never")
         assert told(await store.check(strict=False)) == {"store": "failed"}
 
@@ -103,7 +103,7 @@ async def test_rediss_is_tls_and_checks_the_certificate(server: Valkey, tmp_path
         async with open_store(f"{url}/ours.pem", tmp_path) as store:
             assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)
         async with open_store(f"{url}/other.pem", tmp_path) as store:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(RedisUnavailable):
                 await Previews(store.scripts).find("w", "never")
 
 
@@ -122,7 +122,7 @@ async def test_a_server_that_is_away_is_no_error_at_the_start(
     """The store opens without its server; calls are refused until it comes, then answered."""
     server.stop()
     async with open_store(server.url, tmp_path) as store:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await Previews(store.scripts).find("w", "never")
         server.start()
         assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)

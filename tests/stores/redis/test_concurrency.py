@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stores.redis import names
-from stores.redis.limits import Limited, Places
+from stores.redis.limits import Limited, Slots
 from stores.redis.previews import Previews
-from stores.redis.reservations import Claimed, Reservation, Reserved, Taken
+from stores.redis.reservations import KeyTaken, Reservation, Reserved, ReserveResult
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
 from tests.support.reservations import LEASE, ORIGIN
@@ -31,48 +31,48 @@ async def previews(scripts: Scripts) -> Previews:
     return previews
 
 
-def of(target: str, n: int, places: Places) -> Reservation:
+def of(target: str, n: int, slots: Slots) -> Reservation:
     name = f"{target}-{n}"
-    return Reservation("w", name, name, f"run-{target[:1]}{n}", places=places)
+    return Reservation("w", name, name, f"run-{target[:1]}{n}", slots=slots)
 
 
-def a(n: int, places: Places) -> Reservation:
-    return of("a.example:443", n, places)
+def a(n: int, slots: Slots) -> Reservation:
+    return of("a.example:443", n, slots)
 
 
-def b(n: int, places: Places) -> Reservation:
-    return of("b.example:443", n, places)
+def b(n: int, slots: Slots) -> Reservation:
+    return of("b.example:443", n, slots)
 
 
-def said(answer: Claimed) -> Any:
+def said(answer: ReserveResult) -> Any:
     return answer.bound if isinstance(answer, Limited) else type(answer)
 
 
-async def raced(scripts: Scripts, claims: list[Reservation]) -> Counter[Any]:
+async def raced(scripts: Scripts, reservations: list[Reservation]) -> Counter[Any]:
     """What claims that share no pipeline are told."""
     answers = await asyncio.gather(
-        *(Runs(stranger(scripts)).reserve(it, lease=LEASE) for it in claims)
+        *(Runs(stranger(scripts)).reserve(it, lease=LEASE) for it in reservations)
     )
     return Counter(map(said, answers))
 
 
-@pytest.mark.parametrize("places", [1, 7, 49, 50])
+@pytest.mark.parametrize("slots", [1, 7, 49, 50])
 async def test_fifty_racing_for_places_take_those_there_are(
-    scripts: Scripts, previews: Previews, places: int
+    scripts: Scripts, previews: Previews, slots: int
 ) -> None:
     """Exactly so many are reserved; the others are told that the runs are too many."""
-    limit = Places(in_all=places)
-    claims = [it for n in range(25) for it in (a(n, limit), b(n, limit))]
-    told = await raced(scripts, claims)
-    assert told == Counter({Reserved: places, "runs": 50 - places})
-    assert await scripts._client.zcard(ROW) == places
+    limit = Slots(total=slots)
+    reservations = [it for n in range(25) for it in (a(n, limit), b(n, limit))]
+    told = await raced(scripts, reservations)
+    assert told == Counter({Reserved: slots, "runs": 50 - slots})
+    assert await scripts._client.zcard(ROW) == slots
 
 
 async def test_fifty_racing_for_two_targets_take_the_places_of_each(
     scripts: Scripts, previews: Previews
 ) -> None:
     """One target that is full stops no other: three runs of each, exactly."""
-    limit = Places(per_target=3)
+    limit = Slots(per_target=3)
     told = await raced(scripts, [it for n in range(25) for it in (a(n, limit), b(n, limit))])
     assert told == Counter({Reserved: 6, "target": 44})
     for target in ("a.example:443", "b.example:443"):
@@ -81,83 +81,83 @@ async def test_fifty_racing_for_two_targets_take_the_places_of_each(
 
 async def test_a_full_workspace_is_named_before_a_full_target(runs: Runs) -> None:
     """With both full; and who is refused is told to come back in a second."""
-    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
-    refused = await runs.reserve(a(1, Places(1, 1)), lease=LEASE)
+    await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
+    refused = await runs.reserve(a(1, Slots(1, 1)), lease=LEASE)
     assert refused == Limited("runs", timedelta(seconds=1), None)
-    refused = await runs.reserve(a(1, Places(2, 1)), lease=LEASE)
+    refused = await runs.reserve(a(1, Slots(2, 1)), lease=LEASE)
     assert refused == Limited("target", timedelta(seconds=1), None)
-    assert said(await runs.reserve(b(0, Places(2, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(b(0, Slots(2, 1)), lease=LEASE)) is Reserved
 
 
-@pytest.mark.parametrize("places", [Places(1, 0), Places(0, 1)])
+@pytest.mark.parametrize("slots", [Slots(1, 0), Slots(0, 1)])
 @pytest.mark.parametrize("ends", ["settle", "release"])
-async def test_whoever_ends_gives_its_place_back(runs: Runs, places: Places, ends: str) -> None:
+async def test_whoever_ends_gives_its_place_back(runs: Runs, slots: Slots, ends: str) -> None:
     """Once each: an end that is sent twice gives no second place away."""
     for n in range(4):
-        assert said(await runs.reserve(a(n, places), lease=LEASE)) is Reserved
-        assert isinstance(await runs.reserve(a(9, places), lease=LEASE), Limited)
+        assert said(await runs.reserve(a(n, slots), lease=LEASE)) is Reserved
+        assert isinstance(await runs.reserve(a(9, slots), lease=LEASE), Limited)
         for _ in range(2):
             if ends == "settle":
-                await runs.settle(a(n, places), state="success", doc=b"{}")
+                await runs.settle(a(n, slots), state="success", doc=b"{}")
             else:
-                await runs.release(a(n, places))
+                await runs.release(a(n, slots))
 
 
-@pytest.mark.parametrize("places", [Places(1, 0), Places(0, 1)])
-async def test_a_place_is_held_as_long_as_the_lease(runs: Runs, places: Places) -> None:
+@pytest.mark.parametrize("slots", [Slots(1, 0), Slots(0, 1)])
+async def test_a_place_is_held_as_long_as_the_lease(runs: Runs, slots: Slots) -> None:
     """What a dead gateway left is in nobody's way once its lease is over."""
     for n in range(3):
-        assert said(await runs.reserve(a(n, places), lease=NO_LEASE)) is Reserved
-    assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
-    assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)
+        assert said(await runs.reserve(a(n, slots), lease=NO_LEASE)) is Reserved
+    assert said(await runs.reserve(a(3, slots), lease=LEASE)) is Reserved
+    assert isinstance(await runs.reserve(a(4, slots), lease=LEASE), Limited)
 
 
-@pytest.mark.parametrize("places", [Places(2, 0), Places(0, 2)])
+@pytest.mark.parametrize("slots", [Slots(2, 0), Slots(0, 2)])
 async def test_a_short_lease_takes_no_longer_ones_place(
-    runs: Runs, scripts: Scripts, places: Places
+    runs: Runs, scripts: Scripts, slots: Slots
 ) -> None:
     """Gateways may differ in their leases: the row stays as long as the longest."""
-    await runs.reserve(a(0, places), lease=HOUR)
-    await runs.reserve(a(1, places), lease=LEASE)
-    assert isinstance(await runs.reserve(a(2, places), lease=LEASE), Limited)
+    await runs.reserve(a(0, slots), lease=HOUR)
+    await runs.reserve(a(1, slots), lease=LEASE)
+    assert isinstance(await runs.reserve(a(2, slots), lease=LEASE), Limited)
     assert await scripts._client.pttl(f"{ROW}:a.example:443") > LEASE / timedelta(milliseconds=1)
     await scripts._client.zadd(f"{ROW}:a.example:443", {"run-a1": 1})
     await scripts._client.zadd(ROW, {"run-a1": 1})
-    assert said(await runs.reserve(a(2, places), lease=NO_LEASE)) is Reserved
-    assert said(await runs.reserve(a(3, places), lease=LEASE)) is Reserved
-    assert isinstance(await runs.reserve(a(4, places), lease=LEASE), Limited)
+    assert said(await runs.reserve(a(2, slots), lease=NO_LEASE)) is Reserved
+    assert said(await runs.reserve(a(3, slots), lease=LEASE)) is Reserved
+    assert isinstance(await runs.reserve(a(4, slots), lease=LEASE), Limited)
     assert await scripts._client.zscore(f"{ROW}:a.example:443", "run-a1") is None
 
 
 async def test_without_a_target_only_the_workspace_counts(runs: Runs) -> None:
     """A preview that names no target is in no target's way."""
     for n in range(3):
-        assert said(await runs.reserve(of("", n, Places(5, 1)), lease=LEASE)) is Reserved
-    assert said(await runs.reserve(a(0, Places(5, 1)), lease=LEASE)) is Reserved
-    assert said(await runs.reserve(of("", 3, Places(5, 1)), lease=LEASE)) is Reserved
-    assert said(await runs.reserve(of("", 4, Places(5, 1)), lease=LEASE)) == "runs"
+        assert said(await runs.reserve(of("", n, Slots(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(a(0, Slots(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(of("", 3, Slots(5, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(of("", 4, Slots(5, 1)), lease=LEASE)) == "runs"
 
 
 async def test_a_claim_sent_twice_takes_one_place(runs: Runs) -> None:
     """And is granted again although all places are taken, once by itself."""
     for n in range(2):
         for _ in range(2):
-            assert said(await runs.reserve(a(n, Places(2, 2)), lease=LEASE)) is Reserved
-    assert said(await runs.reserve(a(2, Places(2, 2)), lease=LEASE)) == "runs"
+            assert said(await runs.reserve(a(n, Slots(2, 2)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(a(2, Slots(2, 2)), lease=LEASE)) == "runs"
 
 
 async def test_a_retry_needs_no_place(runs: Runs) -> None:
     """Who asks for a run that is there gets it, however full it is."""
-    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
-    again = a(0, Places(1, 1))._replace(run_id="another")
-    assert said(await runs.reserve(again, lease=LEASE)) is Taken
+    await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
+    again = a(0, Slots(1, 1))._replace(run_id="another")
+    assert said(await runs.reserve(again, lease=LEASE)) is KeyTaken
 
 
 async def test_every_workspace_has_its_own_places(runs: Runs, previews: Previews) -> None:
     """The same target in two workspaces is two."""
     await previews.save("v", "p", b"doc", origin=ORIGIN, target="a.example:443")
-    await runs.reserve(a(0, Places(1, 1)), lease=LEASE)
-    other = Reservation("v", "order", "p", "run", places=Places(1, 1))
+    await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
+    other = Reservation("v", "order", "p", "run", slots=Slots(1, 1))
     assert said(await runs.reserve(other, lease=LEASE)) is Reserved
 
 
@@ -165,7 +165,7 @@ async def test_without_limits_places_are_counted_all_the_same(
     runs: Runs, scripts: Scripts, previews: Previews
 ) -> None:
     """A limit that is set while runs are in flight knows them."""
-    told = await raced(scripts, [a(n, Places()) for n in range(25)])
+    told = await raced(scripts, [a(n, Slots()) for n in range(25)])
     assert told == Counter({Reserved: 25})
-    assert said(await runs.reserve(b(0, Places(25, 0)), lease=LEASE)) == "runs"
-    assert said(await runs.reserve(b(0, Places(26, 1)), lease=LEASE)) is Reserved
+    assert said(await runs.reserve(b(0, Slots(25, 0)), lease=LEASE)) == "runs"
+    assert said(await runs.reserve(b(0, Slots(26, 1)), lease=LEASE)) is Reserved

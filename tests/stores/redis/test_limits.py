@@ -37,9 +37,9 @@ async def spent_out(limits: Limits, per_key: int = 0, per_workspace: int = 0) ->
     return answer
 
 
-async def later(scripts: Scripts, by: timedelta, bucket: str = OF_KEY) -> None:
+async def later(scripts: Scripts, actor: timedelta, bucket: str = OF_KEY) -> None:
     """What a bucket is after so long."""
-    full_at = int(await kept(scripts, bucket)) - by // US
+    full_at = int(await kept(scripts, bucket)) - actor // US
     await scripts._client.set(bucket, full_at, keepttl=True)
 
 

@@ -13,7 +13,7 @@ from stores.redis.outbox import Outbox, Waiting
 from stores.redis.reservations import Lost, Settled
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
-from tests.support.reservations import LEASE, claim, found
+from tests.support.reservations import LEASE, found, reservation
 from tests.support.valkey import stranger
 
 NO_LEASE = timedelta(0)
@@ -29,7 +29,7 @@ INTERRUPTED = Entry(
     status="unknown",
     reason="interrupted",
 )
-ORDER = claim()._replace(intent=INTENT)
+ORDER = reservation()._replace(intent=INTENT)
 
 
 def ending(status: str) -> bytes:
@@ -42,7 +42,7 @@ def outbox(scripts: Scripts) -> Outbox:
 
 
 async def waiting(outbox: Outbox, shipped: Sequence[bytes] = ()) -> Waiting:
-    return await outbox.collect("w", shipped=shipped, most=500)
+    return await outbox.collect("w", shipped=shipped, limit=500)
 
 
 async def told(outbox: Outbox) -> list[tuple[str, str]]:
@@ -64,7 +64,7 @@ async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
     """
     for _ in range(2):
         await runs.reserve(ORDER, lease=LEASE)
-    _, [(source, entry)], in_all, oldest = await waiting(outbox)
+    _, [(source, entry)], total, oldest = await waiting(outbox)
     assert source == "run-1:run.intended"
     assert entry == Entry(
         event="run.intended",
@@ -74,7 +74,7 @@ async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
         action="webhook.save",
         provider="independent",
     )
-    assert in_all == 1
+    assert total == 1
     assert timedelta(0) <= oldest < timedelta(seconds=10)
 
 
@@ -148,7 +148,7 @@ async def test_a_run_in_flight_is_left_alone(runs: Runs, outbox: Outbox) -> None
     """Collecting ends no run whose lease is not over, and none of another workspace."""
     await runs.reserve(ORDER, lease=LEASE)
     assert await told(outbox) == [("run.intended", "")]
-    await outbox.collect("v", most=500)
+    await outbox.collect("v", limit=500)
     assert (await found(runs)).in_flight
     assert isinstance(await settle(runs), Settled)
 
@@ -156,8 +156,8 @@ async def test_a_run_in_flight_is_left_alone(runs: Runs, outbox: Outbox) -> None
 async def test_more_than_a_batch_of_dead_runs_takes_two(outbox: Outbox, scripts: Scripts) -> None:
     """500 are given up at a time, the oldest first, also those whose record is gone."""
     await scripts._client.zadd(names.in_flight("w"), {f"run-{n}": n for n in range(501)})
-    assert (await outbox.collect("w", most=1)).in_all == 500
-    second = await outbox.collect("w", most=1000)
+    assert (await outbox.collect("w", limit=1)).total == 500
+    second = await outbox.collect("w", limit=1000)
     assert [it.run_id for _, it in second.entries] == [f"run-{n}" for n in range(501)]
     assert not await scripts._client.exists(names.in_flight("w"), names.run("w", "run-0"))
 
@@ -165,13 +165,13 @@ async def test_more_than_a_batch_of_dead_runs_takes_two(outbox: Outbox, scripts:
 async def test_exactly_what_was_shipped_is_forgotten(outbox: Outbox, scripts: Scripts) -> None:
     """What came in between stays, in its order; to say so twice forgets no more."""
     await outbox.record("w", [(str(n), Entry(event="e", principal="p")) for n in range(6)])
-    batch = await outbox.collect("w", most=3)
+    batch = await outbox.collect("w", limit=3)
     assert [source for source, _ in batch.entries] == ["0", "1", "2"]
-    assert batch.in_all == 6
+    assert batch.total == 6
     for _ in range(2):
         rest = await waiting(outbox, [batch.ids[0], batch.ids[2]])
         assert [source for source, _ in rest.entries] == ["1", "3", "4", "5"]
-        assert rest.in_all == 4
+        assert rest.total == 4
 
 
 async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
@@ -180,7 +180,7 @@ async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
     fields = {"source": "s", "at": 1, "entry": b'{"event":"e","principal":"p"}'}
     await scripts._client.xadd(OUTBOX, fields, id=ahead)  # type: ignore[arg-type]
     empty = await waiting(outbox, [ahead.encode()])
-    assert (empty.ids, empty.in_all, empty.oldest) == ([], 0, timedelta(0))
+    assert (empty.ids, empty.total, empty.oldest) == ([], 0, timedelta(0))
     assert await scripts._client.exists(OUTBOX)
     assert await scripts._client.pttl(OUTBOX) == -1
 

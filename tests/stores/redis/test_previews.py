@@ -92,10 +92,10 @@ async def test_a_spent_preview_stays_as_a_tombstone(
     previews: Previews, runs: Runs, scripts: Scripts
 ) -> None:
     """After settling only the run's id is left of a preview, for seven days."""
-    claim = Reservation("w", "order-1", "p-1", "run-1")
+    reservation = Reservation("w", "order-1", "p-1", "run-1")
     await previews.save("w", "p-1", b"doc", origin=ORIGIN)
-    await runs.reserve(claim, lease=LEASE)
-    await runs.settle(claim, state="success", doc=b"answer")
+    await runs.reserve(reservation, lease=LEASE)
+    await runs.settle(reservation, state="success", doc=b"answer")
 
     assert exactly(await previews.find("w", "p-1")) == exactly(Spent("run-1"))
     assert await scripts._client.hgetall(names.preview("w", "p-1")) == {b"run": b"run-1"}
@@ -105,10 +105,10 @@ async def test_a_spent_preview_stays_as_a_tombstone(
 
 async def test_a_released_preview_is_live_again(previews: Previews, runs: Runs) -> None:
     """A run that was given back leaves its preview as it was, expiry included."""
-    claim = Reservation("w", "order-1", "p-1", "run-1")
+    reservation = Reservation("w", "order-1", "p-1", "run-1")
     expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
-    await runs.reserve(claim, lease=LEASE)
-    await runs.release(claim)
+    await runs.reserve(reservation, lease=LEASE)
+    await runs.release(reservation)
     assert exactly(await previews.find("w", "p-1")) == exactly(Live(b"doc", expires_at_ms))
 
 
@@ -148,19 +148,19 @@ async def test_a_preview_outlives_the_lease_of_its_run(
 async def test_release_restores_the_expiry(scripts: Scripts, ttl: timedelta) -> None:
     """What the lease had lengthened ends when the caller was told."""
     previews, runs = Previews(scripts), Runs(scripts)
-    claim = Reservation("w", "order-1", "p-1", "run-1")
+    reservation = Reservation("w", "order-1", "p-1", "run-1")
     expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
-    await runs.reserve(claim, lease=timedelta(minutes=10))
-    await runs.release(claim)
+    await runs.reserve(reservation, lease=timedelta(minutes=10))
+    await runs.release(reservation)
     assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == expires_at_ms
 
 
 async def test_release_brings_no_expired_preview_back(scripts: Scripts) -> None:
     """A preview whose hour ended during its run is gone once the run is given back."""
     previews, runs = Previews(scripts), Runs(scripts)
-    claim = Reservation("w", "order-1", "p-1", "run-1")
+    reservation = Reservation("w", "order-1", "p-1", "run-1")
     await previews.save("w", "p-1", b"doc", origin=ORIGIN)
-    await runs.reserve(claim, lease=LEASE)
+    await runs.reserve(reservation, lease=LEASE)
     await scripts._client.hset(names.preview("w", "p-1"), "expires_at", "1")
-    await runs.release(claim)
+    await runs.release(reservation)
     assert exactly(await previews.find("w", "p-1")) == exactly(NoPreview())

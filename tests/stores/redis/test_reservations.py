@@ -5,20 +5,20 @@ from datetime import timedelta
 import pytest
 
 from stores.redis import names
-from stores.redis.limits import Limited, Places, Quota, Rates
+from stores.redis.limits import Limited, Quota, Rates, Slots
 from stores.redis.outbox import Outbox
 from stores.redis.previews import Live, NoPreview, Previews, Spent
-from stores.redis.reservations import Claimed, Expired, Reservation, Reserved, Taken
+from stores.redis.reservations import Expired, KeyTaken, Reservation, Reserved, ReserveResult
 from stores.redis.runs import Runs
-from stores.redis.scripts import Scripts, StoreUnavailable
-from tests.support.reservations import LEASE, claim
+from stores.redis.scripts import RedisUnavailable, Scripts
+from tests.support.reservations import LEASE, reservation
 
 TEN = Rates(per_key=10, per_workspace=20)
 ONE = Rates(per_key=1)
 BUCKETS = (names.bucket("w", "execute", "k-1"), names.bucket("w", "execute"))
 
 
-def asking(run_id: str, key: str, preview_id: str, rates: Rates = TEN) -> Reservation:
+def principal(run_id: str, key: str, preview_id: str, rates: Rates = TEN) -> Reservation:
     return Reservation("w", key, preview_id, run_id, principal="k-1", rates=rates)
 
 
@@ -27,7 +27,7 @@ async def everything(scripts: Scripts) -> dict[bytes | str, bytes | None]:
     return {key: await client.dump(key) for key in await client.keys()}
 
 
-def left(answer: Claimed) -> tuple[str, int]:
+def left(answer: ReserveResult) -> tuple[str, int]:
     assert answer.quota
     return answer.quota[:2]
 
@@ -36,10 +36,10 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
     """Sent twice, in flight, replayed, spent, without a preview, expired: each says what is left,
     and spends none of it.
     """
-    first = asking("run-1", "order-1", "p-1")
+    first = principal("run-1", "order-1", "p-1")
     told = [await runs.reserve(first, lease=LEASE), await runs.reserve(first, lease=LEASE)]
     buckets = [await scripts._client.get(bucket) for bucket in BUCKETS]
-    told.append(await runs.reserve(asking("run-2", "order-1", "p-1"), lease=LEASE))
+    told.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
     await runs.settle(first, state="success", doc=b"{}")
     for key, preview_id in [
         ("order-1", "p-1"),
@@ -47,12 +47,12 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
         ("order-2", "p-1"),
         ("order-2", "gone"),
     ]:
-        told.append(await runs.reserve(asking("run-2", key, preview_id), lease=LEASE))
+        told.append(await runs.reserve(principal("run-2", key, preview_id), lease=LEASE))
     await scripts._client.delete(names.run("w", "run-1"))
-    told.append(await runs.reserve(asking("run-2", "order-1", "p-1"), lease=LEASE))
-    told.append(await runs.reserve(asking("run-2", "order-2", "p-1"), lease=LEASE))
+    told.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
+    told.append(await runs.reserve(principal("run-2", "order-2", "p-1"), lease=LEASE))
 
-    kinds = [Reserved, Reserved, Taken, Taken, Taken, Spent, NoPreview, Expired, Expired]
+    kinds = [Reserved, Reserved, KeyTaken, KeyTaken, KeyTaken, Spent, NoPreview, Expired, Expired]
     assert [type(answer) for answer in told] == kinds
     assert [left(answer) for answer in told] == [("key", 9)] * len(told)
     assert [await scripts._client.get(bucket) for bucket in BUCKETS] == buckets
@@ -60,44 +60,44 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
 
 async def test_a_claim_that_comes_again_after_the_end_does_not_send(runs: Runs) -> None:
     """A run that has its answer, and one that was given up, is found by its own claim as by any."""
-    first, second = claim("run-1"), claim("run-2", key="order-2", preview_id="p-2")
+    first, second = reservation("run-1"), reservation("run-2", key="order-2", preview_id="p-2")
     await runs.reserve(first, lease=LEASE)
     await runs.settle(first, state="success", doc=b"{}")
     await runs.reserve(second, lease=timedelta(0))
-    await Outbox(runs._scripts).collect("w", most=1)
+    await Outbox(runs._scripts).collect("w", limit=1)
 
     again = [await runs.reserve(one, lease=LEASE) for one in (first, second)]
-    assert [answer.run.id for answer in again if isinstance(answer, Taken)] == ["run-1", "run-2"]
+    assert [answer.run.id for answer in again if isinstance(answer, KeyTaken)] == ["run-1", "run-2"]
 
 
 async def test_without_limits_no_answer_has_a_quota(runs: Runs, scripts: Scripts) -> None:
     """And no bucket is made."""
     for key, preview_id in [("order-1", "p-1"), ("order-1", "p-1"), ("2", "p-1"), ("3", "gone")]:
-        answer = await runs.reserve(asking("run", key, preview_id, Rates()), lease=LEASE)
+        answer = await runs.reserve(principal("run", key, preview_id, Rates()), lease=LEASE)
         assert answer.quota is None
     assert not await scripts._client.exists(*BUCKETS)
 
 
 @pytest.mark.parametrize(
-    ("rates", "places", "bound"),
+    ("rates", "slots", "bound"),
     [
-        (Rates(1, 0), Places(), "key"),
-        (Rates(0, 1), Places(), "workspace"),
-        (Rates(5, 5), Places(1, 0), "runs"),
-        (Rates(5, 5), Places(0, 1), "target"),
+        (Rates(1, 0), Slots(), "key"),
+        (Rates(0, 1), Slots(), "workspace"),
+        (Rates(5, 5), Slots(1, 0), "runs"),
+        (Rates(5, 5), Slots(0, 1), "target"),
     ],
 )
 async def test_who_is_limited_leaves_no_trace(
-    runs: Runs, previews: Previews, scripts: Scripts, rates: Rates, places: Places, bound: str
+    runs: Runs, previews: Previews, scripts: Scripts, rates: Rates, slots: Slots, bound: str
 ) -> None:
     """No run, reservation, place, intent or quota; the preview lives, and runs later."""
     for name in ("p-1", "p-2"):
         await previews.save("w", name, name.encode(), origin=b"{}", target="a.example:443")
-    first = asking("run-1", "order-1", "p-1", rates)._replace(places=places)
+    first = principal("run-1", "order-1", "p-1", rates)._replace(slots=slots)
     await runs.reserve(first, lease=LEASE)
     before = await everything(scripts)
 
-    second = asking("run-2", "order-2", "p-2", rates)._replace(places=places)
+    second = principal("run-2", "order-2", "p-2", rates)._replace(slots=slots)
     for _ in range(2):
         refused = await runs.reserve(second, lease=LEASE)
         assert isinstance(refused, Limited)
@@ -114,20 +114,20 @@ async def test_who_is_limited_leaves_no_trace(
 
 async def test_a_replay_is_answered_with_an_empty_bucket(runs: Runs) -> None:
     """Who has spent all may still ask what became of it."""
-    await runs.reserve(asking("run-1", "order-1", "p-1", ONE), lease=LEASE)
-    answer = await runs.reserve(asking("run-2", "order-1", "p-1", ONE), lease=LEASE)
-    assert isinstance(answer, Taken)
+    await runs.reserve(principal("run-1", "order-1", "p-1", ONE), lease=LEASE)
+    answer = await runs.reserve(principal("run-2", "order-1", "p-1", ONE), lease=LEASE)
+    assert isinstance(answer, KeyTaken)
     assert left(answer) == ("key", 0)
     assert isinstance(
-        await runs.reserve(asking("run-3", "order-2", "p-2", ONE), lease=LEASE), Limited
+        await runs.reserve(principal("run-3", "order-2", "p-2", ONE), lease=LEASE), Limited
     )
 
 
 async def test_a_claim_that_was_given_back_spends_nothing(runs: Runs, scripts: Scripts) -> None:
     """Its release came first: there is no run to pay for."""
-    late = asking("run-1", "order-1", "p-1")
+    late = principal("run-1", "order-1", "p-1")
     await runs.release(late)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await runs.reserve(late, lease=LEASE)
     assert not await scripts._client.exists(*BUCKETS)
 
@@ -136,7 +136,7 @@ async def test_a_claim_without_a_principal_spends_the_workspaces(
     runs: Runs, scripts: Scripts
 ) -> None:
     """The bucket of the verb; and previews spend of another."""
-    answer = await runs.reserve(claim()._replace(rates=Rates(0, 5)), lease=LEASE)
+    answer = await runs.reserve(reservation()._replace(rates=Rates(0, 5)), lease=LEASE)
     assert isinstance(answer, Reserved)
     assert isinstance(answer.quota, Quota)
     assert left(answer) == ("workspace", 4)

@@ -13,7 +13,7 @@ from stores.redis.client import Store, open_store
 from stores.redis.previews import Previews
 from stores.redis.reservations import Reservation
 from stores.redis.runs import Runs
-from stores.redis.scripts import StoreUnavailable
+from stores.redis.scripts import RedisUnavailable
 from tests.support.clocks import timed
 from tests.support.gateways import until
 from tests.support.valkey import Valkey
@@ -28,11 +28,11 @@ async def elsewhere(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Runs]:
         runs = Runs(store.scripts)
         for n in (1, 2):
             await Previews(store.scripts).save("w", f"p-{n}", b"doc", origin=b"{}")
-            await runs.reserve(claim(n), lease=LEASE)
+            await runs.reserve(reservation(n), lease=LEASE)
         yield runs
 
 
-def claim(n: int) -> Reservation:
+def reservation(n: int) -> Reservation:
     return Reservation("w", f"order-{n}", f"p-{n}", f"run-{n}")
 
 
@@ -52,7 +52,7 @@ async def told(event: asyncio.Event) -> None:
 
 async def test_a_watch_begins_when_the_server_has_confirmed(store: Store, valkey: Valkey) -> None:
     """Once inside, the server knows the watcher: no ending can be missed."""
-    async with store.settled.watch("w", "run-1") as ended:
+    async with store.run_endings.wait_for("w", "run-1") as ended:
         assert subscriptions(valkey) == 1
         assert not ended.is_set()
 
@@ -61,16 +61,16 @@ async def test_a_watch_begins_when_the_server_has_confirmed(store: Store, valkey
 async def test_the_end_of_a_run_wakes_its_watcher(store: Store, elsewhere: Runs, ends: str) -> None:
     """What another client settles or gives back is told at once; other runs stay silent."""
     async with (
-        store.settled.watch("w", "run-1") as ended,
-        store.settled.watch("w", "run-2") as other,
+        store.run_endings.wait_for("w", "run-1") as ended,
+        store.run_endings.wait_for("w", "run-2") as other,
     ):
         if ends == "settle":
-            await elsewhere.settle(claim(1), state="success", doc=b"answer")
+            await elsewhere.settle(reservation(1), state="success", doc=b"answer")
         else:
-            await elsewhere.release(claim(1))
+            await elsewhere.release(reservation(1))
         await told(ended)
         assert not other.is_set()
-        await elsewhere.settle(claim(2), state="success", doc=b"answer")
+        await elsewhere.settle(reservation(2), state="success", doc=b"answer")
         await told(other)
 
 
@@ -80,8 +80,8 @@ async def test_an_ending_is_told_in_its_workspace_only(
 ) -> None:
     """Names that hold signs of patterns and keys reach no other workspace's watchers."""
     async with (
-        store.settled.watch(workspace, "run-1") as ended,
-        store.settled.watch("w", "run-1") as other,
+        store.run_endings.wait_for(workspace, "run-1") as ended,
+        store.run_endings.wait_for("w", "run-1") as other,
     ):
         with valkey.client() as client:
             client.publish(names.settled(workspace, "run-1"), "success")
@@ -94,12 +94,12 @@ async def test_a_run_has_many_watchers_and_one_subscription(
 ) -> None:
     """Ten that wait for two runs share one connection, and each is woken."""
     async with AsyncExitStack() as stack:
-        watched = [store.settled.watch("w", f"run-{n % 2 + 1}") for n in range(10)]
+        watched = [store.run_endings.wait_for("w", f"run-{n % 2 + 1}") for n in range(10)]
         events = await asyncio.gather(*(stack.enter_async_context(it) for it in watched))
         assert listeners(valkey) == 1
         assert subscriptions(valkey) == 1
         for n in (1, 2):
-            await elsewhere.settle(claim(n), state="success", doc=b"answer")
+            await elsewhere.settle(reservation(n), state="success", doc=b"answer")
         for event in events:
             await told(event)
 
@@ -108,11 +108,11 @@ async def test_one_watcher_leaving_leaves_the_others_watching(
     store: Store, elsewhere: Runs
 ) -> None:
     """Listening ends with the last watcher, not with the first."""
-    async with store.settled.watch("w", "run-1") as stays:
-        async with store.settled.watch("w", "run-1"):
+    async with store.run_endings.wait_for("w", "run-1") as stays:
+        async with store.run_endings.wait_for("w", "run-1"):
             pass
         await store.client.ping()
-        await elsewhere.settle(claim(1), state="success", doc=b"answer")
+        await elsewhere.settle(reservation(1), state="success", doc=b"answer")
         await told(stays)
 
 
@@ -123,7 +123,10 @@ async def test_subscriptions_are_given_up(store: Store, valkey: Valkey) -> None:
         return subscriptions(valkey) == 0
 
     for _ in range(2):
-        async with store.settled.watch("w", "run-1"), store.settled.watch("w", "run-2"):
+        async with (
+            store.run_endings.wait_for("w", "run-1"),
+            store.run_endings.wait_for("w", "run-2"),
+        ):
             assert subscriptions(valkey) == 1
         await until(none_left)
 
@@ -133,7 +136,7 @@ async def test_watching_again_and_again_misses_nothing(store: Store, valkey: Val
     with valkey.client() as client:
         for n in range(200):
             run_id = f"run-{n % 3}"
-            async with store.settled.watch("w", run_id) as ended:
+            async with store.run_endings.wait_for("w", run_id) as ended:
                 client.publish(names.settled("w", run_id), "success")
                 await told(ended)
 
@@ -141,8 +144,8 @@ async def test_watching_again_and_again_misses_nothing(store: Store, valkey: Val
 async def test_a_lost_connection_wakes_all_watchers(store: Store, valkey: Valkey) -> None:
     """What was published meanwhile is lost: each watcher is woken, to look at its run again."""
     async with (
-        store.settled.watch("w", "run-1") as one,
-        store.settled.watch("w", "run-2") as other,
+        store.run_endings.wait_for("w", "run-1") as one,
+        store.run_endings.wait_for("w", "run-2") as other,
     ):
         with valkey.client() as client:
             assert client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
@@ -154,13 +157,13 @@ async def test_watching_goes_on_after_a_lost_connection(
     store: Store, elsewhere: Runs, valkey: Valkey
 ) -> None:
     """A watch that begins after the loss is told of its run's end as before."""
-    async with store.settled.watch("w", "run-1") as ended:
+    async with store.run_endings.wait_for("w", "run-1") as ended:
         with valkey.client() as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await told(ended)
-    async with store.settled.watch("w", "run-2") as ended:
+    async with store.run_endings.wait_for("w", "run-2") as ended:
         assert not ended.is_set()
-        await elsewhere.settle(claim(2), state="success", doc=b"answer")
+        await elsewhere.settle(reservation(2), state="success", doc=b"answer")
         await told(ended)
 
 
@@ -170,7 +173,7 @@ async def test_no_watch_begins_without_the_server(
 ) -> None:
     """StoreUnavailable in under 2 s, for a first watcher and for the next; afterwards it works."""
     async with open_store(own_valkey.url, tmp_path) as store:
-        async with store.settled.watch("w", "run-1"):
+        async with store.run_endings.wait_for("w", "run-1"):
             pass
         getattr(own_valkey, away)()
         asked = [*(entered(store, "run-1") for _ in range(3)), entered(store, "run-2")]
@@ -179,7 +182,7 @@ async def test_no_watch_begins_without_the_server(
         assert failures == [True] * 4
 
         own_valkey.resume() if away == "pause" else own_valkey.start()
-        async with store.settled.watch("w", "run-1") as ended:
+        async with store.run_endings.wait_for("w", "run-1") as ended:
             await store.client.publish(names.settled("w", "run-1"), "success")
             await told(ended)
 
@@ -187,22 +190,22 @@ async def test_no_watch_begins_without_the_server(
 async def entered(store: Store, run_id: str) -> bool:
     """Whether the watch was refused."""
     try:
-        async with store.settled.watch("w", run_id):
+        async with store.run_endings.wait_for("w", run_id):
             return False
-    except StoreUnavailable:
+    except RedisUnavailable:
         return True
 
 
 async def test_a_stopped_server_wakes_its_watchers(own_valkey: Valkey, tmp_path: Path) -> None:
     """Watchers of a server that goes away look again; when it is back new ones watch as ever."""
     async with open_store(own_valkey.url, tmp_path) as store:
-        async with store.settled.watch("w", "run-1") as ended:
+        async with store.run_endings.wait_for("w", "run-1") as ended:
             own_valkey.stop()
             await told(ended)
             own_valkey.start()
-            async with store.settled.watch("w", "run-2") as other:
+            async with store.run_endings.wait_for("w", "run-2") as other:
                 assert not other.is_set()
-        async with store.settled.watch("w", "run-2"):
+        async with store.run_endings.wait_for("w", "run-2"):
             assert subscriptions(own_valkey) == 1
 
 
@@ -214,19 +217,19 @@ async def test_a_watcher_that_is_cancelled_is_no_loss_to_the_next(
         leaver = asyncio.create_task(entered(store, "run-1"))
         for _ in range(turns % 4):
             await asyncio.sleep(0)
-        watch = store.settled.watch("w", "run-1")
-        entering = asyncio.create_task(watch.__aenter__())
+        wait_for = store.run_endings.wait_for("w", "run-1")
+        entering = asyncio.create_task(wait_for.__aenter__())
         await asyncio.sleep(0)
         leaver.cancel()
         ended = await entering
         assert not ended.is_set()
-        await watch.__aexit__(None, None, None)
+        await wait_for.__aexit__(None, None, None)
         await asyncio.wait({leaver})
 
 
 async def test_closing_ends_the_listener(valkey: Valkey, tmp_path: Path) -> None:
     """A store that is closed while one watches leaves no connection behind."""
-    async with open_store(valkey.url, tmp_path) as store, store.settled.watch("w", "run-1"):
+    async with open_store(valkey.url, tmp_path) as store, store.run_endings.wait_for("w", "run-1"):
         assert listeners(valkey) == 1
 
     async def none_left() -> bool:

@@ -13,7 +13,7 @@ from stores.redis.client import Store, open_store
 from stores.redis.previews import Live, NoPreview, Previews
 from stores.redis.reservations import Reservation, Reserved
 from stores.redis.runs import Runs
-from stores.redis.scripts import SOURCES, Scripts, StoreUnavailable
+from stores.redis.scripts import SOURCES, RedisUnavailable, Scripts
 from tests.support.clocks import timed
 from tests.support.valkey import Valkey
 
@@ -123,7 +123,7 @@ async def test_a_server_that_is_away_is_given_up_in_time(
     asked = (find(own_store.scripts, "none") for _ in range(20))
     answers, seconds = await timed(asyncio.gather(*asked, return_exceptions=True))
     assert seconds < 2
-    assert {type(answer) for answer in answers} == {StoreUnavailable}, answers
+    assert {type(answer) for answer in answers} == {RedisUnavailable}, answers
 
     own_valkey.resume() if away == "pause" else own_valkey.start()
     assert await find(own_store.scripts, "none") == [b"no_preview"]
@@ -165,7 +165,7 @@ async def test_an_error_is_its_own_callers_alone(store: Store, valkey: Valkey) -
         return_exceptions=True,
     )
     assert before == after == [b"no_preview"]
-    assert isinstance(wrong, StoreUnavailable)
+    assert isinstance(wrong, RedisUnavailable)
     assert "WRONGTYPE" in str(wrong)
 
 
@@ -178,7 +178,7 @@ async def test_a_call_that_cannot_be_sent_keeps_nobody_waiting(store: Store) -> 
             store.scripts.call("save", [names.preview("w", "p-1")], "\ud800", "{}", LEASE),
             return_exceptions=True,
         )
-    assert {type(answer) for answer in answers[1:]} == {StoreUnavailable}
+    assert {type(answer) for answer in answers[1:]} == {RedisUnavailable}
     assert await find(store.scripts, "none") == answers[0] == [b"no_preview"]
 
 

@@ -54,15 +54,15 @@ class Keys:
 
     async def usable(self, now_ms: int = NOW) -> list[str]:
         async with self.database.connect() as connection:
-            return [key.id for key in await api_keys.usable(connection, now_ms)]
+            return [key.id for key in await api_keys.active(connection, now_ms)]
 
     async def find(self, key: ApiKey) -> ApiKey | None:
         async with self.database.connect() as connection:
             return await api_keys.find(connection, key.workspace, key.id)
 
-    async def revoke(self, key: ApiKey, *, by: str = "boss") -> Revoked | LastAdmin | NoKey:
+    async def revoke(self, key: ApiKey, *, actor: str = "boss") -> Revoked | LastAdmin | NoKey:
         async with self.database.begin() as connection:
-            return await api_keys.revoke(connection, key.workspace, key.id, by=by, now_ms=NOW)
+            return await api_keys.revoke(connection, key.workspace, key.id, actor=actor, now_ms=NOW)
 
     async def retire(self, key: ApiKey, expires_at: int, replaced_by: str = "bbbbbbbb") -> bool:
         async with self.database.begin() as connection:
@@ -118,7 +118,7 @@ async def test_ended_are_those_that_were_usable_once(keys: Keys) -> None:
     await keys.insert(KEY, expired, revoked, long_ago, forgotten)
     async with keys.database.connect() as connection:
         ended = await api_keys.ended(connection, NOW, since_ms=NOW - 10)
-        last = await api_keys.ended(connection, NOW, since_ms=NOW - 10, most=1)
+        last = await api_keys.ended(connection, NOW, since_ms=NOW - 10, limit=1)
     assert ended == {"expired": "other", "revoked": "default"}
     assert last == {"revoked": "default"}
 
@@ -129,7 +129,7 @@ async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
     await keys.insert(*made, KEY._replace(workspace="other"))
     await keys.revoke(made[0])
     async with keys.database.connect() as connection:
-        found = await api_keys.listed(connection, "default")
+        found = await api_keys.list_all(connection, "default")
     assert [key.id for key in found] == ["c", "b", "a"]
 
 
@@ -150,7 +150,7 @@ async def test_a_revoked_key_stays_as_it_was_revoked(keys: Keys) -> None:
     revoked = KEY._replace(revoked_at=NOW, revoked_by="boss")
     assert await keys.revoke(KEY) == Revoked(revoked, again=False)
     before = await keys.generation()
-    assert await keys.revoke(KEY, by="another") == Revoked(revoked, again=True)
+    assert await keys.revoke(KEY, actor="another") == Revoked(revoked, again=True)
     assert await keys.find(KEY) == revoked
     assert await keys.usable() == []
     assert await keys.generation() == before

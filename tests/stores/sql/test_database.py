@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.sql.database import Database, database_url, open_database
 from stores.sql.tables import generation as generations
-from stores.sql.workspaces import bump, create, generation, listed
+from stores.sql.workspaces import bump, create, generation, list_all
 from tests.support.gateways import until
 
 
@@ -93,12 +93,12 @@ async def test_what_a_reader_writes_is_undone(database: Database) -> None:
 async def test_a_reader_sees_one_moment(database: Database) -> None:
     """What others commit while it reads is for the next reader."""
     async with database.connect() as connection:
-        before = await listed(connection)
+        before = await list_all(connection)
         async with database.begin() as other:
             await create(other, "new", now_ms=1)
-        assert await listed(connection) == before
+        assert await list_all(connection) == before
     async with database.connect() as connection:
-        assert len(await listed(connection)) == len(before) + 1
+        assert len(await list_all(connection)) == len(before) + 1
 
 
 async def test_twenty_at_once_wait_for_each_other(database: Database) -> None:

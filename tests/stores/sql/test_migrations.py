@@ -32,7 +32,7 @@ import stores.sql.migrate
 from stores.sql.database import HEAD, REVISIONS, Database, SchemaOutdated, open_database
 from stores.sql.migrate import migrate
 from stores.sql.tables import metadata
-from stores.sql.workspaces import Limits, generation, listed
+from stores.sql.workspaces import Limits, generation, list_all
 from tests.support.postgres import Postgres
 
 HERE = Path()
@@ -83,7 +83,7 @@ async def test_an_empty_database_asks_for_migrations_and_gets_them(empty_url: st
 
 async def test_the_first_workspace_comes_with_the_schema(database: Database) -> None:
     async with database.connect() as connection:
-        only = await listed(connection)
+        only = await list_all(connection)
         assert [(workspace.name, workspace.limits) for workspace in only] == [("default", Limits())]
         assert await generation(connection) == 0
 

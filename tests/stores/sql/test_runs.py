@@ -15,7 +15,7 @@ async def find(database: Database, run_id: str = "r", workspace: str = "w") -> R
         return await find_run(connection, workspace, run_id)
 
 
-def row(**facts: Any) -> RunRow:
+def row(**fields: Any) -> RunRow:
     """A run that has only begun, but for what is told."""
     running = RunRow(
         workspace="w",
@@ -31,7 +31,7 @@ def row(**facts: Any) -> RunRow:
         started_at=NOON,
         trace_link=None,
     )
-    return running._replace(**facts)
+    return running._replace(**fields)
 
 
 async def test_an_intent_opens_a_run(database: Database) -> None:
@@ -69,8 +69,8 @@ async def test_an_ending_ends_its_run(database: Database, *, together: bool) -> 
     for batch in [intents + endings] if together else [intents, endings]:
         await append(database, batch)
     for n, (told, differs) in enumerate(OUTCOMES):
-        facts = {"run_id": f"r-{n}", "preview_id": f"p-r-{n}", **SUCCESS, **told, **differs}
-        assert await find(database, f"r-{n}") == row(**facts)
+        fields = {"run_id": f"r-{n}", "preview_id": f"p-r-{n}", **SUCCESS, **told, **differs}
+        assert await find(database, f"r-{n}") == row(**fields)
 
 
 async def test_an_ending_alone_tells_of_its_run(database: Database) -> None:

@@ -31,7 +31,7 @@ async def test_workspaces_are_listed_by_name(database: Database) -> None:
     for name in ("b", "c-2", "a"):
         await create(database, name)
     async with database.connect() as connection:
-        found = await workspaces.listed(connection)
+        found = await workspaces.list_all(connection)
     assert [workspace.name for workspace in found] == ["a", "b", "c-2", "default"]
     assert found[0] == Workspace("a", 1, Limits())
 
@@ -56,7 +56,7 @@ async def test_limits_are_replaced_as_a_whole(database: Database) -> None:
         async with database.begin() as connection:
             assert await workspaces.change(connection, "default", asked)
         async with database.connect() as connection:
-            assert [found.limits for found in await workspaces.listed(connection)] == [asked]
+            assert [found.limits for found in await workspaces.list_all(connection)] == [asked]
 
 
 async def test_an_unknown_workspace_is_not_changed(database: Database) -> None:
