@@ -1,66 +1,47 @@
-"""The composition root: settings, stores, engine, routes."""
+"""The composition root: open everything in the order in which it is closed again, and serve it."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache, partial
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway import opening
-from gateway.access.admission import ROUTE_SCOPES
-from gateway.api import administration, endpoints, errors, history
-from gateway.api.endpoints import Opened, State
+from gateway.access.admission import Admission
+from gateway.access.key_cache import KeyCache, refreshed
+from gateway.access.limits import LimitSettings, RateLimitHeaders
+from gateway.access.sealing import Sealer
+from gateway.actions.registry import registered
+from gateway.admin.services import Services, services
+from gateway.api.errors import HANDLERS
+from gateway.api.openapi import document
+from gateway.api.routes import ENDPOINTS, PROBES, routes
+from gateway.api.state import Opened
+from gateway.audit.journal import Journal, written
+from gateway.audit.shipper import Shipper, shipping
+from gateway.background import in_background
+from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from gateway.exported import began, exported
+from gateway.database import LazyDatabase
+from gateway.egress.client import Egress, SecretsOf, open_egress
+from gateway.egress.guard import Guard
+from gateway.execution.engine import Engine
+from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.http.cors import Cors
 from gateway.http.headers import standing
 from gateway.http.middleware import RequestContext
-from gateway.problems import Problem
-from gateway.telemetry import logs
+from gateway.readiness import Readiness, keys_check
+from gateway.telemetry import logs, metrics
+from gateway.telemetry.links import TraceLinks
+from gateway.telemetry.tracing import Tracing, sampler
+from stores.redis.client import Check, Store, open_store
 from stores.redis.embedded import EmbeddedStoreError
-from stores.redis.scripts import RedisUnavailable
-
-Handler = Callable[[Request[State]], Awaitable[Response]]
-
-
-def _route(path: str, **handlers: Handler) -> Route:
-    """By method. Without a row in the table of scopes it is a KeyError: none is open by mistake."""
-    scopes = {method: ROUTE_SCOPES[method, path] for method in handlers}
-
-    async def admitted(request: Request[State]) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        if (scope := scopes[method]) is not None:
-            request.state["admission"].admit(request, scope)
-        return request.state["quotas"].tell(request, await handlers[method](request))
-
-    return Route(path, admitted, methods=[*handlers])
-
-
-ROUTES = [
-    _route("/actions/preview", POST=endpoints.preview),
-    _route("/actions/execute", POST=endpoints.execute),
-    _route("/actions", GET=endpoints.actions),
-    _route("/previews/{preview_id}", GET=endpoints.find_preview),
-    _route("/runs", GET=history.list_runs),
-    _route("/runs/{run_id}", GET=endpoints.find_run),
-    _route("/audit", GET=history.list_audit),
-    _route("/keys", GET=administration.list_keys, POST=administration.create_key),
-    _route("/keys/{key_id}", DELETE=administration.revoke_key),
-    _route("/keys/{key_id}/rotate", POST=administration.rotate_key),
-    _route("/secrets", GET=administration.list_secrets, POST=administration.create_secret),
-    _route("/health", GET=endpoints.health),
-    _route("/ready", GET=endpoints.ready),
-    _route("/version", GET=endpoints.version),
-    _route("/metrics", GET=endpoints.read_metrics),
-    _route("/openapi.json", GET=endpoints.openapi),
-]
+from stores.redis.outbox import Outbox
+from stores.redis.previews import Previews
+from stores.redis.runs import Runs
 
 
 def create_app(
@@ -69,13 +50,13 @@ def create_app(
     opened: Callable[[Opened], None] = lambda state: None,
     failed: Callable[[Exception], None] = lambda error: None,
 ) -> ASGIApp:
-    """The gateway. `opened` gets what it holds when it has started, `failed` why it could not."""
-    tracing = began(settings) if settings.tracing else None
+    """The gateway. `opened` gets its state when it has started, `failed` why it could not."""
+    tracing = _tracing(settings) if settings.tracing else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         try:
-            async with exported(settings, tracing), opening.opened(settings) as state:
+            async with _exporting(settings, tracing), open_gateway(settings) as state:
                 opened(state)
                 yield {**state}
         # ValueError: what REDIS_URL or DATABASE_URL holds.
@@ -91,23 +72,8 @@ def create_app(
         tracing=tracing,
         counted=settings.telemetry_enabled,
         standing=standing(production=settings.production, shared=bool(settings.origins)),
+        probes=PROBES,
     )
-
-
-def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -> Starlette:
-    starlette = Starlette(
-        routes=ROUTES,
-        lifespan=lifespan,
-        exception_handlers={
-            Problem: errors.refused,
-            RedisUnavailable: errors.store_unavailable,
-            HTTPException: errors.http_exception,
-            ClientDisconnect: errors.client_gone,
-            Exception: errors.unforeseen,
-        },
-    )
-    starlette.router.redirect_slashes = False  # a path is right or not found
-    return starlette
 
 
 def from_env() -> ASGIApp:
@@ -115,3 +81,152 @@ def from_env() -> ASGIApp:
     settings = Settings.from_env(os.environ)
     logs.configure(lines=settings.telemetry_enabled)
     return create_app(settings)
+
+
+def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -> Starlette:
+    starlette = Starlette(routes=routes(ENDPOINTS), lifespan=lifespan, exception_handlers=HANDLERS)
+    starlette.router.redirect_slashes = False  # a path is right or not found
+    return starlette
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
+    """All that a gateway holds. Raises EmbeddedStoreError, ValueError and SettingsError."""
+    url = settings.redis_url.reveal().decode() if settings.redis_url else None
+    observer = metrics.round_trip if settings.counting else None
+    async with (
+        open_store(url, settings.data_dir, observer=observer) as store,
+        # Two, each with few connections: long reads must not delay a revocation or the audit.
+        LazyDatabase(settings) as database,
+        LazyDatabase(settings) as requested,
+        _key_cache(settings, database) as key_cache,
+        _audit(settings, store, database, key_cache) as (journal, shipper),
+        open_egress(_guard(settings), _secrets_of(settings, key_cache)) as egress,
+        _engine(settings, store, egress) as engine,
+    ):
+        own_peppers = cache(partial(peppers, settings))
+        admission = _admission(settings, key_cache, own_peppers)
+        checks = (lambda: keys_check(admission, key_cache, own_peppers), shipper.check)
+        async with _readiness(settings, store, checks) as readiness:
+            yield Opened(
+                engine=engine,
+                readiness=readiness,
+                admission=admission,
+                rate_limits=RateLimitHeaders(),
+                key_cache=key_cache,
+                database=requested,
+                services=_services(settings, requested),
+                journal=journal,
+                actions_enabled=settings.actions_enabled,
+                counting=settings.counting,
+                openapi=document(ENDPOINTS),
+            )
+
+
+def _services(settings: Settings, database: LazyDatabase) -> Callable[[], Awaitable[Services]]:
+    async def opened() -> Services:
+        return services(
+            await database.open(),
+            audit_keys=audit_keys(settings),
+            pepper=peppers(settings)[0],
+            sealer=Sealer(encryption_keys(settings)),
+        )
+
+    return opened
+
+
+def _admission(
+    settings: Settings, key_cache: KeyCache, own_peppers: Callable[[], Sequence[bytes]]
+) -> Admission:
+    limits = LimitSettings(
+        enabled=settings.rate_limit_enabled,
+        previews=settings.preview_limit,
+        executes=settings.execute_limit,
+        runs_at_once=settings.runs_at_once,
+        runs_at_once_per_target=settings.runs_at_once_per_target,
+    )
+    return Admission(
+        key_cache,
+        own_peppers,
+        limits=limits,
+        trusted_proxies=settings.trusted_proxies,
+        keys_required=settings.production,
+    )
+
+
+@asynccontextmanager
+async def _key_cache(settings: Settings, database: LazyDatabase) -> AsyncIterator[KeyCache]:
+    key_cache = KeyCache(database.existing, Sealer(encryption_keys(settings)))
+    async with refreshed(key_cache):
+        yield key_cache
+
+
+@asynccontextmanager
+async def _audit(
+    settings: Settings, store: Store, database: LazyDatabase, key_cache: KeyCache
+) -> AsyncIterator[tuple[Journal, Shipper]]:
+    outbox = Outbox(store.scripts)
+    journal = Journal(outbox)
+    shipper = Shipper(outbox, database, key_cache, retention=settings.audit_retention)
+    async with shipping(shipper), written(journal):
+        yield journal, shipper
+
+
+@asynccontextmanager
+async def _engine(settings: Settings, store: Store, egress: Egress) -> AsyncIterator[Engine]:
+    runs = Runs(store.scripts)
+    runner = Runner(runs=runs, egress=egress, action_timeout=settings.action_timeout)
+    try:
+        yield Engine(
+            actions=registered(webhook_url=settings.webhook_url),
+            egress=egress,
+            previews=Previews(store.scripts),
+            runs=runs,
+            run_endings=store.run_endings,
+            runner=runner,
+        )
+    finally:
+        await runner.drain(settings.action_timeout + LEASE_MARGIN)
+
+
+@asynccontextmanager
+async def _readiness(
+    settings: Settings, store: Store, checks: Sequence[Callable[[], Check]]
+) -> AsyncIterator[Readiness]:
+    strict = settings.production
+    readiness = Readiness(store, strict=strict, checks=checks, observer=metrics.checked)
+    async with in_background(readiness.watch()):
+        yield readiness
+
+
+def _tracing(settings: Settings) -> Tracing:
+    links = TraceLinks(settings.trace_link)
+    return Tracing(sampler(), links=links, trusted=settings.trust_traceparent)
+
+
+@asynccontextmanager
+async def _exporting(settings: Settings, tracing: Tracing | None) -> AsyncIterator[None]:
+    """Export spans, where an endpoint is configured."""
+    if tracing is None or settings.traces_endpoint is None:
+        yield
+        return
+    # The encoder takes 5 MB that a gateway without an endpoint does not need.
+    from gateway.telemetry.export import exporting  # noqa: PLC0415
+
+    async with exporting(settings.traces_endpoint, settings.env) as record:
+        tracing.record = record
+        yield
+        tracing.record = None
+
+
+def _secrets_of(settings: Settings, key_cache: KeyCache) -> SecretsOf:
+    shared = [secret.reveal() for secret in settings.signing_secrets]
+    return lambda workspace: key_cache.secrets(workspace) or shared
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        hosts=settings.egress_hosts,
+        networks=settings.egress_networks,
+        https_only=settings.production,
+    )

@@ -1,33 +1,68 @@
-"""The durable store as this process has it: opened when it is first needed, kept until the end."""
+"""The process's SQL database: created in development if it is missing, opened once, when needed."""
+
+from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gateway.config.local_keys import audit_keys
 from gateway.config.settings import Settings
-from gateway.durable import create_if_missing, exists, location
+from stores.audit import chain as chains
+from stores.sql import database as sql
 
-if TYPE_CHECKING:
-    from gateway.admin.services import Services
-    from stores.audit.chain import Chain
-    from stores.sql.database import Database
+FILE = "relay.db"
+
+log = logging.getLogger("relay.database")
+
+
+def exists(settings: Settings) -> bool:
+    return settings.database_url is not None or (settings.data_dir / FILE).exists()
+
+
+def location(settings: Settings) -> tuple[str | None, Path]:
+    """The arguments of `open_database` and `migrate`."""
+    url = settings.database_url
+    return (url.reveal().decode() if url else None), settings.data_dir
+
+
+def create_if_missing(settings: Settings) -> list[str]:
+    """Create the embedded database unless there is one; the revisions that were applied.
+
+    It is made in a folder beside its place and linked there, so that no process finds it half
+    made. Raises what `migrate` raises.
+    """
+    if exists(settings):
+        return []
+    # Alembic takes 11 MB that only this one call needs.
+    from stores.sql.migrate import migrate  # noqa: PLC0415
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryDirectory(dir=settings.data_dir, prefix="making-") as folder:
+        applied = migrate(None, Path(folder))
+        with suppress(FileExistsError):  # another process was first: its database stays
+            os.link(Path(folder) / FILE, settings.data_dir / FILE)
+            return applied
+    return []
 
 
 class LazyDatabase:
-    """`async with`: closed at the end."""
+    """Opens the database at the first `open`; closed at the end of `async with`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._database: Database | None = None
+        self._database: sql.Database | None = None
         self._failure: Exception | None = None
         self._failed_at = float("-inf")
 
-    async def __aenter__(self) -> "LazyDatabase":
+    async def __aenter__(self) -> LazyDatabase:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -35,14 +70,11 @@ class LazyDatabase:
 
     @property
     def opened(self) -> bool:
-        """Whether it was needed yet."""
         return self._database is not None
 
-    async def open(self) -> "Database":
-        """In development the embedded one is made if there is none.
-
-        Raises DatabaseUnavailable, SchemaOutdated: who waited for a try that failed does not wait
-        for one of his own.
+    async def open(self) -> sql.Database:
+        """Raises DatabaseUnavailable and SchemaOutdated. Callers that waited for an attempt that
+        failed get its error and do not try again.
         """
         if self._database:
             return self._database
@@ -57,32 +89,22 @@ class LazyDatabase:
                 raise
         return self._database
 
-    async def _open(self) -> "Database":
-        await create_if_missing(self._settings)
-        from stores.sql.database import open_database
-
+    async def _open(self) -> sql.Database:
+        await asyncio.to_thread(create_if_missing, self._settings)
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(open_database(*location(self._settings)))
+            opened = await stack.enter_async_context(sql.open_database(*location(self._settings)))
             await opened.check()
             self._stack = stack.pop_all()
         return opened
 
-    def found(self) -> "AbstractAsyncContextManager[Database] | None":
-        """The database for the roster; None while there is none."""
+    def existing(self) -> AbstractAsyncContextManager[sql.Database] | None:
+        """The database, for readers that must not create one; None while there is none."""
         return self._shared() if exists(self._settings) else None
 
     @asynccontextmanager
-    async def _shared(self) -> "AsyncIterator[Database]":
+    async def _shared(self) -> AsyncIterator[sql.Database]:
         yield await self.open()
 
-    def chain(self) -> "Chain":
+    def chain(self) -> chains.Chain:
         """Raises SettingsError."""
-        from stores.audit.chain import Chain
-
-        return Chain(audit_keys(self._settings))
-
-    async def services(self) -> "Services":
-        """Raises DatabaseUnavailable, SchemaOutdated, SettingsError."""
-        from gateway.admin.services import services
-
-        return services(self._settings, await self.open())
+        return chains.Chain(audit_keys(self._settings))

@@ -1,4 +1,4 @@
-"""What became of a send, told from the point of failure."""
+"""The outcome of a send, derived from the point of failure."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A whole head (status line and headers) came back: the target has the request."""
+    """A complete head (status line and headers) came back: the target has the request."""
 
     status_code: int
     response: str
@@ -18,7 +18,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class NoResponse(Struct, frozen=True):
-    """Bytes were written and no whole head came back: nobody can know. Never sent again."""
+    """Bytes were written and no complete head came back: unknown, and never sent again."""
 
     detail: str
 
@@ -39,13 +39,13 @@ Outcome = Answered | NoResponse | NotSent | TargetRefused
 
 
 class RunStatus(NamedTuple):
-    """An outcome in two words. `status`: of the run, or `not_sent`; `reason`: of no success."""
+    """`status`: the run's, or `not_sent`. `reason`: why it is no success."""
 
     status: Literal["success", "failed", "unknown", "not_sent"]
     reason: Literal["target_status", "no_response", "target_unreachable", "target_forbidden"] | None
 
 
-def verdict(outcome: Outcome) -> RunStatus:
+def run_status(outcome: Outcome) -> RunStatus:
     match outcome:
         case Answered(success=True):
             return RunStatus("success", None)

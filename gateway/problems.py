@@ -1,4 +1,7 @@
-"""Every refusal of the HTTP surface, drawn as a tree.
+"""Every refusal of the HTTP surface, drawn as a tree, and its body on the wire (RFC 9457).
+
+A class is a status and a title; its code is its name in snake_case; the message of the exception
+is the `detail`: what is the case, and what to do. The command line prints the detail.
 
 Problem
     MalformedJson 400
@@ -10,12 +13,14 @@ Problem
         PreviewNotFound 404
         RunNotFound 404
         KeyNotFound 404
+        WorkspaceNotFound 404
         ActionsDisabled 404
     MethodNotAllowed 405
     RunInProgress 409
     PreviewAlreadyExecuted 409
-    KeyOver 409
+    KeyEnded 409
     LastAdminKept 409
+    WorkspaceExists 409
     RunExpired 410
     BodyTooLarge 413
     UnsupportedMediaType 415
@@ -32,17 +37,113 @@ Problem
     NotReady 503
 """
 
-from gateway.problem import (
-    MEDIA_TYPE,
-    CheckBody,
-    FieldError,
-    Problem,
-    ProblemBody,
-    code,
-    render,
-)
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
-__all__ = ["MEDIA_TYPE", "CheckBody", "FieldError", "Problem", "ProblemBody", "code", "render"]
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(Struct, frozen=True):
+    """`pointer`: the member of the request body (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class CheckBody(Struct, kw_only=True, frozen=True):
+    """One check of /ready."""
+
+    name: str
+    verdict: Literal["ok", "warning", "failed"]
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal. `headers` go out with it. `quota`: what is left of the caller's limits, where the
+    store was asked.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] | UnsetType = UNSET,
+        run_id: str | UnsetType = UNSET,
+        safe_to_retry: bool | UnsetType = UNSET,
+        checks: Sequence[CheckBody] | UnsetType = UNSET,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.errors = errors
+        self.run_id = run_id
+        self.safe_to_retry = safe_to_retry
+        self.checks = checks
+        self.headers = headers or {}
+        self.quota: object | None = None
+
+
+class ProblemBody(Struct, frozen=True, kw_only=True):
+    """The body of every refusal: RFC 9457's members, then Relay's."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: Sequence[FieldError] | UnsetType = UNSET
+    run_id: str | UnsetType = UNSET
+    safe_to_retry: bool | UnsetType = UNSET
+    checks: Sequence[CheckBody] | UnsetType = UNSET
+    request_id: str
+
+
+def code(problem: type[Problem]) -> str:
+    """The class name in snake_case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", problem.__name__).lower()
+
+
+def body(problem: Problem, request_id: str) -> ProblemBody:
+    name = code(type(problem))
+    return ProblemBody(
+        type=f"/problems/{name}",
+        title=problem.title,
+        status=problem.status,
+        detail=str(problem),
+        code=name,
+        errors=problem.errors,
+        run_id=problem.run_id,
+        safe_to_retry=problem.safe_to_retry,
+        checks=problem.checks,
+        request_id=request_id,
+    )
+
+
+def pointer(*names: str) -> str:
+    """The JSON Pointer of a member (RFC 6901)."""
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def validation_detail(error: msgspec.ValidationError) -> tuple[str, str]:
+    """The pointer and the sentence of what msgspec found wrong.
+
+    msgspec does not name the member of an object with free names; the pointer is then the
+    object's.
+    """
+    detail, _, path = str(error).partition(" - at `$")
+    steps = re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path.partition("[...]")[0])
+    names = [name or index for name, index in steps]
+    if missing_or_unknown := re.search(r"(?:unknown|required) field `(.*)`", detail):
+        names.append(missing_or_unknown[1])
+    # The value itself is not repeated: it may be a secret in the wrong place.
+    detail = re.sub(r"^(Invalid enum value) .*", r"\1", detail, flags=re.DOTALL)
+    return pointer(*names), f"{detail}."
 
 
 class MalformedJson(Problem):
@@ -50,23 +151,23 @@ class MalformedJson(Problem):
 
 
 class InvalidRequest(Problem):
-    status, title = 400, "The request does not have the documented form"
+    status, title = 400, "The request is invalid"
 
 
 class InvalidIdempotencyKey(Problem):
-    status, title = 400, "The Idempotency-Key is not 1 to 255 visible ASCII characters"
+    status, title = 400, "The Idempotency-Key must be 1 to 255 visible ASCII characters"
 
 
 class Unauthenticated(Problem):
-    status, title = 401, "Relay does not know who asks"
+    status, title = 401, "A valid API key is required"
 
 
 class Forbidden(Problem):
-    status, title = 403, "This key may not do that"
+    status, title = 403, "This API key may not do that"
 
 
 class NotFound(Problem):
-    status, title = 404, "There is nothing at this path"
+    status, title = 404, "Nothing exists at this path"
 
 
 class PreviewNotFound(NotFound):
@@ -74,39 +175,47 @@ class PreviewNotFound(NotFound):
 
 
 class RunNotFound(NotFound):
-    status, title = 404, "Invalid or forgotten run_id"
+    status, title = 404, "Invalid or expired run_id"
 
 
 class KeyNotFound(NotFound):
-    status, title = 404, "Invalid or foreign key id"
+    status, title = 404, "Invalid API key id"
+
+
+class WorkspaceNotFound(NotFound):
+    status, title = 404, "The workspace does not exist"
 
 
 class ActionsDisabled(NotFound):
-    status, title = 404, "This gateway takes no actions"
+    status, title = 404, "Actions are disabled on this gateway"
 
 
 class MethodNotAllowed(Problem):
-    status, title = 405, "This path does not take that method"
+    status, title = 405, "This path does not accept that method"
 
 
 class RunInProgress(Problem):
-    status, title = 409, "A run with this key is in progress"
+    status, title = 409, "A run with this Idempotency-Key is in progress"
 
 
 class PreviewAlreadyExecuted(Problem):
-    status, title = 409, "The preview has been executed"
+    status, title = 409, "The preview has already been executed"
 
 
-class KeyOver(Problem):
-    status, title = 409, "The key was revoked, has expired or was rotated before"
+class KeyEnded(Problem):
+    status, title = 409, "The API key was revoked, rotated or has expired"
 
 
 class LastAdminKept(Problem):
-    status, title = 409, "Nobody could manage keys any more"
+    status, title = 409, "The last key that can manage keys cannot be revoked"
+
+
+class WorkspaceExists(Problem):
+    status, title = 409, "The workspace already exists"
 
 
 class RunExpired(Problem):
-    status, title = 410, "The answer of this run is no longer kept"
+    status, title = 410, "The answer of this run is no longer stored"
 
 
 class BodyTooLarge(Problem):
@@ -114,19 +223,19 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    status, title = 415, "The body must be sent as application/json"
+    status, title = 415, "The body must be application/json"
 
 
 class UnknownAction(Problem):
-    status, title = 422, "There is no action of this name"
+    status, title = 422, "Unknown action"
 
 
 class InvalidParams(Problem):
-    status, title = 422, "The action does not take these params"
+    status, title = 422, "The params are invalid for this action"
 
 
 class TargetForbidden(Problem):
-    status, title = 422, "The guard refuses this target"
+    status, title = 422, "The target is not allowed"
 
 
 class IdempotencyKeyReused(Problem):
@@ -134,11 +243,11 @@ class IdempotencyKeyReused(Problem):
 
 
 class RateLimited(Problem):
-    status, title = 429, "Too many requests, or too many runs at once"
+    status, title = 429, "A rate or concurrency limit was reached"
 
 
 class InternalError(Problem):
-    status, title = 500, "Relay failed to answer"
+    status, title = 500, "Relay failed to handle the request"
 
 
 class ProviderNotConfigured(Problem):
@@ -146,7 +255,7 @@ class ProviderNotConfigured(Problem):
 
 
 class EncryptionNotConfigured(Problem):
-    status, title = 501, "This gateway has no key to keep secrets under"
+    status, title = 501, "The encryption key for signing secrets is missing"
 
 
 class TargetUnreachable(Problem):
@@ -154,7 +263,7 @@ class TargetUnreachable(Problem):
 
 
 class StoreUnavailable(Problem):
-    status, title = 503, "The store does not answer"
+    status, title = 503, "A store is unavailable"
 
 
 class NotReady(Problem):

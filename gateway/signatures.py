@@ -13,6 +13,11 @@ from datetime import timedelta
 # What the Standard Webhooks libraries allow between signing and checking.
 TOLERANCE = timedelta(minutes=5)
 
+
+class SecretsSealed(Exception):
+    """The workspace has signing secrets, and none can be unsealed."""
+
+
 NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
 
 

@@ -1,31 +1,31 @@
-"""A change of keys, secrets or workspaces, and its audit entry: both or neither."""
+"""A change of keys, secrets or workspaces and its audit entry, in one transaction: both or neither.
+
+Each change locks its workspace first and looks at the caller's key again: admission works from
+memory that is up to 2 s old, and a revoked admin must not leave a new key behind.
+"""
+
+from __future__ import annotations
 
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.access.roles import SCOPES, Scope
-from gateway.declined import AskingKeyOver, WorkspaceUnknown
+from gateway.problems import Unauthenticated, WorkspaceNotFound
+from stores.audit import chain as chains
 from stores.audit_entries import ANONYMOUS, Entry
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from stores.audit.chain import Chain
-    from stores.sql.database import Database
-    from stores.sql.workspaces import Workspace
-
+from stores.sql import api_keys, workspaces
+from stores.sql import database as sql
 
 log = logging.getLogger("relay.audit")
 
 
 class Actor(NamedTuple):
-    """Who asks for a change, and what he may hand out: whoever has the command line, anything.
-
-    `key`: the id of the key that he asks with, if any.
+    """Who makes a change, and the scopes that the actor may hand out: by default all, as on the
+    command line. `key`: the id of the actor's API key, if any.
     """
 
     principal: str
@@ -37,20 +37,20 @@ class Actor(NamedTuple):
 
 
 class Transaction:
-    def __init__(self, connection: "AsyncConnection", now_ms: int, actor: Actor) -> None:
+    def __init__(self, connection: sql.SqlConnection, now_ms: int, actor: Actor) -> None:
         self.connection = connection
         self.now_ms = now_ms
         self.entries: list[tuple[str, Entry]] = []
-        self.actor = actor
+        self._actor = actor
 
     def record(self, event: str, subject: str, detail: str) -> None:
-        """What the audit is to say of it. `subject`: the id of what was changed."""
+        """Append an audit entry when the block ends. `subject`: the id of what was changed."""
         entry = Entry(
             event=event,
             at=self.now_ms,
-            principal=self.actor.principal,
-            address=self.actor.address,
-            request_id=self.actor.request_id,
+            principal=self._actor.principal,
+            address=self._actor.address,
+            request_id=self._actor.request_id,
             subject=subject,
             detail=detail,
         )
@@ -59,7 +59,7 @@ class Transaction:
 
 class Transactions:
     def __init__(
-        self, database: "Database", chain: "Chain", *, clock: Callable[[], float] = time.time
+        self, database: sql.Database, chain: chains.Chain, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._database = database
         self._chain = chain
@@ -71,53 +71,52 @@ class Transactions:
     ) -> AsyncIterator[Transaction]:
         """One transaction, one at a time in a workspace; an exception in the block undoes it.
 
-        Raises DatabaseUnavailable, BrokenChain and AskingKeyOver. The workspace is locked first,
-        the end of its chain last. `regardless`: a chain that is broken is said in the log, and the
-        change made.
+        Locks the workspace first and the end of its audit chain last. `regardless`: commit the
+        change even if the chain is broken, and log that its entry is missing. Raises
+        Unauthenticated, BrokenChain and DatabaseUnavailable.
         """
-        from stores.audit.chain import BrokenChain
-        from stores.sql.workspaces import lock
-
         async with self._database.begin() as connection:
-            await lock(connection, workspace)
-            # The time after the wait: the key of whoever asks may have ended meanwhile.
+            await workspaces.lock(connection, workspace)
+            # The time after the wait: the actor's key may have ended meanwhile.
             transaction = Transaction(connection, int(self._clock() * 1000), actor)
-            await _check_admitted(transaction, workspace)
+            await _check_key(connection, workspace, actor, transaction.now_ms)
             yield transaction
             try:
                 async with connection.begin_nested():
                     await self._chain.append(connection, workspace, transaction.entries)
-            except BrokenChain:
+            except chains.BrokenChain:
                 if not regardless:
                     raise
                 for _, entry in transaction.entries:
-                    fields = {"workspace": workspace, "told": entry.event, "subject": entry.subject}
-                    log.exception("audit.not_told", extra={"fields": fields})
+                    fields = {"workspace": workspace, "missing": entry.event}
+                    log.exception(
+                        "audit.entry_missing",
+                        extra={"fields": {**fields, "subject": entry.subject}},
+                    )
 
     @asynccontextmanager
-    async def reading(self) -> "AsyncIterator[AsyncConnection]":
+    async def reading(self) -> AsyncIterator[sql.SqlConnection]:
         async with self._database.connect() as connection:
             yield connection
 
 
-async def _check_admitted(transaction: Transaction, workspace: str) -> None:
-    """Raises AskingKeyOver. What admitted him is memory, and up to some seconds old."""
-    from stores.sql import api_keys
-
-    actor = transaction.actor
+async def _check_key(
+    connection: sql.SqlConnection, workspace: str, actor: Actor, now_ms: int
+) -> None:
+    """Raises Unauthenticated if the actor's key has ended since its admission."""
+    ended = False
     if actor.key is not None:
-        key = await api_keys.find(transaction.connection, workspace, actor.key)
-        if key is None or key.revoked_at is not None or key.expires_at <= transaction.now_ms:
-            raise AskingKeyOver
-    elif actor.principal == ANONYMOUS and await api_keys.any_made(transaction.connection):
-        raise AskingKeyOver
+        key = await api_keys.find(connection, workspace, actor.key)
+        ended = key is None or key.revoked_at is not None or key.expires_at <= now_ms
+    elif actor.principal == ANONYMOUS:
+        ended = await api_keys.any_made(connection)
+    if ended:
+        raise Unauthenticated("This key is unknown, expired or revoked.")
 
 
-async def existing(connection: "AsyncConnection", name: str) -> "Workspace":
-    """Raises WorkspaceUnknown."""
-    from stores.sql import workspaces
-
+async def existing(connection: sql.SqlConnection, name: str) -> workspaces.Workspace:
+    """Raises WorkspaceNotFound."""
     for workspace in await workspaces.list_all(connection):
         if workspace.name == name:
             return workspace
-    raise WorkspaceUnknown(name)
+    raise WorkspaceNotFound(f"There is no workspace {name!r}.")

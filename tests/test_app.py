@@ -15,17 +15,16 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access.admission import Admission
 from gateway.access.key_cache import KeyCache
-from gateway.access.quotas import Quotas
+from gateway.access.limits import RateLimitHeaders
 from gateway.access.sealing import Sealer
-from gateway.app import create_app
+from gateway.app import create_app, open_gateway
 from gateway.config.settings import Settings
 from gateway.execution.engine import Engine
 from gateway.http.middleware import RequestContext
 from gateway.http.server import ListeningServer, running
-from gateway.opening import opened
 from stores.redis import names
+from tests.support.admissions import admission
 from tests.support.engines import ASKING, NO_WAIT, params
 from tests.support.gateways import client, gateway, settings
 from tests.support.held import Gate
@@ -77,8 +76,8 @@ async def exploding() -> dict[str, Any]:
     key_cache = KeyCache(lambda: None, Sealer(()))
     await key_cache.refresh()
     return {
-        "admission": Admission(Settings(), key_cache, list),
-        "quotas": Quotas(),
+        "admission": admission(key_cache),
+        "rate_limits": RateLimitHeaders(),
         "engine": ExplodingEngine(),
         "actions_enabled": True,
     }
@@ -143,7 +142,7 @@ async def test_a_fault_within_an_answer_begins_no_other() -> None:
 async def test_closing_waits_for_the_runs(valkey: Valkey, target: Target, tmp_path: Path) -> None:
     """Egress and store stay open until a run without a caller is stored."""
     gate = Gate(target)
-    async with opened(settings(valkey.url, tmp_path)) as state:
+    async with open_gateway(settings(valkey.url, tmp_path)) as state:
         engine = state["engine"]
         made = await engine.preview(ASKING, "webhook.save", params(target.url))
         preview_id = msgspec.json.decode(made.document)["preview_id"]

@@ -1,17 +1,17 @@
 """The durable store of a process: opened once, when it is needed, and only if it can be used."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from gateway.database import LazyDatabase
-from gateway.durable import FILE
+from gateway.database import FILE, LazyDatabase, create_if_missing
 from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
 from tests.support.keyed import first_key
@@ -38,7 +38,7 @@ def held(folder: Path) -> list[str]:
 async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
     """Not by looking whether there is one; by many at once, once."""
     async with LazyDatabase(settings) as database:
-        opening = database.found()
+        opening = database.existing()
         assert opening
         assert not database.opened
         one, *others = await asyncio.gather(*(database.open() for _ in range(20)))
@@ -53,7 +53,7 @@ async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
 async def test_without_a_database_there_is_nothing_to_find(tmp_path: Path) -> None:
     """And to look makes none."""
     async with LazyDatabase(Settings(data_dir=tmp_path)) as database:
-        assert database.found() is None
+        assert database.existing() is None
     assert held(tmp_path) == []
 
 
@@ -66,7 +66,7 @@ async def test_a_database_of_another_schema_is_not_used(settings: Settings) -> N
                 await database.open()
             assert not database.opened
         revision(settings, HEAD)
-        await database.services()
+        await database.open()
         assert database.opened
 
 
@@ -74,7 +74,7 @@ async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> Non
     """Each time: it may be back."""
     away = Secret(b"postgresql://127.0.0.1:1/relay")
     async with LazyDatabase(Settings(data_dir=tmp_path, database_url=away)) as database:
-        assert database.found()
+        assert database.existing()
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
                 await database.open()
@@ -117,3 +117,17 @@ async def test_production_signs_no_chain_without_a_key(settings: Settings, tmp_p
     async with LazyDatabase(Settings(data_dir=tmp_path, env="production")) as strict:
         with pytest.raises(SettingsError, match="RELAY_AUDIT_KEY"):
             strict.chain()
+
+
+def test_a_missing_database_is_created(tmp_path: Path) -> None:
+    """It has the newest revision, only its owner may read it, and nothing stays beside it."""
+    assert create_if_missing(Settings(data_dir=tmp_path))
+    assert os.listdir(tmp_path) == ["relay.db"]  # noqa: PTH208
+    assert (tmp_path / "relay.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_existing_database_stays(tmp_path: Path) -> None:
+    """Whatever is in the file."""
+    (tmp_path / "relay.db").write_bytes(b"precious")
+    assert create_if_missing(Settings(data_dir=tmp_path)) == []
+    assert (tmp_path / "relay.db").read_bytes() == b"precious"

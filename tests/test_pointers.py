@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from gateway.pointers import located, pointer
+from gateway.problems import pointer, validation_detail
 
 
 class Item(Struct, forbid_unknown_fields=True):
@@ -56,7 +56,7 @@ def test_a_pointer_is_spelled_as_rfc_6901_says(names: tuple[str, ...], expected:
 )
 def test_an_error_is_located(body: str, where: str, what: str | None) -> None:
     """The pointer names the field, also a missing or unknown one; the detail is a sentence."""
-    found, detail = located(error_in(body, Order))
+    found, detail = validation_detail(error_in(body, Order))
     assert found == where
     assert what is None or detail == what
     assert detail.endswith(".")
@@ -67,7 +67,7 @@ def test_an_error_is_located(body: str, where: str, what: str | None) -> None:
 def test_an_unknown_field_of_any_name_is_located(name: str) -> None:
     """The name is escaped in the pointer, whatever it holds."""
     body = msgspec.json.encode({"name": "a", name: 1}).decode()
-    assert located(error_in(body, Order))[0] == pointer(name)
+    assert validation_detail(error_in(body, Order))[0] == pointer(name)
 
 
 def error_in(body: str, kind: Any) -> msgspec.ValidationError:

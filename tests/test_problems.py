@@ -5,7 +5,8 @@ import re
 import msgspec
 
 from gateway import problems
-from gateway.problems import FieldError, Problem, code, render
+from gateway.http.responses import problem_response
+from gateway.problems import FieldError, Problem, code
 
 LEVEL = "    "
 
@@ -29,14 +30,14 @@ def classes(root: type[Problem] = Problem) -> set[tuple[str, str, int]]:
 
 
 def body_of(problem: Problem) -> dict[str, object]:
-    response = render(problem, "r-1")
+    response = problem_response(problem, "r-1")
     return dict(msgspec.json.decode(response.body))
 
 
 def test_the_tree_is_as_drawn() -> None:
     """Names, nesting and statuses of the docstring are those of the classes."""
     assert drawn() == classes()
-    assert len(drawn()) == 29
+    assert len(drawn()) == 31
 
 
 def test_a_class_is_a_status_and_a_title() -> None:
@@ -60,7 +61,7 @@ def test_the_code_is_the_class_name_in_snake_case() -> None:
 
 def test_a_refusal_is_rendered_as_rfc_9457() -> None:
     """Type, title, status, detail, code and request_id; nothing that was not said."""
-    response = render(problems.PreviewNotFound("Ask again."), "r-1")
+    response = problem_response(problems.PreviewNotFound("Ask again."), "r-1")
     assert (response.status_code, response.media_type) == (404, "application/problem+json")
     assert response.headers["content-type"] == "application/problem+json"
     assert msgspec.json.decode(response.body) == {
@@ -90,7 +91,7 @@ def test_the_members_that_apply_are_rendered() -> None:
 def test_a_refusal_brings_its_headers() -> None:
     """Retry-After and Location stand beside the content type."""
     headers = {"Retry-After": "1", "Location": "/runs/x"}
-    response = render(problems.RunInProgress("Wait.", headers=headers), "r-1")
+    response = problem_response(problems.RunInProgress("Wait.", headers=headers), "r-1")
     assert response.headers["retry-after"] == "1"
     assert response.headers["location"] == "/runs/x"
     assert response.headers["content-type"] == "application/problem+json"

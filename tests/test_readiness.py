@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.readiness import FRESH_SECONDS, Readiness
 from stores.redis.client import Store
 from tests.support.gateways import gateway, until
@@ -44,7 +44,7 @@ async def verdict(readiness: Readiness, name: str) -> str:
 
 def age(readiness: Readiness, seconds: float) -> None:
     """Make the last look that old."""
-    readiness._looked_at = time.monotonic() - seconds
+    readiness._checked_at = time.monotonic() - seconds
 
 
 @pytest.mark.parametrize(("strict", "wrong"), [(False, "warning"), (True, "failed")])

@@ -1,167 +1,122 @@
-"""Admission: who asks, may he, how often; before any work, and without waiting for anything.
+"""Authenticate and authorise each request before any work, without I/O.
 
-What has no row in the table is not served. A key is looked up by its public id in the roster;
-one that nobody has costs what a wrong one costs.
+A key is looked up in memory by its public id. An unknown id costs the same time as a wrong secret.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from gateway import problems
 from gateway.access.api_keys import NO_DIGEST, Parsed, matches, parse
 from gateway.access.key_cache import KeyCache
-from gateway.access.principal import Principal
+from gateway.access.limits import LimitSettings, key_limits
+from gateway.access.principal import Principal, unauthenticated
 from gateway.access.roles import Scope
-from gateway.access.snapshot import CachedKey, Limits
-from gateway.config.parsers import Network
-from gateway.config.settings import Settings
+from gateway.config.secret import Network
 from gateway.telemetry.spans import note
-from stores.audit_entries import NOWHERE
-from stores.redis.limits import Rates, Slots
-
-# None: for everybody. Probes and scrapers bring no key, and find no workspace's affairs here.
-ROUTE_SCOPES: Mapping[tuple[str, str], Scope | None] = {
-    ("POST", "/actions/preview"): "actions:preview",
-    ("POST", "/actions/execute"): "actions:execute",
-    ("GET", "/actions"): "actions:read",
-    ("GET", "/previews/{preview_id}"): "previews:read",
-    ("GET", "/runs"): "runs:read",
-    ("GET", "/runs/{run_id}"): "runs:read",
-    ("GET", "/audit"): "audit:read",
-    ("GET", "/keys"): "keys:manage",
-    ("POST", "/keys"): "keys:manage",
-    ("DELETE", "/keys/{key_id}"): "keys:manage",
-    ("POST", "/keys/{key_id}/rotate"): "keys:manage",
-    ("GET", "/secrets"): "secrets:manage",
-    ("POST", "/secrets"): "secrets:manage",
-    ("GET", "/health"): None,
-    ("GET", "/ready"): None,
-    ("GET", "/version"): None,
-    ("GET", "/metrics"): None,
-    ("GET", "/openapi.json"): None,
-}
 
 BEARER = re.compile(r"Bearer +([!-~]+) *", re.IGNORECASE)
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="relay"'}
 
 
 class Admission:
     def __init__(
-        self, settings: Settings, key_cache: KeyCache, peppers: Callable[[], Sequence[bytes]]
+        self,
+        key_cache: KeyCache,
+        peppers: Callable[[], Sequence[bytes]],
+        *,
+        limits: LimitSettings,
+        trusted_proxies: Sequence[Network] = (),
+        keys_required: bool,
     ) -> None:
-        """`peppers`: asked for once there is a key to compare with."""
-        self._settings = settings
-        self._roster = key_cache
+        """`peppers`: called when there is a key to compare with. `keys_required`: also while no
+        key was ever created.
+        """
+        self._key_cache = key_cache
         self._peppers = peppers
-        self._bounds = lru_cache(maxsize=1000)(partial(bounds, settings))
+        self._limits = lru_cache(maxsize=1000)(partial(key_limits, limits))
+        self._proxies = trusted_proxies
+        self._keys_required = keys_required
 
     def admit(self, request: Request[Any], scope: Scope) -> Principal:
-        """Raises Unauthenticated, Forbidden and StoreUnavailable."""
-        address = client_address(request, self._settings.trusted_proxies)
+        """Authenticate the caller and check its scope; `request.state` gets the principal.
+
+        Raises Unauthenticated, Forbidden and StoreUnavailable.
+        """
         state = request.scope["state"]
-        state["principal"] = stranger(address, state["request_id"])
-        if self._roster.suspension.was_suspended:  # a key may have been revoked meanwhile
-            raise _not_yet("This gateway was stopped for a while and reads its keys again.")
-        if not self._roster.known:
-            raise _not_yet("This gateway has not read its keys yet: the database does not answer.")
-        state["principal"] = principal = self._principal(request, address)
+        address = client_address(request, self._proxies)
+        state["principal"] = unauthenticated(address, state["request_id"])
+        if self._key_cache.suspension.was_suspended:  # a key may have been revoked meanwhile
+            raise _not_ready("This process was suspended and is reading its keys again.")
+        if not self._key_cache.known:
+            raise _not_ready(
+                "This gateway has not read its keys yet: the database does not answer."
+            )
+        state["principal"] = principal = self._principal(request, state["principal"])
         note(workspace=principal.workspace, principal=principal.id)
         if scope not in principal.scopes:
-            raise problems.Forbidden(f"This takes the scope {scope}.")
+            raise problems.Forbidden(f"The key lacks the scope {scope}.")
         return principal
 
-    def _principal(self, request: Request[Any], address: str) -> Principal:
-        request_id = request.scope["state"]["request_id"]
+    def _principal(self, request: Request[Any], caller: Principal) -> Principal:
         given = request.headers.getlist("authorization")
         if not given and self.open:
-            return self._limited(Principal(address=address, request_id=request_id))
+            return self._limited(Principal(address=caller.address, request_id=caller.request_id))
         key = _key(given)
-        known = self._roster.find(key.id)
+        known = self._key_cache.find(key.id)
         genuine = matches(self._peppers(), key.text, known.digest if known else NO_DIGEST)
         if known is None or not genuine:
-            if workspace := self._roster.workspace_of(key.id):  # whose audit is told
-                refused = request.state["principal"]
-                refused.workspace, refused.named = workspace, key.id
-            raise problems.Unauthenticated(
-                "This key is unknown, or it has expired or was revoked.", headers=CHALLENGE
+            if workspace := self._key_cache.workspace_of(key.id):
+                # So that the workspace's audit records the attempt.
+                request.scope["state"]["principal"] = replace(
+                    caller, workspace=workspace, claimed_key=key.id
+                )
+            raise problems.Unauthenticated("This key is unknown, expired or revoked.")
+        self._key_cache.used(known.id)
+        return self._limited(
+            replace(
+                caller,
+                workspace=known.workspace,
+                id=known.id,
+                live=known.live,
+                scopes=known.scopes,
             )
-        self._roster.used(known.id)
-        return self._limited(_principal(known, address, request_id))
+        )
 
     @property
     def open(self) -> bool:
-        """Whether everybody may do everything: in development, as long as no key was made."""
-        return not self._settings.production and not self._roster.any_made
+        """Whether requests need no key: in development, until the first key is created."""
+        return not self._keys_required and not self._key_cache.any_made
 
     def _limited(self, principal: Principal) -> Principal:
-        bounds = self._bounds(self._roster.limits(principal.workspace))
-        principal.previews, principal.executes, principal.slots = bounds
-        return principal
+        limits = self._limits(self._key_cache.limits(principal.workspace))
+        return replace(principal, **limits._asdict())
 
 
-def _not_yet(detail: str) -> problems.StoreUnavailable:
+def _not_ready(detail: str) -> problems.StoreUnavailable:
     headers = {"Retry-After": "1"}
     return problems.StoreUnavailable(detail, safe_to_retry=True, headers=headers)
-
-
-def stranger(address: str, request_id: str) -> Principal:
-    """Who has not said who he is."""
-    return Principal(workspace=NOWHERE, scopes=frozenset(), address=address, request_id=request_id)
-
-
-class Bounds(NamedTuple):
-    previews: Rates
-    executes: Rates
-    slots: Slots
-
-
-def bounds(settings: Settings, own: Limits) -> Bounds:
-    """Of a key, in a workspace with limits of its own. RATE_LIMIT_ENABLED is about rates alone:
-    places keep one slow target from taking all.
-    """
-    previews, executes = settings.preview_limit, settings.execute_limit
-    rates = Rates(previews, own.preview or previews), Rates(executes, own.execute or executes)
-    if not settings.rate_limit_enabled:
-        rates = Rates(), Rates()
-    total = own.runs_at_once or settings.runs_at_once
-    half = max(1, total // 2)
-    of_all = settings.runs_at_once_per_target or half
-    of_own = min(of_all, half) if own.runs_at_once else of_all
-    return Bounds(*rates, Slots(total, own.runs_at_once_per_target or of_own))
-
-
-def _principal(known: CachedKey, address: str, request_id: str) -> Principal:
-    return Principal(
-        workspace=known.workspace,
-        id=known.id,
-        live=known.live,
-        scopes=known.scopes,
-        address=address,
-        request_id=request_id,
-    )
 
 
 def _key(given: Sequence[str]) -> Parsed:
     """Raises Unauthenticated."""
     bearer = BEARER.fullmatch(given[0]) if given else None
     if bearer is None or len(given) > 1:
-        raise problems.Unauthenticated(
-            "Send one header: Authorization: Bearer and an API key.", headers=CHALLENGE
-        )
+        raise problems.Unauthenticated("Send one header `Authorization: Bearer` with an API key.")
     if (key := parse(bearer[1])) is None:
-        raise problems.Unauthenticated("This is not an API key of Relay.", headers=CHALLENGE)
+        raise problems.Unauthenticated("This is not an API key of Relay.")
     return key
 
 
 def client_address(request: Request[Any], proxies: Sequence[Network]) -> str:
-    """Who is at the other end; through proxies that are trusted, whom the last of them saw.
+    """The address of the client; behind trusted proxies, the address that the first of them saw.
 
-    Read from the right: what a stranger put into X-Forwarded-For stands left of that.
+    X-Forwarded-For is read from the right: a client can only add entries on the left.
     """
     address: str = client[0] if (client := request.scope.get("client")) else ""
     if not proxies:

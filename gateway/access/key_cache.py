@@ -1,36 +1,46 @@
-"""Who has a key, in memory: admission looks up here and waits for nothing.
+"""API keys, limits and signing secrets in memory: admission looks up here and waits for nothing.
 
-A change reaches every gateway within 2 s and the time a read takes. While the database is away
-what was known stays, a key that was revoked meanwhile too: until the database is back. Expiry
-needs no database. Before the first reading no key is known, and none may do without.
+Each gateway polls the generation number of the database every 2 s, one SELECT of one row: a
+subscription can be cut unnoticed, a poll cannot. A change reaches every gateway within 2 s and
+the time of a read. While the database is away the last snapshot stays in force, revoked keys
+included; expiry needs no database. Before the first read no key is known and every request needs
+one.
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from gateway.access.last_used import LastUsed
 from gateway.access.sealing import Sealer
-from gateway.access.snapshot import EMPTY, NO_LIMITS, NOT_READ, CachedKey, Limits, read
+from gateway.access.snapshot import (
+    DEFAULT_LIMITS,
+    EMPTY,
+    NOT_READ,
+    CachedKey,
+    WorkspaceLimits,
+    read,
+)
 from gateway.access.suspension import Suspension
+from gateway.background import in_background, repeat
+from stores.sql import api_keys, workspaces
+from stores.sql import database as sql
 
-if TYPE_CHECKING:
-    from stores.sql.database import Database
+State = Literal["not_read", "empty", "read", "sealed", "stale", "away", "outdated"]
 
-State = Literal["unread", "empty", "ok", "sealed", "stale", "away", "outdated"]
+CLOSE_PATIENCE = 2.0  # seconds; the last uses of keys are not worth a longer stop
 
-CLOSE_PATIENCE = 2.0  # seconds; when keys were last used is worth no more at a stop
-
-log = logging.getLogger("relay.roster")
+log = logging.getLogger("relay.keys")
 
 
 class Paces(NamedTuple):
-    look: timedelta = timedelta(seconds=2)
-    reload: timedelta = timedelta(seconds=30)  # should a change not have been counted
+    refresh: timedelta = timedelta(seconds=2)
+    reload: timedelta = timedelta(seconds=30)  # in case a change did not raise the generation
     write_used: timedelta = timedelta(seconds=60)
 
 
@@ -40,102 +50,103 @@ PACES = Paces()
 class KeyCache:
     def __init__(
         self,
-        durable: "Callable[[], AbstractAsyncContextManager[Database] | None]",
+        open_database: Callable[[], AbstractAsyncContextManager[sql.Database] | None],
         sealer: Sealer,
         *,
         paces: Paces = PACES,
         clock: Callable[[], float] = time.time,
         suspension: Suspension | None = None,
     ) -> None:
-        """`durable`: opens the database, or None while there is none; then no key was ever made."""
+        """`open_database`: None while there is no database, and so no key."""
         self.suspension = suspension or Suspension()
-        self._durable = durable
+        self._open_database = open_database
         self._sealer = sealer
         self._paces = paces
         self._clock = clock
         self._stack = AsyncExitStack()
-        self._database: Database | None = None
-        self._reading = NOT_READ
-        self._state: State = "unread"
-        self._looking = asyncio.Lock()
+        self._database: sql.Database | None = None
+        self._snapshot = NOT_READ
+        self._state: State = "not_read"
+        self._refreshing = asyncio.Lock()
         self._reload_at = float("-inf")
-        self._used = LastUsed()
+        self._last_used = LastUsed()
         self.detail = "the database has not been read yet"
-        self.as_of: float | None = None  # seconds since 1970; None before the first reading
+        self.as_of: float | None = None  # seconds since 1970; None before the first read
 
     def find(self, key_id: str) -> CachedKey | None:
-        known = self._reading.keys.get(key_id)
-        return known if known and known.expires_at_ms > self._clock() * 1000 else None
+        key = self._snapshot.keys.get(key_id)
+        return key if key and key.expires_at_ms > self._clock() * 1000 else None
 
     def workspace_of(self, key_id: str) -> str | None:
-        """Whose the key is, or was until it was revoked or expired; None of one that nobody had."""
-        known = self._reading.keys.get(key_id)
-        return known.workspace if known else self._reading.ended.get(key_id)
+        """The workspace of a key, also of one that was revoked or expired in the last 90 days."""
+        key = self._snapshot.keys.get(key_id)
+        return key.workspace if key else self._snapshot.ended.get(key_id)
 
-    def limits(self, workspace: str) -> Limits:
-        return self._reading.limits.get(workspace, NO_LIMITS)
+    def limits(self, workspace: str) -> WorkspaceLimits:
+        return self._snapshot.limits.get(workspace, DEFAULT_LIMITS)
 
     def secrets(self, workspace: str) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
-        return self._reading.secrets(workspace, self._clock() * 1000)
+        return self._snapshot.secrets(workspace, self._clock() * 1000)
 
     def workspaces(self) -> Collection[str]:
-        return self._reading.limits.keys()
+        return self._snapshot.limits.keys()
 
     @property
     def known(self) -> bool:
-        """Whether the keys were read once; before that a valid key cannot be told from another."""
-        return self._reading is not NOT_READ
+        """Whether the keys were read; before that a valid key and an unknown one look alike."""
+        return self._snapshot is not NOT_READ
 
     @property
     def any_made(self) -> bool:
-        """Whether a key was ever made; True as long as nobody knows."""
-        return self._reading.any_made
+        """Whether a key was ever created; True until the keys were read."""
+        return self._snapshot.any_made
 
     @property
     def peppers(self) -> Collection[str | None]:
-        return self._reading.peppers
+        return self._snapshot.peppers
 
     def used(self, key_id: str) -> None:
-        self._used.note(key_id, int(self._clock() * 1000))
+        """Note that the key was just used; `write_used` stores it."""
+        self._last_used.note(key_id, int(self._clock() * 1000))
 
     def state(self) -> State:
-        """`empty`: there is no database. `sealed`: SecretsSealed for some workspace. `stale`: the
-        database is away; `away`: and was never read. `detail` says more.
+        """`empty`: there is no database. `sealed`: the secrets of some workspace cannot be
+        unsealed. `stale`: the database is away; `away`: and was never read. `detail` has more.
         """
         return self._state
 
     @property
     def ready(self) -> bool:
-        return self._state not in ("unread", "away", "outdated")
+        return self._state not in ("not_read", "away", "outdated")
 
     async def refresh(self) -> None:
-        """Look now. Raises DatabaseUnavailable and SchemaOutdated."""
-        async with self._looking:
+        """Read what has changed. Raises DatabaseUnavailable and SchemaOutdated."""
+        async with self._refreshing:
             try:
-                with self.suspension.looking():
-                    await self._look()
+                with self.suspension.refreshing():
+                    await self._refresh()
             except Exception as error:
-                if not self._reading.any_made:
-                    self._reading = NOT_READ  # by now there may be keys, which nobody can see
-                self._became(*self._blocked(error))
+                if not self._snapshot.any_made:
+                    self._snapshot = NOT_READ  # by now there may be keys, which cannot be read
+                self._set_state(*self._failure(error))
                 raise
             self.as_of = self._clock()
 
-    async def watch(self) -> None:
-        """Keep fresh, for ever. A write that lasts must not keep it from looking."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_every(self._paces.look, self.look))
-            both.create_task(_every(self._paces.write_used, self.write_used))
-
-    async def look(self) -> None:
-        """`refresh` for whom `state` is enough."""
-        with suppress(Exception):  # or no revocation would ever arrive again
+    async def try_refresh(self) -> None:
+        """`refresh`, its failure shown by `state` alone."""
+        with suppress(Exception):  # or no later revocation would arrive
             await self.refresh()
+
+    async def watch(self) -> None:
+        """Refresh and write for ever; a slow write does not delay a refresh."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(repeat(self.try_refresh, lambda: self._paces.refresh))
+            both.create_task(repeat(self.write_used, lambda: self._paces.write_used))
 
     async def write_used(self) -> None:
         if self._database:
-            await self._used.write(self._database)
+            await self._last_used.write(self._database)
 
     async def close(self) -> None:
         with suppress(TimeoutError):
@@ -143,63 +154,77 @@ class KeyCache:
                 await self.write_used()
         await self._stack.aclose()
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         if self._database is None:
-            if (opening := self._durable()) is None:
-                self._reading = EMPTY
-                self._became("empty", "no key was ever made")
+            if (opening := self._open_database()) is None:
+                self._snapshot = EMPTY
+                self._set_state("empty", "no key was ever created")
                 return
             self._database = await self._stack.enter_async_context(opening)
-        # Later none: a schema that is upgraded while we run must not stop those that still serve.
-        if self._reading is NOT_READ or self._reading is EMPTY:
+        # Not later: a schema that is upgraded while we run must not stop those that still serve.
+        if self._snapshot is NOT_READ or self._snapshot is EMPTY:
             await self._database.check()
         await self._read(self._database)
-        if sealed := self._reading.sealed:
-            self._became("sealed", f"RELAY_ENCRYPTION_KEY opens no secret of {sealed} workspaces")
+        if sealed := self._snapshot.sealed:
+            detail = f"RELAY_ENCRYPTION_KEY unseals no signing secret of {sealed} workspaces"
+            self._set_state("sealed", detail)
         else:
-            self._became("ok", "the roster is read")
+            self._set_state("read", "the keys are read")
 
-    async def _read(self, database: "Database") -> None:
-        from stores.sql import workspaces
-
+    async def _read(self, database: sql.Database) -> None:
         async with database.connect() as connection:
-            number = await workspaces.generation(connection)
-            if number == self._reading.generation and time.monotonic() < self._reload_at:
+            generation = await workspaces.generation(connection)
+            if generation == self._snapshot.generation and time.monotonic() < self._reload_at:
                 return
-            self._reading = await read(connection, self._sealer, now_ms=int(self._clock() * 1000))
+            self._snapshot = await read(connection, self._sealer, now_ms=int(self._clock() * 1000))
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
-    def _blocked(self, error: Exception) -> tuple[State, str]:
-        from stores.sql.database import DatabaseUnavailable, SchemaOutdated
-
-        if isinstance(error, SchemaOutdated):
+    def _failure(self, error: Exception) -> tuple[State, str]:
+        if isinstance(error, sql.SchemaOutdated):
             return "outdated", str(error)
-        # Of what nobody foresaw the kind alone: what it says may hold anything.
-        detail = str(error) if isinstance(error, DatabaseUnavailable) else type(error).__name__
-        return "away" if self._reading is NOT_READ else "stale", detail
+        # Of an unforeseen error the class alone: its message may hold anything.
+        detail = str(error) if isinstance(error, sql.DatabaseUnavailable) else type(error).__name__
+        return "away" if self._snapshot is NOT_READ else "stale", detail
 
-    def _became(self, state: State, detail: str) -> None:
+    def _set_state(self, state: State, detail: str) -> None:
         before, self._state, self.detail = self._state, state, detail
         if state != before:
-            level = logging.INFO if state in ("ok", "empty") else logging.WARNING
-            log.log(level, "roster.%s", state, extra={"fields": {"detail": detail}})
+            level = logging.INFO if state in ("read", "empty") else logging.WARNING
+            log.log(level, "keys.%s", state, extra={"fields": {"detail": detail}})
 
 
-async def _every(pace: timedelta, do: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(pace.total_seconds())
-        await do()
+class LastUsed:
+    """When keys were last used: noted at once, written once a minute."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, int] = {}
+
+    def note(self, key_id: str, now_ms: int) -> None:
+        self._moments[key_id] = now_ms
+
+    async def write(self, database: sql.Database) -> None:
+        """Keep what cannot be written now for the next time: all, or keys being changed."""
+        if not self._moments:
+            return
+        taken, self._moments = self._moments, {}
+        left = set(taken)
+        try:
+            async with database.begin() as connection:
+                left_out = await api_keys.used(connection, taken)
+            left = left_out
+        except Exception as error:  # noqa: BLE001  # no request depends on it
+            fields = {"keys": len(taken), "error": type(error).__name__}
+            log.warning("keys.last_used_not_written", extra={"fields": fields})
+        finally:
+            self._moments = {key_id: taken[key_id] for key_id in left} | self._moments
 
 
 @asynccontextmanager
-async def watched(key_cache: KeyCache) -> AsyncIterator[None]:
-    """Read once, then keep it fresh while the block lasts."""
-    await key_cache.look()
-    watching = asyncio.create_task(key_cache.watch())
+async def refreshed(key_cache: KeyCache) -> AsyncIterator[None]:
+    """Read the keys, then refresh them while the block lasts."""
+    await key_cache.try_refresh()
     try:
-        yield
+        async with in_background(key_cache.watch()):
+            yield
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
         await key_cache.close()

@@ -1,22 +1,22 @@
-"""Who asks, as authenticated, and what he may do and how often."""
+"""The authenticated caller: identity, scopes and limits."""
 
 from msgspec import Struct
 
 from gateway.access.roles import SCOPES, Scope
-from stores.audit_entries import ANONYMOUS
-from stores.redis.limits import Quota, Rates, Slots
+from stores.audit_entries import ANONYMOUS, NOWHERE
+from stores.redis.limits import Rates, Slots
 
 DEFAULT_WORKSPACE = "default"
 
 
-class Principal(Struct, kw_only=True):
-    """One for each request. `id`: the public id of the key. `named`: of a key that somebody has
-    named without having it. `quota`: what the store said is left, once it was asked.
+class Principal(Struct, kw_only=True, frozen=True):
+    """One for each request. `id`: the public id of the API key. `claimed_key`: the id of a known
+    key that the request named without having its secret.
     """
 
     workspace: str = DEFAULT_WORKSPACE
     id: str = ANONYMOUS
-    named: str = ""
+    claimed_key: str = ""
     live: bool = True
     scopes: frozenset[Scope] = SCOPES
     address: str = ""
@@ -24,7 +24,8 @@ class Principal(Struct, kw_only=True):
     previews: Rates = Rates()
     executes: Rates = Rates()
     slots: Slots = Slots()
-    quota: Quota | None = None
 
-    def heard(self, quota: Quota | None) -> None:
-        self.quota = quota
+
+def unauthenticated(address: str, request_id: str) -> Principal:
+    """A caller before, or without, authentication: in no workspace, with no scope."""
+    return Principal(workspace=NOWHERE, scopes=frozenset(), address=address, request_id=request_id)

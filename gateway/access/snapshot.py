@@ -1,26 +1,26 @@
-"""One reading of all that admission looks up: keys, limits and signing secrets, as they were then.
+"""One read of all that admission looks up: keys, limits and signing secrets.
 
-10,000 keys take 5 MB and block the event loop for 15 ms at a time (12 on SQLite).
+10,000 keys take 5 MB; reading them blocks the event loop for 15 ms at a time (12 on SQLite).
 """
+
+from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gateway.access.roles import Scope, granted
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
+from gateway.signatures import SecretsSealed
+from stores.sql import api_keys, signing_secrets, workspaces
+from stores.sql import database as sql
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from stores.sql.api_keys import ApiKey
-    from stores.sql.signing_secrets import SealedSecret
-
-# Others run in between: so many take a millisecond or two.
+# Other tasks run after each chunk, which takes a millisecond or two.
 CHUNK = 500
-# So long a key that is over is still known to be its workspace's, whose audit is told who tries it.
+# How long a revoked or expired key is still attributed to its workspace, so that its use is
+# audited.
 REMEMBERED = timedelta(days=90)
 
 
@@ -37,8 +37,8 @@ class CachedKey(NamedTuple):
     name: str
 
 
-class Limits(NamedTuple):
-    """None takes what the settings say."""
+class WorkspaceLimits(NamedTuple):
+    """A workspace's own limits; None falls back to the settings."""
 
     preview: int | None = None
     execute: int | None = None
@@ -46,14 +46,10 @@ class Limits(NamedTuple):
     runs_at_once_per_target: int | None = None
 
 
-NO_LIMITS = Limits()
+DEFAULT_LIMITS = WorkspaceLimits()
 
 
-class SecretsSealed(Exception):
-    """The workspace has signing secrets, and none can be unsealed."""
-
-
-class Signing(NamedTuple):
+class SigningSecret(NamedTuple):
     """`secret` is None where it could not be unsealed."""
 
     secret: Secret | None
@@ -61,9 +57,9 @@ class Signing(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """`any_made`: whether a key was ever made, revoked ones too. `ended`: the workspaces of keys
-    that were revoked or have expired, for as long as REMEMBERED. `peppers`: the ids of those with
-    which usable keys were made, None where nobody knows.
+    """`any_made`: whether a key was ever created, revoked ones too. `ended`: the workspaces of
+    keys that were revoked or expired within REMEMBERED. `peppers`: the ids of the peppers of
+    active keys, None for a key older than these ids.
     """
 
     generation: int
@@ -71,62 +67,60 @@ class Snapshot(NamedTuple):
     keys: Mapping[str, CachedKey]
     ended: Mapping[str, str]
     peppers: Collection[str | None]
-    limits: Mapping[str, Limits]
-    signing: Mapping[str, Sequence[Signing]]
+    limits: Mapping[str, WorkspaceLimits]
+    signing: Mapping[str, Sequence[SigningSecret]]
 
     def secrets(self, workspace: str, now_ms: float) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
         if not (held := self.signing.get(workspace)):
             return ()
-        live = [one for one in held if one.retires_at_ms is None or one.retires_at_ms > now_ms]
-        secrets = [one.secret.reveal() for one in live if one.secret]
-        if live and not secrets:
+        active = [one for one in held if one.retires_at_ms is None or one.retires_at_ms > now_ms]
+        secrets = [one.secret.reveal() for one in active if one.secret]
+        if active and not secrets:
             raise SecretsSealed(workspace)
         return secrets
 
     @property
     def sealed(self) -> int:
-        """How many workspaces have a secret and none that could be unsealed. No names: whoever
-        asks for /ready need not know them.
+        """How many workspaces have secrets of which none could be unsealed. Their names are not
+        for readers of /ready.
         """
         return sum(not any(one.secret for one in held) for held in self.signing.values())
 
 
-# Nobody knows yet whether there are keys: so nobody may come without one.
+# Before the first read: there may be keys, so every request needs one.
 NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {})
 EMPTY = NOT_READ._replace(any_made=False)
 
 
-async def read(connection: "AsyncConnection", sealer: Sealer, *, now_ms: int) -> Snapshot:
-    from stores.sql import api_keys, signing_secrets, workspaces
-
-    # First: what changes while we read is read again.
-    number = await workspaces.generation(connection)
+async def read(connection: sql.SqlConnection, sealer: Sealer, *, now_ms: int) -> Snapshot:
+    # The generation first: what changes during the read is then read again.
+    generation = await workspaces.generation(connection)
     keys = await api_keys.active(connection, now_ms)
     since_ms = now_ms - REMEMBERED // timedelta(milliseconds=1)
     ended = await api_keys.ended(connection, now_ms, since_ms=since_ms)
     any_made = bool(keys or ended) or await api_keys.any_made(connection)
-    listed = await workspaces.list_all(connection)
+    rows = await workspaces.list_all(connection)
     sealed = await signing_secrets.active(connection, now_ms)
     return Snapshot(
-        generation=number,
+        generation=generation,
         any_made=any_made,
         keys=await _keys(keys),
         ended=ended,
         peppers={key.pepper_id for key in keys},
-        limits={workspace.name: Limits(*workspace.limits) for workspace in listed},
+        limits={row.name: WorkspaceLimits(*row.limits) for row in rows},
         signing=await _signing(sealed, sealer),
     )
 
 
-async def _keys(keys: "Sequence[ApiKey]") -> dict[str, CachedKey]:
-    known = {}
-    scopes: dict[object, frozenset[Scope]] = {}  # of thousands of keys a few
+async def _keys(keys: Sequence[api_keys.ApiKey]) -> dict[str, CachedKey]:
+    cached = {}
+    scopes: dict[object, frozenset[Scope]] = {}  # thousands of keys share a few sets
     for count, key in enumerate(keys, 1):
         kind = (key.role, key.scopes, key.live)
         if kind not in scopes:
             scopes[kind] = granted(key.role, key.scopes, live=key.live)
-        known[key.id] = CachedKey(
+        cached[key.id] = CachedKey(
             id=key.id,
             workspace=key.workspace,
             live=key.live,
@@ -138,20 +132,22 @@ async def _keys(keys: "Sequence[ApiKey]") -> dict[str, CachedKey]:
         )
         if count % CHUNK == 0:
             await asyncio.sleep(0)
-    return known
+    return cached
 
 
-async def _signing(sealed: "Sequence[SealedSecret]", sealer: Sealer) -> dict[str, list[Signing]]:
-    signing: dict[str, list[Signing]] = {}
+async def _signing(
+    sealed: Sequence[signing_secrets.SealedSecret], sealer: Sealer
+) -> dict[str, list[SigningSecret]]:
+    signing: dict[str, list[SigningSecret]] = {}
     for count, secret in enumerate(sealed, 1):
         held = signing.setdefault(secret.workspace, [])
-        held.append(Signing(_unsealed(secret, sealer), secret.retires_at))
+        held.append(SigningSecret(_unsealed(secret, sealer), secret.retires_at))
         if count % CHUNK == 0:
             await asyncio.sleep(0)
     return signing
 
 
-def _unsealed(secret: "SealedSecret", sealer: Sealer) -> Secret | None:
+def _unsealed(secret: signing_secrets.SealedSecret, sealer: Sealer) -> Secret | None:
     bound_to = place(secret.workspace, secret.id)
     try:
         return Secret(sealer.unseal(secret.sealed, secret.sealed_with, bound_to=bound_to))

@@ -1,14 +1,15 @@
-"""Whether this process has run lately. One that was stopped (SIGSTOP, a frozen or suspended
-machine) knows of nothing that happened meanwhile, and its timers are as late as it is.
+"""Whether this process was suspended: stopped by SIGSTOP, frozen, or on a machine that slept.
+
+A suspended process missed what happened meanwhile, and its timers are as late as itself.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Seconds; who looks more often than this has not looked for so long: then he was stopped.
+# Seconds. No refresh for this long means the process was suspended.
 AWAKE = 5.0
-# Linux's goes on while the machine is suspended, its monotonic one does not.
+# Linux's boot clock goes on while the machine is suspended; its monotonic clock does not.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -19,25 +20,25 @@ def boot_seconds() -> float:
 class Suspension:
     def __init__(self, clock: Callable[[], float] = boot_seconds) -> None:
         self._clock = clock
-        self._until = float("inf")  # no timer runs before the first look
-        self._looking_awake = False
+        self._until = float("inf")  # no timer runs before the first refresh
+        self._refreshing_awake = False
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """One at a time. A look that lasts, as where a database hangs, is no sleep; one that fails
-        (raises) after a sleep is no look.
+    def refreshing(self) -> Iterator[None]:
+        """One refresh at a time. A long one, as when a database hangs, is no suspension; one that
+        fails (raises) after a suspension does not end it.
         """
-        awake = self._looking_awake = self._clock() <= self._until
-        looked = False
+        awake = self._refreshing_awake = self._clock() <= self._until
+        succeeded = False
         try:
             yield
-            looked = True
+            succeeded = True
         finally:
-            self._looking_awake = False
-            if awake or looked:
+            self._refreshing_awake = False
+            if awake or succeeded:
                 self._until = self._clock() + AWAKE
 
     @property
     def was_suspended(self) -> bool:
-        """Whether nobody has looked for too long."""
-        return self._clock() > self._until and not self._looking_awake
+        """Whether the last refresh is too long ago."""
+        return self._clock() > self._until and not self._refreshing_awake

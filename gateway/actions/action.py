@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.effects import Effect
-from gateway.pointers import located
+from gateway.problems import validation_detail
 
 Params = TypeVar("Params")
 
@@ -39,7 +39,7 @@ class Action(Struct, Generic[Params], frozen=True, kw_only=True):
         try:
             return self.prepare(msgspec.json.decode(params, type=self.params))
         except msgspec.ValidationError as error:
-            raise BadParams(*located(error)) from error
+            raise BadParams(*validation_detail(error)) from error
 
 
 Actions = dict[str, Action[Any]]

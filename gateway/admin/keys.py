@@ -1,20 +1,19 @@
-"""Make, rotate and revoke API keys.
+"""Create, rotate and revoke API keys; the text of a key is returned once and stored nowhere.
 
-Each change and its audit entry are one transaction; the text of a key is handed out once and
-kept nowhere. Nobody hands out more than he has.
+No key can hand out or revoke more than its own scopes.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
-from gateway import declined
 from gateway.access import api_keys
 from gateway.access.roles import ROLES, granted, may_grant
+from gateway.problems import Forbidden, InvalidRequest, KeyEnded, KeyNotFound, LastAdminKept
 from gateway.transaction import Actor, Transaction, Transactions, existing
-
-if TYPE_CHECKING:
-    from stores.sql.api_keys import ApiKey
+from stores.sql import api_keys as rows
 
 EXPIRES_IN = timedelta(days=90)
 LONGEST = timedelta(days=365)
@@ -23,7 +22,7 @@ NAME_MAX = 100
 
 
 class KeyRequest(NamedTuple):
-    """`scopes`: fewer than the role's; None for all of them."""
+    """`scopes`: some of the role's scopes; None for all of them."""
 
     name: str
     role: str
@@ -33,15 +32,17 @@ class KeyRequest(NamedTuple):
 
 
 class NewKey(NamedTuple):
-    key: "ApiKey"
+    key: rows.ApiKey
     secret: str
 
     def __repr__(self) -> str:
-        return f"Issued(key={self.key.id!r})"
+        return f"NewKey(key={self.key.id!r})"
 
 
 class KeyAdmin:
-    """All raise DatabaseUnavailable; what changes something also Declined and BrokenChain."""
+    """All methods raise DatabaseUnavailable; those that change something also Unauthenticated,
+    Forbidden and BrokenChain.
+    """
 
     def __init__(self, transactions: Transactions, *, pepper: bytes) -> None:
         """`pepper`: the newest."""
@@ -49,69 +50,73 @@ class KeyAdmin:
         self._pepper = pepper
 
     async def create_key(self, workspace: str, request: KeyRequest, *, actor: Actor) -> NewKey:
+        """Raises InvalidRequest and WorkspaceNotFound."""
         _check(request)
         _check_granted(request, actor)
         async with self._transactions.begin(workspace, actor) as transaction:
             await existing(transaction.connection, workspace)
             new_key = await self._insert(transaction, workspace, request, actor=actor.principal)
-            transaction.record("key.created", new_key.key.id, _said(request))
+            transaction.record("key.created", new_key.key.id, _text(request))
         return new_key
 
     async def rotate_key(
         self, workspace: str, key_id: str, *, actor: Actor, overlap: timedelta = OVERLAP
     ) -> NewKey:
-        """Another key like it, for as long as it was given; it ends after the overlap."""
-        from stores.sql import api_keys as rows
+        """Create a key with the same rights and lifetime; the old one ends after the overlap.
 
+        Raises InvalidRequest, KeyNotFound and KeyEnded.
+        """
         if overlap < timedelta():
-            raise declined.Unmeant("An overlap cannot be negative.")
+            raise InvalidRequest("The overlap cannot be negative.")
         async with self._transactions.begin(workspace, actor) as transaction:
             old = await rows.find(transaction.connection, workspace, key_id)
             if old is None:
-                raise declined.KeyUnknown(key_id, workspace)
+                raise key_not_found(workspace)
             request = _like(old)
             _check_granted(request, actor)
             if old.expires_at <= transaction.now_ms:
-                raise declined.KeyOver("This key has expired; make a new one.")
+                raise KeyEnded("This key has expired; create a new one.")
             new_key = await self._insert(transaction, workspace, request, actor=actor.principal)
             end, new = transaction.now_ms + _ms(overlap), new_key.key.id
             if not await rows.retire(
                 transaction.connection, workspace, key_id, expires_at=end, replaced_by=new
             ):
-                raise declined.KeyOver("This key was revoked or rotated before.")
-            transaction.record("key.rotated", key_id, f"{_said(request)}; replaced by {new}")
+                raise KeyEnded("This key was already revoked or rotated.")
+            transaction.record("key.rotated", key_id, f"{_text(request)}; replaced by {new}")
         return new_key
 
-    async def revoke_key(self, workspace: str, key_id: str, *, actor: Actor) -> "ApiKey":
-        """The key as it is then; one that was revoked before stays as it was."""
-        from stores.sql import api_keys as rows
+    async def revoke_key(self, workspace: str, key_id: str, *, actor: Actor) -> rows.ApiKey:
+        """The key after it was revoked; a key that was already revoked stays as it was.
 
-        # A leaked key must go, also while somebody has broken the chain.
+        Raises KeyNotFound and LastAdminKept. A broken audit chain does not stop it: a leaked key
+        must go.
+        """
         async with self._transactions.begin(workspace, actor, regardless=True) as transaction:
             now_ms = transaction.now_ms
             held = await rows.find(transaction.connection, workspace, key_id)
             if held is None:
-                raise declined.KeyUnknown(key_id, workspace)
+                raise key_not_found(workspace)
             if not _within(_like(held), actor):
-                raise declined.MoreThanOwn("A key can end only keys that may no more than it.")
+                raise Forbidden("A key can revoke only keys without more rights than its own.")
             match await rows.revoke(
                 transaction.connection, workspace, key_id, actor=actor.principal, now_ms=now_ms
             ):
                 case rows.Revoked(key, again=again):
                     if not again:
-                        transaction.record("key.revoked", key_id, _said(_like(key)))
+                        transaction.record("key.revoked", key_id, _text(_like(key)))
                     return key
                 case rows.LastAdmin():
-                    raise declined.LastAdminKept
+                    raise LastAdminKept(
+                        "This is the last key that can manage keys in this workspace; "
+                        "create another one first, or rotate it."
+                    )
                 case rows.NoKey():
-                    raise declined.KeyUnknown(key_id, workspace)
+                    raise key_not_found(workspace)
                 case _ as unforeseen:
                     assert_never(unforeseen)
 
-    async def list_keys(self, workspace: str) -> "list[ApiKey]":
-        """Newest first, all that were ever made. Raises WorkspaceUnknown."""
-        from stores.sql import api_keys as rows
-
+    async def list_keys(self, workspace: str) -> list[rows.ApiKey]:
+        """All keys, revoked and expired ones too, newest first. Raises WorkspaceNotFound."""
         async with self._transactions.reading() as connection:
             await existing(connection, workspace)
             return await rows.list_all(connection, workspace)
@@ -119,8 +124,6 @@ class KeyAdmin:
     async def _insert(
         self, transaction: Transaction, workspace: str, request: KeyRequest, *, actor: str
     ) -> NewKey:
-        from stores.sql import api_keys as rows
-
         made = api_keys.make(live=request.live)
         key = rows.ApiKey(
             id=made.id,
@@ -139,33 +142,34 @@ class KeyAdmin:
         return NewKey(key, made.text)
 
 
+def key_not_found(workspace: str) -> KeyNotFound:
+    """The same for an unknown id and for a key of another workspace."""
+    return KeyNotFound(f"The workspace {workspace!r} has no key with this id.")
+
+
 def _check(request: KeyRequest) -> None:
-    """Raises Unmeant."""
+    """Raises InvalidRequest."""
     if request.role not in ROLES:
-        raise declined.Unmeant(
-            f"There is no role {request.role!r}; it is one of {', '.join(ROLES)}."
-        )
+        raise InvalidRequest(f"The role {request.role!r} is not one of {', '.join(ROLES)}.")
     if request.scopes is not None:
         held = granted(request.role, None, live=request.live)
         beyond = sorted(set(request.scopes) - held)
         if beyond or not request.scopes:
-            raise declined.Unmeant(
-                f"A {kind(request.live)} key of the role {request.role} may hold some of "
+            raise InvalidRequest(
+                f"A {kind(request.live)} key with the role {request.role} can have some of "
                 f"{', '.join(sorted(held))}; not {', '.join(beyond) or 'none'}."
             )
     if not 1 <= len(request.name) <= NAME_MAX or not request.name.isprintable():
-        raise declined.Unmeant(f"A name has 1 to {NAME_MAX} characters that can be printed.")
+        raise InvalidRequest(f"A name has 1 to {NAME_MAX} printable characters.")
     if not timedelta() < request.expires_in <= LONGEST:
-        raise declined.Unmeant(
-            f"A key expires in the future, at most {LONGEST.days} days from now."
-        )
+        raise InvalidRequest(f"A key expires at most {LONGEST.days} days from now.")
 
 
 def _check_granted(request: KeyRequest, actor: Actor) -> None:
-    """Raises MoreThanOwn."""
+    """Raises Forbidden."""
     if not _within(request, actor):
-        raise declined.MoreThanOwn(
-            "A key hands out only scopes that it has itself, and a test key only test keys."
+        raise Forbidden(
+            "A key can grant only scopes that it has itself, and a test key only test keys."
         )
 
 
@@ -174,12 +178,12 @@ def _within(request: KeyRequest, actor: Actor) -> bool:
     return may_grant(actor.scopes, asked, granter_live=actor.live, asked_live=request.live)
 
 
-def _like(key: "ApiKey") -> KeyRequest:
+def _like(key: rows.ApiKey) -> KeyRequest:
     lifetime = timedelta(milliseconds=key.expires_at - key.created_at)
     return KeyRequest(key.name, key.role, key.scopes, key.live, lifetime)
 
 
-def _said(request: KeyRequest) -> str:
+def _text(request: KeyRequest) -> str:
     scopes = "" if request.scopes is None else f" ({' '.join(sorted(set(request.scopes)))})"
     return f"{kind(request.live)} {request.role}{scopes}: {request.name}"
 
@@ -188,5 +192,5 @@ def kind(live: bool) -> str:
     return "live" if live else "test"
 
 
-def _ms(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

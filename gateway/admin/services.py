@@ -1,16 +1,17 @@
-"""Whoever makes keys, secrets and workspaces in this installation, for commands and requests."""
+"""The services that make keys, secrets and workspaces, for requests and commands."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.access.sealing import Sealer
 from gateway.admin.keys import KeyAdmin
 from gateway.admin.signing_secrets import SigningSecrets
 from gateway.admin.workspaces import Workspaces
-from gateway.config.local_keys import audit_keys, peppers, sealer
-from gateway.config.settings import Settings
 from gateway.transaction import Transactions
-
-if TYPE_CHECKING:
-    from stores.sql.database import Database
+from stores.audit import chain as chains
+from stores.sql import database as sql
 
 
 class Services(NamedTuple):
@@ -19,13 +20,13 @@ class Services(NamedTuple):
     workspaces: Workspaces
 
 
-def services(settings: Settings, database: "Database") -> Services:
-    """Raises SettingsError."""
-    from stores.audit.chain import Chain
-
-    transactions = Transactions(database, Chain(audit_keys(settings)))
+def services(
+    database: sql.Database, *, audit_keys: Sequence[bytes], pepper: bytes, sealer: Sealer
+) -> Services:
+    """`audit_keys`: newest first. `pepper`: the newest."""
+    transactions = Transactions(database, chains.Chain(audit_keys))
     return Services(
-        keys=KeyAdmin(transactions, pepper=peppers(settings)[0]),
-        secrets=SigningSecrets(transactions, sealer(settings)),
+        keys=KeyAdmin(transactions, pepper=pepper),
+        secrets=SigningSecrets(transactions, sealer),
         workspaces=Workspaces(transactions),
     )

@@ -1,48 +1,51 @@
-"""Make and seal anew the signing secrets of workspaces; each is shown once and kept sealed."""
+"""Create the signing secrets of workspaces, each shown once and stored sealed, and reseal them."""
+
+from __future__ import annotations
 
 import base64
 import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
-from gateway.declined import MoreThanOwn, NoEncryptionKey, Unmeant
+from gateway.problems import EncryptionNotConfigured, Forbidden, InvalidRequest
 from gateway.transaction import Actor, Transactions, existing
 from stores.audit_entries import NOWHERE
+from stores.sql import signing_secrets as rows
 
-if TYPE_CHECKING:
-    from stores.sql.signing_secrets import SealedSecret
-
-# So long both sign: time for receivers to learn the new one.
+# How long a replaced secret still signs, so that receivers can learn the new one.
 OVERLAP = timedelta(hours=24)
-# Standard Webhooks: 24 to 64.
+# Standard Webhooks asks for 24 to 64 bytes.
 SECRET_BYTES = 32
-# Each signs each request, in one header.
-USABLE_MAX = 5
+# Every active secret signs every request, in one header.
+ACTIVE_MAX = 5
 
 
-class IssuedSecret(NamedTuple):
+class NewSecret(NamedTuple):
     id: str
     secret: str
 
     def __repr__(self) -> str:
-        return f"IssuedSecret(id={self.id!r})"
+        return f"NewSecret(id={self.id!r})"
 
 
 class SigningSecrets:
-    """All raise DatabaseUnavailable; what changes something also Declined and BrokenChain."""
+    """All methods raise DatabaseUnavailable and WorkspaceNotFound; those that change something also
+    Unauthenticated and BrokenChain.
+    """
 
     def __init__(self, transactions: Transactions, sealer: Sealer) -> None:
         self._transactions = transactions
         self._sealer = sealer
 
-    async def create_secret(self, workspace: str, *, actor: Actor) -> IssuedSecret:
-        """As Standard Webhooks writes one; those before it retire after the overlap."""
-        from stores.sql import signing_secrets as rows
+    async def create_secret(self, workspace: str, *, actor: Actor) -> NewSecret:
+        """Create a secret in the format of Standard Webhooks; older ones retire after the overlap.
 
-        if not actor.live:  # it would retire the one that live requests are signed with
-            raise MoreThanOwn("A test key makes no signing secrets: they sign live requests.")
+        Raises Forbidden, InvalidRequest and EncryptionNotConfigured.
+        """
+        if not actor.live:  # it would retire the secret that live requests are signed with
+            raise Forbidden("A test key cannot create signing secrets: they sign live requests.")
         secret_id, plain = str(uuid4()), secrets.token_bytes(SECRET_BYTES)
         sealed, sealed_with = self._seal(plain, place(workspace, secret_id))
         async with self._transactions.begin(workspace, actor) as transaction:
@@ -55,31 +58,32 @@ class SigningSecrets:
                 created_at=transaction.now_ms,
                 created_by=actor.principal,
             )
-            usable = await rows.active(transaction.connection, transaction.now_ms)
-            if [one.workspace for one in usable].count(workspace) >= USABLE_MAX:
-                raise Unmeant(f"{USABLE_MAX} secrets sign already; wait until one retires.")
+            active = await rows.active(transaction.connection, transaction.now_ms)
+            if [one.workspace for one in active].count(workspace) >= ACTIVE_MAX:
+                raise InvalidRequest(
+                    f"The workspace has {ACTIVE_MAX} active secrets; wait until one retires."
+                )
             overlap_ms = OVERLAP // timedelta(milliseconds=1)
             await rows.add(
                 transaction.connection, row, overlap_ms=overlap_ms, now_ms=transaction.now_ms
             )
             transaction.record("secret.created", secret_id, f"sealed with {sealed_with}")
-        return IssuedSecret(secret_id, "whsec_" + base64.b64encode(plain).decode())
+        return NewSecret(secret_id, "whsec_" + base64.b64encode(plain).decode())
 
-    async def list_secrets(self, workspace: str) -> "list[SealedSecret]":
-        """Newest first, retired ones too. Raises WorkspaceUnknown."""
-        from stores.sql import signing_secrets as rows
-
+    async def list_secrets(self, workspace: str) -> list[rows.SealedSecret]:
+        """Newest first, retired ones too."""
         async with self._transactions.reading() as connection:
             await existing(connection, workspace)
             return await rows.list_all(connection, workspace)
 
     async def reseal(self, *, actor: Actor) -> int:
-        """Seal all that sign under the newest key; how many were under another."""
-        from stores.sql import signing_secrets as rows
+        """Seal every active secret under the newest key; returns how many were under another.
 
+        Raises EncryptionNotConfigured.
+        """
         async with self._transactions.begin(NOWHERE, actor) as transaction:
-            usable = await rows.active(transaction.connection, transaction.now_ms)
-            older = [row for row in usable if row.sealed_with != self._sealer.newest]
+            active = await rows.active(transaction.connection, transaction.now_ms)
+            older = [row for row in active if row.sealed_with != self._sealer.newest]
             for row in older:
                 sealed, sealed_with = self._resealed(row)
                 await rows.reseal(
@@ -87,16 +91,17 @@ class SigningSecrets:
                 )
         return len(older)
 
-    def _resealed(self, row: "SealedSecret") -> tuple[bytes, str]:
+    def _resealed(self, row: rows.SealedSecret) -> tuple[bytes, str]:
         bound_to = place(row.workspace, row.id)
         try:
             plain = self._sealer.unseal(row.sealed, row.sealed_with, bound_to=bound_to)
         except (UnknownKey, Forged) as error:
-            raise NoEncryptionKey(f"The secret {row.id} cannot be unsealed: {error}.") from error
+            detail = f"The secret {row.id} cannot be unsealed: {error}."
+            raise EncryptionNotConfigured(detail) from error
         return self._seal(plain, bound_to)
 
     def _seal(self, plain: bytes, bound_to: str) -> tuple[bytes, str]:
         try:
             return self._sealer.seal(plain, bound_to=bound_to)
         except UnknownKey as error:
-            raise NoEncryptionKey("RELAY_ENCRYPTION_KEY is not set.") from error
+            raise EncryptionNotConfigured("RELAY_ENCRYPTION_KEY is not set.") from error

@@ -1,20 +1,27 @@
-"""From what was raised to what is answered."""
+"""Exception handlers: from what was raised to a problem, audited where the audit wants it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ExceptionHandler
 
 from gateway import problems
 from gateway.access.principal import Principal
-from gateway.access.quotas import Quotas
 from gateway.http import tracing as http
 from gateway.http.middleware import CLIENT_GONE, internal_error
+from gateway.http.responses import problem_response
+from gateway.problems import Problem
 from gateway.telemetry.spans import note
+from stores.audit import chain as chains
 from stores.audit_entries import Entry
+from stores.redis.limits import Quota
+from stores.redis.scripts import RedisUnavailable
+from stores.sql import database as sql
 
-# What the audit is told of.
 AUDITED = (
     problems.Unauthenticated,
     problems.Forbidden,
@@ -24,34 +31,38 @@ AUDITED = (
 
 
 def refused(request: Request[Any], error: Exception) -> Response:
-    assert isinstance(error, problems.Problem)
+    assert isinstance(error, Problem)
     code = problems.code(type(error))
     note(problem=code)
     if isinstance(error, AUDITED):
         _audit(request, code, error)
-    quotas: Quotas = request.state["quotas"]
-    return quotas.tell(request, problems.render(error, request.state["request_id"]))
+    response = problem_response(error, request.state["request_id"])
+    state = request.scope["state"]
+    if limited := state.get("limited"):
+        assert isinstance(error.quota, Quota | None)
+        state["rate_limits"].add(response, state["principal"], limited, error.quota)
+    return response
 
 
-def _audit(request: Request[Any], code: str, error: problems.Problem) -> None:
+def _audit(request: Request[Any], code: str, error: Problem) -> None:
     principal: Principal = request.state["principal"]
     entry = Entry(
         event="request.refused",
         principal=principal.id,
         address=principal.address,
         request_id=request.state["request_id"],
-        subject=principal.named,
+        subject=principal.claimed_key,
         status=code,
-        # What follows is not the same in two that are alike, such as a time to wait.
+        # The first sentence: later ones differ between like refusals, such as a time to wait.
         reason=str(error).partition(". ")[0].rstrip("."),
         detail=f"{request.method} {http.endpoint(request.scope)}",
     )
     request.state["journal"].note(principal.workspace, entry)
 
 
-def store_unavailable(request: Request[Any], error: Exception) -> Response:
+def redis_unavailable(request: Request[Any], error: Exception) -> Response:
     problem = problems.StoreUnavailable(
-        "Redis is away; this request sent nothing. Ask again with the same Idempotency-Key.",
+        "Redis does not answer; this request sent nothing. Retry with the same Idempotency-Key.",
         safe_to_retry=True,
         headers={"Retry-After": "1"},
     )
@@ -62,10 +73,10 @@ def http_exception(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     match error.status_code:
         case 404:
-            return refused(request, problems.NotFound("See /openapi.json for what there is."))
+            return refused(request, problems.NotFound("GET /openapi.json lists the paths."))
         case 405:
             allowed = error.headers or {}
-            detail = f"This path takes {allowed.get('Allow', 'other methods')}."
+            detail = f"This path accepts {allowed.get('Allow', 'other methods')}."
             return refused(request, problems.MethodNotAllowed(detail, headers=allowed))
         case _:
             return refused(request, problems.InvalidRequest(f"{error.detail}."))
@@ -77,3 +88,34 @@ def client_gone(request: Request[Any], error: Exception) -> Response:
 
 def unforeseen(request: Request[Any], error: Exception) -> Response:
     return internal_error(request.state["request_id"])
+
+
+HANDLERS: dict[Any, ExceptionHandler] = {
+    Problem: refused,
+    RedisUnavailable: redis_unavailable,
+    HTTPException: http_exception,
+    ClientDisconnect: client_gone,
+    Exception: unforeseen,
+}
+
+
+@contextmanager
+def database_problems(*, check_url: str | None = None) -> Iterator[None]:
+    """Translate database errors into problems.
+
+    `check_url`: where the caller of a change sees whether it was made; None for a reading.
+    """
+    try:
+        yield
+    except (sql.SchemaOutdated, chains.BrokenChain) as error:
+        detail = f"Nothing was changed: {error}."
+        raise problems.StoreUnavailable(detail, safe_to_retry=True) from error
+    except sql.DatabaseUnavailable as error:  # its message names hosts
+        seen = "Try again."
+        if check_url:
+            seen = f"The change may have been made: check GET {check_url} before trying again."
+        raise problems.StoreUnavailable(
+            f"The database does not answer. {seen}",
+            safe_to_retry=check_url is None,
+            headers={"Retry-After": "1"},
+        ) from error

@@ -1,114 +1,186 @@
-"""The OpenAPI document, made from the same Structs that decode and encode."""
+"""The OpenAPI document, made from the table of endpoints and the Structs that decode and encode."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from gateway import problems
-from gateway.access.admission import ROUTE_SCOPES
-from gateway.api.operations import OPERATIONS, Operation
+from gateway.api.endpoint import Endpoint
 from gateway.problems import Problem
 from gateway.version import VERSION
 
-# Before all others, where a route asks for a scope.
+# What admission refuses with, where an endpoint has a scope.
 ADMISSION = (problems.Unauthenticated, problems.Forbidden, problems.StoreUnavailable)
 KEY = "api_key"
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Relay: rly_..."}
 
 DESCRIPTION = (
-    "Preview, execute at most once, replay. Every refusal is application/problem+json (RFC 9457) "
-    "with a `code`; beside those of an operation there are not_found and method_not_allowed. "
-    "Every response carries X-Request-ID and, where its trace is kept and links are set up, "
-    "X-Trace-Link."
+    "Preview an action, execute it at most once, replay its answer. Every refusal is "
+    "application/problem+json (RFC 9457) with a `code`; every path can also answer `not_found` and "
+    "`method_not_allowed`."
 )
+TAGS = {
+    "Actions": "Preview and execute",
+    "Runs": "What became of executions",
+    "Audit": "Who did what, and when",
+    "Keys": "API keys of the workspace",
+    "Signing secrets": "What requests to targets are signed with",
+    "System": "Health, metrics and this document",
+}
+# Header names, and what they tell.
+HEADERS = {
+    "Idempotency-Key": "The caller's name for one action, 1 to 255 visible ASCII characters. By "
+    "default the preview_id.",
+    "Prefer": "`wait=n`: how many seconds to wait for a run of this key that is in flight; 10 by "
+    "default, at most 30.",
+    "X-Request-ID": "The id of this request: the caller's, if it sent one.",
+    "X-Trace-Link": "A link to the trace, where one is kept and links are configured.",
+    "Location": "The path of the run.",
+    "Idempotent-Replayed": "`true` where the answer is that of an earlier request.",
+    "Idempotency-Expires": "Until when retries get this answer.",
+    "Retry-After": "Seconds until a retry can succeed.",
+    "RateLimit": "What is left of the limits.",
+    "RateLimit-Policy": "The limits.",
+}
+EVERY_ANSWER = ("X-Request-ID", "X-Trace-Link")
+EXAMPLES: dict[str, Any] = {
+    "PreviewRequest": {
+        "action": "webhook.save",
+        "params": {"url": "https://example.com/hook", "body": {"test": "hello"}},
+    },
+    "ExecuteRequest": {"preview_id": "6f0c1c2e-0a3b-4c4d-8e5f-101112131415"},
+    "CreateKeyRequest": {"name": "robot", "role": "operator"},
+    "RotateKeyRequest": {"overlap_hours": 24},
+    "CreateSecretRequest": {},
+}
 
 
-@cache
-def document() -> bytes:
+def document(endpoints: Sequence[Endpoint]) -> bytes:
     types = {
         kind
-        for operation in OPERATIONS.values()
-        for kind in (operation.request, operation.response, problems.ProblemBody)
+        for endpoint in endpoints
+        for kind in (endpoint.request, endpoint.response, problems.ProblemBody)
         if kind
     }
     ordered = sorted(types, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method.lower()] = _operation(method, path, operation)
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     described = {
         "openapi": "3.1.0",
-        "info": {"title": "Relay", "version": VERSION, "description": DESCRIPTION},
+        "info": {
+            "title": "Relay",
+            "version": VERSION,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {KEY: BEARER}},
+        "components": {
+            "schemas": {name: _typed(schema) for name, schema in schemas.items()},
+            "headers": {name: _header(name) for name in HEADERS},
+            "securitySchemes": {KEY: BEARER},
+        },
     }
     return msgspec.json.encode(described)
 
 
-def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
-    scope = ROUTE_SCOPES[method, path]
-    admission = ADMISSION if scope else ()
-    refusals = [*dict.fromkeys((*operation.problems, *admission, problems.InternalError))]
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    admission = ADMISSION if endpoint.scope else ()
+    refusals = [*dict.fromkeys((*endpoint.problems, *admission, problems.InternalError))]
+    limited = ("RateLimit", "RateLimit-Policy") if endpoint.limited else ()
+    path_parts = endpoint.path.split("/")
     described: dict[str, Any] = {
-        "summary": operation.summary,
+        "operationId": endpoint.operation_id,
+        "tags": [endpoint.tag],
+        "summary": endpoint.summary,
+        "description": f"{endpoint.summary}.",
+        # An empty list says that the endpoint is for everyone.
+        "security": [{KEY: [endpoint.scope]}] if endpoint.scope else [],
         "parameters": [
-            *(_parameter("path", name[1:-1]) for name in path.split("/") if name.startswith("{")),
-            *(_parameter("header", name) for name in operation.headers),
-            *(_query(operation.query) if operation.query else ()),
+            *(_parameter("path", part[1:-1]) for part in path_parts if part.startswith("{")),
+            *(_parameter("header", name) for name in endpoint.headers),
+            *(_query(endpoint.query) if endpoint.query else ()),
         ],
         "responses": {
-            str(operation.status): {
-                "description": "Done",
-                **_content("application/json", operation.response),
+            str(endpoint.status): {
+                "description": endpoint.summary,
+                "headers": _headers(*EVERY_ANSWER, *limited, *endpoint.answers),
+                **_content("application/json", endpoint.response),
             },
-            **_refusals(refusals),
+            **_refusals(refusals, limited),
         },
     }
-    if scope:
-        described["security"] = [{KEY: [scope]}]
-    if operation.request:
-        described["requestBody"] = {
-            "required": True,
-            **_content("application/json", operation.request),
-        }
+    if endpoint.request:
+        name = endpoint.request.__name__
+        content = _content("application/json", endpoint.request)
+        content["content"]["application/json"]["example"] = EXAMPLES[name]
+        described["requestBody"] = {"required": True, **content}
     return described
 
 
 def _parameter(place: str, name: str) -> dict[str, Any]:
-    return {
+    parameter = {
         "in": place,
         "name": name,
         "required": place == "path",
         "schema": {"type": "string"},
     }
+    return parameter | ({"description": HEADERS[name]} if place == "header" else {})
 
 
 def _query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
-    """Its fields, each less the null that stands for not given."""
+    """Its fields, each without the null that stands for an absent parameter."""
     _, schemas = msgspec.json.schema_components([kind])
     for name, field in schemas[kind.__name__]["properties"].items():
         parameter = _parameter("query", name)
-        parameter["schema"] = field["anyOf"][0] if "anyOf" in field else field
+        schema = field["anyOf"][0] if "anyOf" in field else field
+        parameter["schema"] = _typed(schema)
         yield parameter
 
 
-def _refusals(refusals: Sequence[type[Problem]]) -> dict[str, Any]:
-    by_status: dict[str, list[str]] = {}
+def _refusals(refusals: Sequence[type[Problem]], limited: Sequence[str]) -> dict[str, Any]:
+    by_status: dict[str, list[type[Problem]]] = {}
     for refusal in refusals:
-        by_status.setdefault(str(refusal.status), []).append(problems.code(refusal))
+        by_status.setdefault(str(refusal.status), []).append(refusal)
     return {
         status: {
-            "description": ", ".join(codes),
+            "description": "; ".join(f"`{problems.code(one)}`: {one.title}" for one in kinds),
+            "headers": _headers(*EVERY_ANSWER, *limited, *_RETRIED.get(status, ())),
             **_content(problems.MEDIA_TYPE, problems.ProblemBody),
         }
-        for status, codes in sorted(by_status.items())
+        for status, kinds in sorted(by_status.items())
     }
+
+
+_RETRIED = {"409": ("Retry-After", "Location"), "429": ("Retry-After",), "503": ("Retry-After",)}
 
 
 def _content(media_type: str, kind: type[Struct] | None) -> dict[str, Any]:
     if kind is None:
         return {}
     return {"content": {media_type: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"description": HEADERS[name], "schema": {"type": "string"}}
+
+
+def _typed(node: Any) -> Any:
+    """The schema, with the type of each enumeration: some generators make an object of it."""
+    if isinstance(node, list):
+        return [_typed(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    typed = {name: _typed(child) for name, child in node.items()}
+    if isinstance(node.get("enum"), list) and "type" not in node:
+        typed["type"] = "string"
+    return typed

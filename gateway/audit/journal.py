@@ -5,22 +5,23 @@ counted, and so is what is above a bound. What the store does not take is kept, 
 and offered again. Intents and outcomes of runs do not come this way: the scripts write them.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
 from msgspec.structs import replace
 
 from gateway import problems
+from gateway.background import in_background, repeat
 from gateway.telemetry import metrics
 from stores.audit_entries import Entry
 from stores.redis.outbox import Outbox
 from stores.redis.scripts import RedisUnavailable
 
-PACE = 1.0
+PACE = timedelta(seconds=1)
 # Different ones of a workspace between two writings; fewer of strangers, who are anybody and take
 # no room from those whose key is genuine. Those beyond are told of by their number, in one entry
 # of each event and principal: 20 a second are 1.7 million a day at most.
@@ -84,19 +85,14 @@ class Journal:
             del self._sent[bucket]
 
     async def watch(self) -> None:
-        while True:
-            await asyncio.sleep(PACE)
-            await self.write()
+        await repeat(self.write, lambda: PACE)
 
 
 @asynccontextmanager
 async def written(journal: Journal) -> AsyncIterator[None]:
     """Write every second while the block lasts, and once at its end."""
-    writing = asyncio.create_task(journal.watch())
     try:
-        yield
+        async with in_background(journal.watch()):
+            yield
     finally:
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
         await journal.write()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gateway.database import LazyDatabase
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Field
+from stores.audit import pages, retention
 
 HEADS_PACE = timedelta(minutes=1)
 REMOVAL_PACE = timedelta(days=1)
@@ -91,8 +92,6 @@ class Maintenance:
             say(log, "audit.head", fields)
 
     async def _remove(self, workspace: str) -> None:
-        from stores.audit import retention
-
         database, chain = await self._database.open(), self._database.chain()
         now_ms = round(time.time() * 1000)
         cutoff_ms = now_ms - self._retention // timedelta(milliseconds=1)
@@ -103,8 +102,6 @@ class Maintenance:
             say(log, "audit.removed", {"workspace": workspace, "entries": removed})
 
     async def _audited(self) -> list[str]:
-        from stores.sql import pages
-
         database = await self._database.open()
         async with database.connect() as connection:
             return await pages.audited(connection)

@@ -17,6 +17,7 @@ from gateway.access.key_cache import KeyCache
 from gateway.access.principal import DEFAULT_WORKSPACE
 from gateway.audit.backlog import Backlog
 from gateway.audit.maintenance import Failure, Maintenance
+from gateway.background import in_background, repeat
 from gateway.database import LazyDatabase
 from gateway.telemetry import metrics
 from stores.audit_entries import NOWHERE
@@ -64,9 +65,7 @@ class Shipper:
     async def watch(self) -> None:
         """Ship for ever, every second; at once where more waits, less often where none can go."""
         await asyncio.sleep(START_PAUSE.total_seconds())
-        while True:
-            await asyncio.sleep(self.pause.total_seconds())
-            await self.turn()
+        await repeat(self.turn, lambda: self.pause)
 
     async def turn(self) -> None:
         """All that waits, for a second at most, if this gateway leads; whatever fails is said, and
@@ -185,11 +184,8 @@ class Shipper:
 @asynccontextmanager
 async def shipping(shipper: Shipper) -> AsyncIterator[None]:
     """Ship while the block lasts. What waits at its end waits for the next who ships."""
-    working = asyncio.create_task(shipper.watch())
     try:
-        yield
+        async with in_background(shipper.watch()):
+            yield
     finally:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
         await shipper.leave()

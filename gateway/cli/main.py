@@ -40,7 +40,8 @@ for command in (audit, keys, migrate, secrets, workspaces):
 @click.option("--reload", is_flag=True, help="Start anew when a source file changes.")
 def serve(host: str, port: int, reload: bool) -> None:
     """Run a gateway. Without REDIS_URL it brings its own store."""
-    from gateway.http import server as serving
+    from gateway.cli import serve as serving
+    from gateway.http.server import StartError
 
     settings = _settings()
     if reload:
@@ -48,7 +49,7 @@ def serve(host: str, port: int, reload: bool) -> None:
         return
     try:
         serving.serve(settings, host=host, port=port)
-    except serving.StartError as error:
+    except StartError as error:
         raise click.ClickException(str(error)) from error
 
 

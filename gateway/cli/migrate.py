@@ -6,7 +6,7 @@ import click
 
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from gateway.durable import create_in_process, location
+from gateway.database import create_if_missing, location
 
 
 @click.command()
@@ -20,7 +20,7 @@ def migrate() -> None:
 
     try:
         settings = Settings.from_env(os.environ)
-        applied = [*create_in_process(settings), *upgrade(*location(settings))]
+        applied = [*create_if_missing(settings), *upgrade(*location(settings))]
     except (SettingsError, DatabaseUnavailable, SchemaOutdated) as error:
         raise click.ClickException(str(error)) from error
     except ValueError as error:

@@ -35,7 +35,7 @@ def told(document: Document, *, as_json: bool, secret: str, said: str) -> None:
 
 
 def time(epoch_ms: int | None) -> str | None:
-    from gateway.execution.documents import timestamp
+    from gateway.timestamps import timestamp
 
     return None if epoch_ms is None else timestamp(epoch_ms)
 

@@ -15,9 +15,10 @@ import httpx2
 from msgspec import Struct
 
 from gateway.cli.receiver import Delivery, receiver
-from gateway.config.parsers import Secret
+from gateway.cli.serve import GatewayServer
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
-from gateway.http.server import GatewayServer, ListeningServer, running
+from gateway.http.server import ListeningServer, running
 from gateway.signatures import verify
 
 # Longer than any gateway lets one request take.

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from gateway.cli.tempo import Field, StoredSpan, said
 from gateway.cli.trace import Lookup, Trace
-from gateway.execution.documents import timestamp
+from gateway.timestamps import timestamp
 
 TELLING = ("http.response.status_code", "server.address", "relay.outcome", "relay.replayed")
 

@@ -1,7 +1,8 @@
-"""The pepper and the keys of this installation: those of the settings.
+"""The pepper and the keys of this installation: those of the settings, newest first.
 
-In development those that are not set are made once and kept in `<data_dir>/local-keys.json`, for
-the owner alone; processes that start at once agree on one file. In production none is ever made.
+In development a missing one is generated once and kept in `<data_dir>/local-keys.json`, readable
+by its owner alone; processes that start at the same time agree on one file. Production generates
+none. All functions raise SettingsError.
 """
 
 import os
@@ -12,8 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.access.sealing import Sealer
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 
@@ -35,7 +35,6 @@ class LocalKeys(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def peppers(settings: Settings) -> list[bytes]:
-    """Newest first, as the others. Raises SettingsError."""
     return _set(settings, settings.key_peppers, "RELAY_KEY_PEPPER") or [
         _local(settings.data_dir).key_pepper
     ]
@@ -48,7 +47,7 @@ def audit_keys(settings: Settings) -> list[bytes]:
 
 
 def kept_audit_keys(settings: Settings) -> list[bytes]:
-    """Those that there are: a chain cannot have been signed with one that is made to look at it."""
+    """Existing keys only: a chain cannot have been signed with a key generated to verify it."""
     if not settings.audit_keys and not (settings.data_dir / FILE).exists():
         raise SettingsError(
             f"there is no RELAY_AUDIT_KEY, and there are no keys in RELAY_DATA_DIR "
@@ -58,16 +57,12 @@ def kept_audit_keys(settings: Settings) -> list[bytes]:
 
 
 def encryption_keys(settings: Settings) -> list[bytes]:
+    """() in production without RELAY_ENCRYPTION_KEY: it may do without secrets of workspaces."""
+    if settings.production and not settings.encryption_keys:
+        return []
     return _set(settings, settings.encryption_keys, "RELAY_ENCRYPTION_KEY") or [
         _local(settings.data_dir).encryption_key
     ]
-
-
-def sealer(settings: Settings) -> Sealer:
-    """One that seals nothing where production has no key: it may do without such secrets."""
-    if settings.production and not settings.encryption_keys:
-        return Sealer(())
-    return Sealer(encryption_keys(settings))
 
 
 def _set(settings: Settings, held: Sequence[Secret], variable: str) -> list[bytes]:
@@ -87,11 +82,11 @@ def _local(data_dir: Path) -> LocalKeys:
     except msgspec.DecodeError:
         pass
     # Outside of the handler: what was caught may quote a key.
-    raise SettingsError(f"{file} is damaged; what was made with its keys needs the one there was")
+    raise SettingsError(f"{file} is damaged; restore it: what was made with its keys needs it")
 
 
 def _make(file: Path) -> None:
-    """Written whole under another name, then linked: the first link stands, later ones fail."""
+    """Write under another name, then link: the first link stands and later ones fail."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = LocalKeys(
         **{name: secrets.token_bytes(KEY_BYTES) for name in LocalKeys.__struct_fields__}

@@ -1,28 +1,13 @@
-"""How the text of a variable becomes a value; ValueError for what cannot be meant."""
+"""Parse the text of a variable; each parser raises ValueError for text that is invalid."""
 
 import base64
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-Network = IPv4Network | IPv6Network
-
-
-class Secret:
-    """A value that no repr, log or error shows; `reveal` where it is used."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def reveal(self) -> bytes:
-        return self._value
+from gateway.config.secret import Network, Secret
 
 
 def redis_url(text: str) -> Secret:

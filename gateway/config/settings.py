@@ -1,4 +1,4 @@
-"""What the environment decides, read once and frozen."""
+"""Settings: what the environment decides, read once and frozen."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.config.parsers import Network, Secret
+from gateway.config.secret import Network, Secret
 from gateway.config.variables import VARIABLES, SettingsError, read
 from gateway.telemetry.links import grafana
 
 # Where Relay Studio's development server listens (Vite's own port).
 STUDIO = ("http://localhost:5173", "http://127.0.0.1:5173")
-# Without these nobody could be told from anybody, or an answer be kept.
-DEMANDED = {
+# What production cannot do without: shared stores, and secrets that all replicas hold.
+REQUIRED_IN_PRODUCTION = {
     "REDIS_URL": "the URL of a Redis server",
     "DATABASE_URL": "the URL of a database",
     "RELAY_KEY_PEPPER": "a secret of 32 characters or more",
@@ -27,23 +27,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis_url: Secret | None = None
     database_url: Secret | None = None
     data_dir: Path = Path(".relay")
-    # Newest first, as all secrets here: what older ones made still holds.
+    # Newest first, like all secrets here; what was made with an older one stays valid.
     key_peppers: tuple[Secret, ...] = ()
     audit_keys: tuple[Secret, ...] = ()
     encryption_keys: tuple[Secret, ...] = ()
-    # What `relay smoke` and `relay trace` bring to a gateway that asks for a key.
+    # The key that `relay smoke` and `relay trace` send to a gateway.
     api_key: Secret | None = None
     # PCI DSS 10.5.1 asks for three months at hand.
     audit_retention: timedelta = timedelta(days=90)
     rate_limit_enabled: bool = True
-    # A minute, and as many at once; of a key, and of all keys of a workspace together.
+    # Requests a minute, and as many at once: for a key, and for all keys of a workspace together.
     preview_limit: int = 200
     execute_limit: int = 100
-    # A send lasts 15 s at most: a target that hangs takes no more than its places, half of all
-    # unless told.
+    # Runs in flight of a workspace; one target gets half of them unless told, so that a target
+    # that hangs leaves slots to others.
     runs_at_once: int = 100
     runs_at_once_per_target: int | None = None
-    # Whose X-Forwarded-For is believed.
+    # Proxies whose X-Forwarded-For is trusted.
     trusted_proxies: tuple[Network, ...] = ()
     actions_enabled: bool = True
     signing_secrets: tuple[Secret, ...] = ()
@@ -53,8 +53,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     egress_hosts: frozenset[str] = frozenset()
     egress_networks: tuple[Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    # How long a gateway that is told to stop still takes requests: two probes
-    # of a load balancer that asks every second.
+    # How long a stopping gateway still takes requests: two probes of a load balancer that
+    # probes every second.
     stop_delay: timedelta = timedelta(seconds=2)
     telemetry_enabled: bool = True
     telemetry_backend: Literal["none", "prom", "otel", "all"] = "all"
@@ -62,7 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     tempo_datasource_uid: str = "tempo"
     grafana_url: str | None = None
     trace_link_template: str | None = None
-    # A stranger's sampled flag would fill our trace store, his trace id would join his requests.
+    # An untrusted caller's sampled flag would fill our trace store, and its trace id would join
+    # its requests to ours (W3C Trace Context, security considerations).
     trust_traceparent: bool = False
     otlp_endpoint: str | None = None
     otlp_traces_endpoint: str | None = None
@@ -77,12 +78,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def bearer(self) -> dict[str, str]:
-        """The header by which commands say who they are."""
+        """The Authorization header of commands."""
         return {"Authorization": f"Bearer {self.api_key.reveal().decode()}"} if self.api_key else {}
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Whose pages may call: those that are named; in development also a Studio beside us."""
+        """The origins whose pages may call: CORS_ORIGINS; Studio's by default in development."""
         return self.cors_origins or (() if self.production else STUDIO)
 
     @property
@@ -96,7 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def traces_endpoint(self) -> str | None:
-        """Where spans go, the path included; None for nowhere."""
+        """Where spans go, the path included; None for no export."""
         if self.otlp_exporter == "none":
             return None
         base = self.otlp_endpoint and f"{self.otlp_endpoint.rstrip('/')}/v1/traces"
@@ -111,17 +112,17 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the variables of section "Configuration" of the README. Raises SettingsError."""
+        """Read the variables that deploy/README.md lists. Raises SettingsError."""
         values: dict[str, Any] = {
-            field: read(variable, environ[variable], parse, may_hold)
-            for variable, (field, parse, may_hold) in VARIABLES.items()
-            if environ.get(variable, "") != ""
+            variable.field: read(name, environ[name])
+            for name, variable in VARIABLES.items()
+            if environ.get(name, "") != ""
         }
         hosts, networks = values.pop("egress_allow", (frozenset(), ()))
         settings = cls(**values, egress_hosts=hosts, egress_networks=networks)
-        for variable, may_hold in DEMANDED.items() if settings.production else ():
-            if not getattr(settings, VARIABLES[variable][0]):
+        for name, may_hold in REQUIRED_IN_PRODUCTION.items() if settings.production else ():
+            if not getattr(settings, VARIABLES[name].field):
                 raise SettingsError(
-                    f"{variable} is not set; with RELAY_ENV=production it must hold {may_hold}"
+                    f"{name} is not set; with RELAY_ENV=production it must hold {may_hold}"
                 )
         return settings

@@ -1,129 +1,130 @@
-"""The environment variables: what each may hold.
+"""The environment variables, one row each: the field of Settings, the parser, what the variable may
+hold, and whether its text is secret.
 
-A value that cannot be meant stops the start: the error names the variable,
-what it held, unless that may be a secret, and what it may hold.
+An invalid value stops the start: the error names the variable, what it holds, unless that may be
+a secret, and what it may hold.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.config import parsers
 
 
 class SettingsError(Exception):
-    """A variable holds what it may not."""
+    """A variable is missing or invalid."""
 
 
-# A URL may have a key in its path or query.
-SECRET_VARIABLES = frozenset(
-    """REDIS_URL DATABASE_URL RELAY_KEY_PEPPER RELAY_AUDIT_KEY RELAY_ENCRYPTION_KEY RELAY_API_KEY
-    ACTIONS_SIGNING_SECRET WEBHOOK_URL TEMPO_URL OTEL_EXPORTER_OTLP_ENDPOINT
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT""".split()
-)
+class Variable(NamedTuple):
+    """`secret`: its text is not repeated; a URL may have a key in its path or query."""
+
+    field: str
+    parse: Callable[[str], object]
+    may_hold: str
+    secret: bool = False
 
 
-def read(variable: str, text: str, parse: Callable[[str], object], may_hold: str) -> object:
-    """The parsed value. Raises SettingsError."""
+def read(name: str, text: str) -> object:
+    """The parsed value of a variable. Raises SettingsError."""
+    variable = VARIABLES[name]
     try:
-        return parse(text.strip())
+        return variable.parse(text.strip())
     except ValueError:
-        held = "a secret" if variable in SECRET_VARIABLES or "@" in text else repr(text)
-    # Outside of the handler: what was caught may quote a password.
-    raise SettingsError(f"{variable} is {held}; it may hold {may_hold}")
+        held = "a secret" if variable.secret or "@" in text else repr(text)
+    # Outside of the handler: the caught error may quote a password.
+    raise SettingsError(f"{name} is {held}; it may hold {variable.may_hold}")
 
 
-LONG_SECRETS = "secrets of 32 characters or more with commas between them, newest first"
+LONG_SECRETS = "comma-separated secrets of 32 characters or more, newest first"
 A_MINUTE = "a number of requests a minute, 1 to 1000000"
 
-VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
-    "RELAY_ENV": ("env", parsers.choice("development", "production"), "development or production"),
-    "REDIS_URL": ("redis_url", parsers.redis_url, "a redis://, rediss:// or unix:// URL"),
-    "DATABASE_URL": (
+VARIABLES: dict[str, Variable] = {
+    "RELAY_ENV": Variable(
+        "env", parsers.choice("development", "production"), "development or production"
+    ),
+    "REDIS_URL": Variable(
+        "redis_url", parsers.redis_url, "a redis://, rediss:// or unix:// URL", secret=True
+    ),
+    "DATABASE_URL": Variable(
         "database_url",
         parsers.database_url,
         "a postgresql:// URL, or sqlite:/// and a path",
+        secret=True,
     ),
-    "RELAY_DATA_DIR": ("data_dir", Path, "a folder"),
-    "RELAY_KEY_PEPPER": ("key_peppers", parsers.long_secrets, LONG_SECRETS),
-    "RELAY_AUDIT_KEY": ("audit_keys", parsers.long_secrets, LONG_SECRETS),
-    "RELAY_ENCRYPTION_KEY": (
+    "RELAY_DATA_DIR": Variable("data_dir", Path, "a folder"),
+    "RELAY_KEY_PEPPER": Variable("key_peppers", parsers.long_secrets, LONG_SECRETS, secret=True),
+    "RELAY_AUDIT_KEY": Variable("audit_keys", parsers.long_secrets, LONG_SECRETS, secret=True),
+    "RELAY_ENCRYPTION_KEY": Variable(
         "encryption_keys",
         parsers.encryption_keys,
-        "keys with commas between them, newest first, each 32 bytes in base64",
+        "comma-separated keys, newest first, each 32 bytes in base64",
+        secret=True,
     ),
-    "AUDIT_RETENTION": ("audit_retention", parsers.days(1, 3650), "a number of days, 1 to 3650"),
-    "RATE_LIMIT_ENABLED": ("rate_limit_enabled", parsers.boolean, "true or false"),
-    "RATE_LIMIT_PREVIEW": ("preview_limit", parsers.whole(1, 1_000_000), A_MINUTE),
-    "RATE_LIMIT_EXECUTE": ("execute_limit", parsers.whole(1, 1_000_000), A_MINUTE),
-    "RUNS_AT_ONCE": ("runs_at_once", parsers.whole(1, 100_000), "a number, 1 to 100000"),
-    "RUNS_AT_ONCE_PER_TARGET": (
-        "runs_at_once_per_target",
-        parsers.whole(1, 100_000),
-        "a number, 1 to 100000",
+    "AUDIT_RETENTION": Variable(
+        "audit_retention", parsers.days(1, 3650), "a number of days, 1 to 3650"
     ),
-    "TRUSTED_PROXIES": (
-        "trusted_proxies",
-        parsers.networks,
-        "addresses and CIDR networks with commas between them",
+    "RATE_LIMIT_ENABLED": Variable("rate_limit_enabled", parsers.boolean, "true or false"),
+    "RATE_LIMIT_PREVIEW": Variable("preview_limit", parsers.whole(1, 1_000_000), A_MINUTE),
+    "RATE_LIMIT_EXECUTE": Variable("execute_limit", parsers.whole(1, 1_000_000), A_MINUTE),
+    "RUNS_AT_ONCE": Variable("runs_at_once", parsers.whole(1, 100_000), "a number, 1 to 100000"),
+    "RUNS_AT_ONCE_PER_TARGET": Variable(
+        "runs_at_once_per_target", parsers.whole(1, 100_000), "a number, 1 to 100000"
     ),
-    "RELAY_API_KEY": ("api_key", parsers.api_key, "an API key of Relay"),
-    "ACTIONS_ENABLED": ("actions_enabled", parsers.boolean, "true or false"),
-    "ACTIONS_SIGNING_SECRET": (
+    "TRUSTED_PROXIES": Variable(
+        "trusted_proxies", parsers.networks, "comma-separated addresses and CIDR networks"
+    ),
+    "RELAY_API_KEY": Variable("api_key", parsers.api_key, "an API key of Relay", secret=True),
+    "ACTIONS_ENABLED": Variable("actions_enabled", parsers.boolean, "true or false"),
+    "ACTIONS_SIGNING_SECRET": Variable(
         "signing_secrets",
         parsers.signing_secrets,
-        "secrets with commas between them, newest first; whsec_ is followed by base64",
+        "comma-separated secrets, newest first; whsec_ is followed by base64",
+        secret=True,
     ),
-    "WEBHOOK_URL": ("webhook_url", parsers.url, "an http:// or https:// URL"),
-    "ACTION_TIMEOUT": (
-        "action_timeout",
-        parsers.seconds(0.1, 300),
-        "a number of seconds, 0.1 to 300",
+    "WEBHOOK_URL": Variable("webhook_url", parsers.url, "an http:// or https:// URL", secret=True),
+    "ACTION_TIMEOUT": Variable(
+        "action_timeout", parsers.seconds(0.1, 300), "a number of seconds, 0.1 to 300"
     ),
-    "EGRESS_ALLOW": (
+    "EGRESS_ALLOW": Variable(
         "egress_allow",
         parsers.egress_allow,
-        "host names, addresses and CIDR networks with commas between them",
+        "comma-separated host names, addresses and CIDR networks",
     ),
-    "CORS_ORIGINS": ("cors_origins", parsers.origins, "origins such as https://studio.example.com"),
-    "STOP_DELAY": ("stop_delay", parsers.seconds(0, 60), "a number of seconds, 0 to 60"),
-    "TELEMETRY_ENABLED": ("telemetry_enabled", parsers.boolean, "true or false"),
-    "TELEMETRY_BACKEND": (
+    "CORS_ORIGINS": Variable(
+        "cors_origins", parsers.origins, "origins such as https://studio.example.com"
+    ),
+    "STOP_DELAY": Variable("stop_delay", parsers.seconds(0, 60), "a number of seconds, 0 to 60"),
+    "TELEMETRY_ENABLED": Variable("telemetry_enabled", parsers.boolean, "true or false"),
+    "TELEMETRY_BACKEND": Variable(
         "telemetry_backend",
         parsers.choice("none", "prom", "otel", "all"),
         "none, prom, otel or all",
     ),
-    "GRAFANA_URL": (
-        "grafana_url",
-        parsers.grafana_url,
-        "an http:// or https:// URL without user or query",
+    "GRAFANA_URL": Variable(
+        "grafana_url", parsers.grafana_url, "an http:// or https:// URL without user or query"
     ),
-    "TEMPO_DATASOURCE_UID": (
-        "tempo_datasource_uid",
-        parsers.uid,
-        "the uid of a data source in Grafana",
+    "TEMPO_DATASOURCE_UID": Variable(
+        "tempo_datasource_uid", parsers.uid, "the uid of a data source in Grafana"
     ),
-    "TRACE_LINK_TEMPLATE": (
+    "TRACE_LINK_TEMPLATE": Variable(
         "trace_link_template",
         parsers.trace_link_template,
         "a URL with {trace_id}, {span_id} or {request_id} in it and no user",
     ),
-    "TRUST_TRACEPARENT": ("trust_traceparent", parsers.boolean, "true or false"),
-    "TEMPO_URL": ("tempo_url", parsers.link, "an http:// or https:// URL"),
-    "OTEL_EXPORTER_OTLP_ENDPOINT": (
-        "otlp_endpoint",
-        parsers.base,
-        "an http:// or https:// URL without a query",
+    "TRUST_TRACEPARENT": Variable("trust_traceparent", parsers.boolean, "true or false"),
+    "TEMPO_URL": Variable("tempo_url", parsers.link, "an http:// or https:// URL", secret=True),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": Variable(
+        "otlp_endpoint", parsers.base, "an http:// or https:// URL without a query", secret=True
     ),
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": (
-        "otlp_traces_endpoint",
-        parsers.link,
-        "an http:// or https:// URL",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": Variable(
+        "otlp_traces_endpoint", parsers.link, "an http:// or https:// URL", secret=True
     ),
-    "OTEL_EXPORTER_OTLP_PROTOCOL": (
-        "otlp_protocol",
-        parsers.choice("http/protobuf"),
-        "http/protobuf",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": Variable(
+        "otlp_protocol", parsers.choice("http/protobuf"), "http/protobuf"
     ),
-    "OTEL_SDK_DISABLED": ("otel_disabled", parsers.otel_boolean, "true or false"),
-    "OTEL_TRACES_EXPORTER": ("otlp_exporter", parsers.choice("otlp", "none"), "otlp or none"),
+    "OTEL_SDK_DISABLED": Variable("otel_disabled", parsers.otel_boolean, "true or false"),
+    "OTEL_TRACES_EXPORTER": Variable(
+        "otlp_exporter", parsers.choice("otlp", "none"), "otlp or none"
+    ),
 }

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
 
-from gateway.config.parsers import Network
+from gateway.config.secret import Network
 from gateway.egress.refused import URL_MAX, TargetRefusal
 
 IPAddress = IPv4Address | IPv6Address

@@ -1,4 +1,4 @@
-"""What the audit is told of a run: before it is sent, and when it has ended."""
+"""The audit entries of a run: its intent before the send, and its outcome."""
 
 from hashlib import sha256
 
@@ -11,7 +11,7 @@ from stores.redis.reservations import Reservation
 
 
 def run_intended(principal: Principal, key: str, preview_id: str, run_id: str, link: str) -> bytes:
-    """Action and digest are put to it by the script, which has them of the preview."""
+    """The entry `run.intended`; the script adds the preview's action and digest."""
     entry = Entry(
         event="run.intended",
         principal=principal.id,
@@ -26,7 +26,7 @@ def run_intended(principal: Principal, key: str, preview_id: str, run_id: str, l
 
 
 def run_ended(reservation: Reservation, run: RunDocument) -> bytes:
-    """Of a run that was sent. No body: of the answer only its status."""
+    """The entry `run.ended` of a run that was sent: the status of the answer, not its body."""
     entry = Entry(
         event="run.ended",
         principal=reservation.principal,
@@ -43,7 +43,7 @@ def run_ended(reservation: Reservation, run: RunDocument) -> bytes:
 
 
 def run_not_sent(reservation: Reservation, reason: str) -> bytes:
-    """Of a run of which no byte was sent."""
+    """The entry `run.ended` of a run that was not sent."""
     entry = Entry(
         event="run.ended",
         principal=reservation.principal,

@@ -1,28 +1,35 @@
-"""The documents that are stored: what a preview and a run say, byte for byte.
+"""The stored preview and run documents.
 
-A document is the answer to a request, less the members that belong to the
-moment (`request_id`); those are put on its end, so that a replay is the first
-answer again.
+A document is the bytes of the answer without the members of one request (`request_id`, and a
+preview's `expires_at`, which is the server's clock); those are appended to each answer, so that a
+replay is the first answer byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from gateway.actions.action import Action
 from gateway.effects import Effect
-from gateway.execution.run_errors import INTERRUPTED, RunError, no_response, target_status
 from gateway.outcomes import Answered, NoResponse
+from gateway.timestamps import Timestamp, timestamp
 from stores.redis.reservations import Reservation, Run
 
-Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+NotSentCode = Literal["target_unreachable", "target_forbidden", "store_unavailable"]
+
+
+class RunError(Struct, kw_only=True):
+    """Why a run is no success. `safe_to_retry`: nothing was sent."""
+
+    code: Literal["target_status", "no_response", "interrupted"] | NotSentCode
+    detail: str
+    safe_to_retry: bool = False
 
 
 class Origin(Struct):
-    """What a run still says of its preview once that is gone."""
+    """What a run keeps of its preview."""
 
     action: str
     provider: str
@@ -91,15 +98,9 @@ _origin = msgspec.json.Decoder(Origin)
 origin = _origin.decode
 
 
-def with_request_fields(document: bytes, **moment: str) -> bytes:
-    """The document with members on its end."""
-    return document[:-1] + b"," + msgspec.json.encode(moment)[1:]
-
-
-def timestamp(epoch_ms: int) -> str:
-    """RFC 3339 with milliseconds, UTC."""
-    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+def with_request_fields(document: bytes, **fields: str) -> bytes:
+    """The document with these members appended."""
+    return document[:-1] + b"," + msgspec.json.encode(fields)[1:]
 
 
 def preview_document(
@@ -126,7 +127,7 @@ def preview_document(
 
 
 def stored_effect(document: bytes) -> tuple[Effect, Origin]:
-    """What `preview_document` was made of."""
+    """The effect and the origin of a stored preview document."""
     stored = _stored.decode(document)
     effect = Effect(
         method=stored.effect.method,
@@ -146,7 +147,7 @@ def outcome_document(
     started_at_ms: int,
     duration_ms: int,
 ) -> RunDocument:
-    """The run with what became of it."""
+    """The run with its outcome."""
     run = RunDocument(
         run_id=reservation.run_id,
         preview_id=reservation.preview_id,
@@ -159,16 +160,16 @@ def outcome_document(
     )
     match outcome:
         case NoResponse(detail):
-            run.error = no_response(detail)
+            run.error = RunError(code="no_response", detail=detail)
         case Answered(status_code=code, response=response, truncated=truncated):
             run.result = Result(status_code=code, response=response, truncated=truncated)
             run.status = "success" if outcome.success else "failed"
-            run.error = None if outcome.success else target_status(code)
+            run.error = None if outcome.success else _target_status(code)
     return run
 
 
 def run_answer(run: Run) -> bytes:
-    """The settled answer, or what is to be said of a run without one."""
+    """The stored answer of a run, or the document of one that has none."""
     if run.doc is not None:
         return run.doc
     origin = _origin.decode(run.origin)
@@ -183,3 +184,32 @@ def run_answer(run: Run) -> bytes:
         trace_link=run.trace_link or None,
     )
     return msgspec.json.encode(document)
+
+
+INTERRUPTED = RunError(
+    code="interrupted",
+    detail="The gateway that sent this ended before the answer was stored.",
+)
+_NOT_SENT: dict[str, RunError] = {
+    code: RunError(code=code, detail="Nothing was sent.", safe_to_retry=True)
+    for code in get_args(NotSentCode)
+}
+
+
+def _target_status(status_code: int) -> RunError:
+    return RunError(code="target_status", detail=f"The target answered {status_code}.")
+
+
+def recorded_error(reason: str | None, status_code: int | None) -> RunError | None:
+    """The error of a run as its audit entries record it; None for a success or a run without an
+    outcome.
+    """
+    match reason:
+        case "target_status":
+            return _target_status(status_code or 0)
+        case "no_response":
+            return RunError(code="no_response", detail="No complete answer came back.")
+        case "interrupted":
+            return INTERRUPTED
+        case _:
+            return _NOT_SENT.get(reason or "")

@@ -1,4 +1,4 @@
-"""The heart: a preview is prepared and kept; an execution spends it, once per key."""
+"""Prepare and store previews; execute each at most once per Idempotency-Key."""
 
 import asyncio
 import time
@@ -17,10 +17,10 @@ from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
 from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import origin, preview_document, run_answer
-from gateway.execution.runner import Answer, ExecuteResult, Runner
+from gateway.execution.runner import ExecuteResult, Runner, RunResult
 from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import current, note
-from stores.redis.limits import Limited
+from stores.redis.limits import Limited, Quota
 from stores.redis.previews import Live, NoPreview, Previews, Spent
 from stores.redis.reservations import Expired, KeyTaken, NoRun, Reservation, Run
 from stores.redis.run_endings import RunEndings
@@ -30,6 +30,7 @@ from stores.redis.runs import Runs
 class Previewed(NamedTuple):
     document: bytes
     expires_at_ms: int
+    quota: Quota | None = None
 
 
 class Engine:
@@ -51,12 +52,23 @@ class Engine:
         self._runner = runner
 
     async def preview(self, principal: Principal, name: str, params: Raw) -> Previewed:
-        """Prepare, inspect and keep. Raises UnknownAction, ProviderNotConfigured,
-        InvalidParams, RateLimited, TargetForbidden, and the store's StoreUnavailable.
+        """Prepare, check the target and store.
+
+        Raises UnknownAction, ProviderNotConfigured, InvalidParams, RateLimited, TargetForbidden
+        and RedisUnavailable.
         """
         action = self._action(name)
         effect = _effect(action, params)
-        await self._spend(principal)
+        quota = await self._spend(principal)
+        try:
+            return (await self._save(principal, action, params, effect))._replace(quota=quota)
+        except problems.Problem as problem:
+            problem.quota = quota
+            raise
+
+    async def _save(
+        self, principal: Principal, action: Action[Any], params: Raw, effect: Effect
+    ) -> Previewed:
         verdict = await self._egress.inspect(effect, principal.workspace)
         if isinstance(verdict, TargetRefused):
             raise problems.TargetForbidden(verdict.detail)
@@ -65,31 +77,33 @@ class Engine:
         expires_at_ms = await self._previews.save(
             principal.workspace, preview_id, document, origin=origin, target=effect.target
         )
-        note(preview_id=preview_id, action=name)
+        note(preview_id=preview_id, action=action.name)
         return Previewed(document, expires_at_ms)
 
-    async def _spend(self, principal: Principal) -> None:
-        """Before any name is asked for: a preview must not be a way to flood a name server."""
+    async def _spend(self, principal: Principal) -> Quota | None:
+        """Spend the quota before any name is resolved, or previews could flood a name server."""
         if not any(principal.previews):
-            return
+            return None
         answer = await self._previews.limits.spend(
             principal.workspace, principal.id, "preview", principal.previews
         )
-        principal.quota = answer.quota
         if isinstance(answer, Limited):
-            raise refusals.limited(answer)
+            raise _with_quota(refusals.limited(answer), answer.quota)
+        return answer.quota
 
     def _action(self, name: str) -> Action[Any]:
         if name not in self.actions:
             known = ", ".join(self.actions)
-            raise problems.UnknownAction(f"The actions are: {known}.")
+            raise problems.UnknownAction(f"The action is one of: {known}.")
         action = self.actions[name]
         if not action.enabled:
-            raise problems.ProviderNotConfigured(f"{action.provider} has no credentials here.")
+            raise problems.ProviderNotConfigured(
+                f"The provider {action.provider} is not configured."
+            )
         return action
 
     async def find_preview(self, principal: Principal, preview_id: str) -> Previewed:
-        """Raises PreviewNotFound, PreviewAlreadyExecuted, and StoreUnavailable."""
+        """Raises PreviewNotFound, PreviewAlreadyExecuted, and RedisUnavailable."""
         match await self._previews.find(principal.workspace, preview_id):
             case Live(document, expires_at_ms):
                 note(preview_id=preview_id)
@@ -100,35 +114,34 @@ class Engine:
                 raise refusals.no_preview()
 
     async def find_run(self, principal: Principal, run_id: str) -> bytes:
-        """The document of the run as it is now. Raises RunNotFound, and StoreUnavailable."""
+        """The document of the run as it is now. Raises RunNotFound, and RedisUnavailable."""
         match await self._runs.inspect(principal.workspace, run_id):
             case Run() as run:
                 note(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
             case NoRun():
-                raise problems.RunNotFound("There is no run of this id, or it is forgotten.")
+                raise problems.RunNotFound("There is no run with this id, or it has expired.")
 
     async def execute(
         self, principal: Principal, preview_id: str, *, key: str | None, wait: timedelta
     ) -> ExecuteResult:
-        """Execute the preview, or answer with the run that the key has already.
+        """Execute the preview, or answer with the run that the key already has.
 
-        `wait`: how long to wait for a run of this key that is in flight.
-        Without a key the preview's id is the key. Raises PreviewNotFound,
-        PreviewAlreadyExecuted, RunInProgress, RunExpired, IdempotencyKeyReused,
-        RateLimited, TargetForbidden, TargetUnreachable, and StoreUnavailable.
+        `key`: the preview's id unless given. `wait`: how long to wait for a run of this key that
+        is in flight. Raises PreviewNotFound, PreviewAlreadyExecuted, RunInProgress, RunExpired,
+        IdempotencyKeyReused, RateLimited, TargetForbidden, TargetUnreachable and RedisUnavailable.
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
             reservation = _reservation(principal, key or preview_id, preview_id)
-            answer = await self._runner.start(reservation, heard=principal.heard)
+            answer = await self._runner.run(reservation)
             if not (isinstance(answer, KeyTaken) and answer.in_flight):
                 return _execute_result(answer)
             if not await self._ended(principal.workspace, answer.run, until):
-                raise refusals.in_progress(answer.run)
+                raise _with_quota(refusals.in_progress(answer.run), answer.quota)
 
     async def _ended(self, workspace: str, run: Run, until: float) -> bool:
-        """Wait for a run in flight; whether it has ended, or its lease has."""
+        """Wait for a run in flight; whether it has ended, or its lease has. `until`: monotonic."""
         left = until - time.monotonic()
         if left <= 0:
             return False
@@ -171,21 +184,32 @@ def _effect(action: Action[Any], params: Raw) -> Effect:
         raise problems.InvalidParams(str(error), errors=[field]) from error
 
 
-def _execute_result(answer: Answer) -> ExecuteResult:
+def _execute_result(answer: RunResult) -> ExecuteResult:
     match answer:
         case ExecuteResult():
             return answer
-        case KeyTaken(run=run, other_preview=True):
-            raise refusals.other_preview(run)
-        case KeyTaken(run=run):
+        case KeyTaken(run=run, other_preview=False):
             telemetry.replayed(run, origin(run.origin))
-            return ExecuteResult(run_answer(run), run.id, True, run.expires_at_ms)
+            document = run_answer(run)
+            return ExecuteResult(document, run.id, True, run.expires_at_ms, answer.quota)
+    raise _with_quota(_refusal(answer), answer.quota)
+
+
+def _refusal(answer: KeyTaken | NoPreview | Spent | Expired | Limited) -> problems.Problem:
+    match answer:
+        case KeyTaken(run=run):
+            return refusals.other_preview(run)
         case NoPreview():
-            raise refusals.no_preview()
+            return refusals.no_preview()
         case Spent(run_id=run_id):
-            raise refusals.already_executed(run_id)
+            return refusals.already_executed(run_id)
         case Expired(run_id=run_id):
-            raise refusals.expired(run_id)
+            return refusals.expired(run_id)
         case Limited():
-            raise refusals.limited(answer)
+            return refusals.limited(answer)
     assert_never(answer)
+
+
+def _with_quota(problem: problems.Problem, quota: Quota | None) -> problems.Problem:
+    problem.quota = quota
+    return problem

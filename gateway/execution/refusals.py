@@ -1,4 +1,4 @@
-"""What a request is refused with when the store's answer is not the one it asked for."""
+"""Translate the store's answers into problems."""
 
 import math
 
@@ -7,51 +7,54 @@ from gateway.execution import telemetry
 from stores.redis.limits import Limited
 from stores.redis.reservations import Run
 
-# Seconds. A run lasts milliseconds as a rule: who comes back finds it settled.
+# Seconds. A run usually lasts milliseconds, so that it has ended at the next try.
 RETRY_AFTER = "1"
+
+LIMITS = {
+    "key": "This API key has reached its rate limit.",
+    "workspace": "The keys of this workspace have reached their common rate limit.",
+    "runs": "This workspace has reached its limit of concurrent runs.",
+    "target": "This workspace has reached its limit of concurrent runs for this target.",
+}
 
 
 def limited(limited: Limited) -> problems.Problem:
     telemetry.limited(limited.bound)
-    seconds = math.ceil(limited.retry_in.total_seconds())
-    detail = {
-        "key": "This API key has asked too often.",
-        "workspace": "The keys of this workspace have together asked too often.",
-        "runs": "As many runs of this workspace are in flight as may be.",
-        "target": "As many runs for this target are in flight as may be.",
-    }[limited.bound]
+    seconds = max(1, math.ceil(limited.retry_in.total_seconds()))
     return problems.RateLimited(
-        f"{detail} Nothing was done; ask again in {seconds} s.",
+        f"{LIMITS[limited.bound]} Nothing was sent; try again in {seconds} s.",
         safe_to_retry=True,
-        headers={"Retry-After": str(max(1, seconds))},
+        headers={"Retry-After": str(seconds)},
     )
 
 
 def no_preview() -> problems.Problem:
-    return problems.PreviewNotFound("Invalid or expired preview_id; ask for a new preview.")
+    return problems.PreviewNotFound("Invalid or expired preview_id; create a new preview.")
 
 
 def already_executed(run_id: str) -> problems.Problem:
     return problems.PreviewAlreadyExecuted(
-        "This preview was executed; see its run.",
+        "This preview was executed with another Idempotency-Key; see its run.",
         run_id=run_id,
         headers={"Location": f"/runs/{run_id}"},
     )
 
 
 def expired(run_id: str) -> problems.Problem:
-    return problems.RunExpired("This was executed; its answer is no longer kept.", run_id=run_id)
+    detail = "This preview was executed; its answer is no longer stored."
+    return problems.RunExpired(detail, run_id=run_id)
 
 
 def other_preview(run: Run) -> problems.Problem:
     return problems.IdempotencyKeyReused(
-        "This key executed another preview; take a new key for a new action.", run_id=run.id
+        "This Idempotency-Key executed another preview; use a new key for a new action.",
+        run_id=run.id,
     )
 
 
 def in_progress(run: Run) -> problems.Problem:
     return problems.RunInProgress(
-        "The run of this key has no answer yet; ask again, or look at the run.",
+        "The run of this Idempotency-Key has no answer yet; try again, or see the run.",
         run_id=run.id,
         headers={"Retry-After": RETRY_AFTER, "Location": f"/runs/{run.id}"},
     )

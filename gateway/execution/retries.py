@@ -1,4 +1,4 @@
-"""Tell a store that is away what it has to know, in the background and for a while."""
+"""Repeat a call to the store in the background until it succeeds or a deadline has passed."""
 
 import asyncio
 import time
@@ -8,25 +8,31 @@ from typing import Any, TypeVar
 
 from stores.redis.scripts import RedisUnavailable
 
-# Between two tries to tell a store that was away what became of a run.
+# Between two tries.
 RETRY_SECONDS = 0.25
 
 T = TypeVar("T")
 
 
+class NotStoredYet:
+    """The store was unavailable; the call goes on in the background."""
+
+
 class Retries:
-    """`tasks`: what is still to be told."""
+    """`tasks`: the calls in the background."""
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
 
-    async def now_or_later(self, call: Callable[[], Awaitable[T]], until: float) -> T | None:
-        """Call the store; when it is away go on in the background until `until`, and say None."""
+    async def now_or_later(
+        self, call: Callable[[], Awaitable[T]], until: float
+    ) -> T | NotStoredYet:
+        """Call now; if the store is unavailable, go on in the background. `until`: monotonic."""
         try:
             return await call()
         except RedisUnavailable:
             self.in_background(call, until)
-            return None
+            return NotStoredYet()
 
     def in_background(self, call: Callable[[], Awaitable[Any]], until: float) -> None:
         task = asyncio.create_task(_repeat(call, until))

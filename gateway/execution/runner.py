@@ -1,17 +1,16 @@
-"""One execution, from the reservation to its stored answer.
+"""One run, from the reservation to its stored answer.
 
-Each runs in its own task, kept until the answer is stored: a client that goes
-away cancels nothing. The record in the store says who may send; this file
-sends only on `Reserved`.
+Each run has its own task, kept until the answer is stored: a client that disconnects cancels
+nothing. The store decides who may send; this module sends only on `Reserved`. The deadline counts
+from before the reservation, so that it ends before the lease by the whole margin, however long
+Redis took.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import NamedTuple, assert_never
 
 import msgspec
@@ -21,9 +20,15 @@ from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import telemetry
 from gateway.execution.audit_entries import run_ended, run_not_sent
-from gateway.execution.documents import RunDocument, outcome_document, run_answer, stored_effect
-from gateway.execution.retries import Retries
-from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused, verdict
+from gateway.execution.documents import (
+    Origin,
+    RunDocument,
+    outcome_document,
+    run_answer,
+    stored_effect,
+)
+from gateway.execution.retries import NotStoredYet, Retries
+from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused, run_status
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.redis.limits import Limited, Quota
@@ -41,23 +46,23 @@ from stores.redis.reservations import (
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
 
-# The lease is the deadline of the send and this: room to store the answer.
+# The lease is the deadline of the send and this margin: time to store the answer.
 LEASE_MARGIN = timedelta(seconds=5)
 
 log = logging.getLogger("relay.execution")
 
 
 class ExecuteResult(NamedTuple):
-    """`expires_at_ms`: until when retries get this answer; None while it is not stored yet."""
+    """`expires_at_ms`: until when retries get this answer; None while it is not stored."""
 
     document: bytes
     run_id: str
     replayed: bool
     expires_at_ms: int | None
+    quota: Quota | None = None
 
 
-Answer = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Limited
-Heard = Callable[[Quota | None], None]
+RunResult = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Limited
 
 
 class Runner:
@@ -65,56 +70,58 @@ class Runner:
         self._runs = runs
         self._egress = egress
         self._timeout = action_timeout
-        self._tasks: dict[str, asyncio.Task[Answer]] = {}
+        self._tasks: dict[str, asyncio.Task[RunResult]] = {}
         self._retries = Retries()
 
-    async def start(self, reservation: Reservation, *, heard: Heard = lambda quota: None) -> Answer:
-        """Reserve and, if that is granted, send and settle: all of it, whoever stops waiting.
+    async def run(self, reservation: Reservation) -> RunResult:
+        """Reserve; if that is granted, send and settle, whether or not the caller still waits.
 
-        `heard`: told at once what is left of the quota.
-
-        Raises TargetUnreachable and TargetForbidden, both with nothing sent,
-        and the store's StoreUnavailable.
+        Raises TargetUnreachable and TargetForbidden, both with nothing sent and `quota` set, and
+        RedisUnavailable.
         """
-        task = asyncio.create_task(self._execute(reservation, heard))
+        task = asyncio.create_task(self._run(reservation))
         self._tasks[reservation.run_id] = task
         task.add_done_callback(lambda done: self._forget(reservation.run_id, done))
         return await asyncio.shield(task)
 
-    def in_flight(self, run_id: str) -> asyncio.Task[Answer] | None:
+    def in_flight(self, run_id: str) -> asyncio.Task[RunResult] | None:
         """The task of a run of this process."""
         return self._tasks.get(run_id)
 
     async def drain(self, patience: timedelta) -> None:
-        """Wait until what runs here has ended and is stored."""
+        """Wait until every run of this process has ended and is stored."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
                 while tasks := {*self._tasks.values(), *self._retries.tasks}:
                     await asyncio.wait(tasks)
 
-    def _forget(self, run_id: str, task: asyncio.Task[Answer]) -> None:
+    def _forget(self, run_id: str, task: asyncio.Task[RunResult]) -> None:
         del self._tasks[run_id]
         if not task.cancelled():
-            task.exception()  # its client may be gone: then nobody else asks for it
+            task.exception()  # retrieved here, since the caller may be gone
 
-    async def _execute(self, reservation: Reservation, heard: Heard) -> Answer:
+    async def _run(self, reservation: Reservation) -> RunResult:
         deadline = time.monotonic() + self._timeout.total_seconds()
         answer = await self._reserve(reservation, deadline)
-        heard(answer.quota)
         if not isinstance(answer, Reserved):
             return answer
         with runs_in_flight.track_inprogress():
-            return await self._perform(reservation, answer, deadline)
+            try:
+                result = await self._perform(reservation, answer, deadline)
+            except problems.Problem as problem:
+                problem.quota = answer.quota
+                raise
+        return result._replace(quota=answer.quota)
 
     async def _reserve(self, reservation: Reservation, deadline: float) -> ReserveResult:
         with span("reserve"):
             try:
                 answer = await self._runs.reserve(reservation, lease=self._timeout + LEASE_MARGIN)
             except RedisUnavailable:
-                told = run_not_sent(reservation, "store_unavailable")
+                entry = run_not_sent(reservation, "store_unavailable")
                 # The reply was lost, the reservation perhaps not: nothing is sent on it.
                 self._retries.in_background(
-                    lambda: self._runs.release(reservation, ending=told), deadline
+                    lambda: self._runs.release(reservation, ending=entry), deadline
                 )
                 telemetry.reserved(None)
                 raise
@@ -129,34 +136,19 @@ class Runner:
         outcome = await self._send(effect, reservation, deadline)
         seconds = time.monotonic() - started
         try:
-            document = partial(
-                outcome_document,
-                reservation=reservation,
-                origin=origin,
-                started_at_ms=reserved.started_at_ms,
-                duration_ms=round(seconds * 1000),
-            )
-            return await self._conclude(reservation, outcome, deadline, document)
-        finally:  # behind the record: nothing that is only told may stand before it
-            telemetry.ended(reservation, origin, verdict(outcome), seconds)
-
-    async def _conclude(
-        self,
-        reservation: Reservation,
-        outcome: Outcome,
-        deadline: float,
-        document: Callable[[Answered | NoResponse], RunDocument],
-    ) -> ExecuteResult:
-        match outcome:
-            case NotSent(detail):
-                unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
-                return await self._release(reservation, deadline, unreachable)
-            case TargetRefused(detail):
-                forbidden = problems.TargetForbidden(detail, safe_to_retry=True)
-                return await self._release(reservation, deadline, forbidden)
-            case Answered() | NoResponse():
-                return await self._settle(reservation, document(outcome), deadline)
-        assert_never(outcome)
+            match outcome:
+                case NotSent(detail):
+                    unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
+                    return await self._release(reservation, deadline, unreachable)
+                case TargetRefused(detail):
+                    forbidden = problems.TargetForbidden(detail, safe_to_retry=True)
+                    return await self._release(reservation, deadline, forbidden)
+                case Answered() | NoResponse():
+                    run = _document(outcome, reservation, reserved, origin, seconds)
+                    return await self._settle(reservation, run, deadline)
+            assert_never(outcome)
+        finally:  # after the result is stored; telemetry must never delay it
+            telemetry.ended(reservation, origin, run_status(outcome), seconds)
 
     async def _send(self, effect: Effect, reservation: Reservation, deadline: float) -> Outcome:
         try:
@@ -167,17 +159,19 @@ class Runner:
                 deadline=deadline,
             )
         except Exception:
-            # Whatever it was, bytes may be out: the run must not look unspent.
+            # Bytes may be out, whatever failed: the run must not look unspent.
             log.exception("egress.failed", extra={"fields": {"run_id": reservation.run_id}})
             return NoResponse("Relay failed while it was sending.")
 
     async def _settle(
         self, reservation: Reservation, run: RunDocument, deadline: float
     ) -> ExecuteResult:
-        document, told = msgspec.json.encode(run), run_ended(reservation, run)
+        document, entry = msgspec.json.encode(run), run_ended(reservation, run)
 
         async def settle() -> Settled | Lost:
-            return await self._runs.settle(reservation, state=run.status, doc=document, ending=told)
+            return await self._runs.settle(
+                reservation, state=run.status, doc=document, ending=entry
+            )
 
         with span("settle"):
             settled = await self._retries.now_or_later(
@@ -189,26 +183,45 @@ class Runner:
             case Lost():
                 with suppress(RedisUnavailable):
                     document = await self._recorded(reservation) or document
-        # Without a record for now: the caller gets the truth, a retry waits for the record.
+            case NotStoredYet():  # the caller gets the truth; a retry waits for the record
+                pass
+            case _ as unforeseen:
+                assert_never(unforeseen)
         return ExecuteResult(document, reservation.run_id, False, None)
 
     async def _release(
         self, reservation: Reservation, deadline: float, refusal: problems.Problem
     ) -> ExecuteResult:
-        """Give the run back and raise the refusal. A run whose lease is over is not given back:
-        its caller gets what the record says, as every retry does. Raises StoreUnavailable.
+        """Give the run back and raise the refusal. A run whose lease has ended is not given back:
+        its caller gets the recorded answer, as every retry does. Raises RedisUnavailable.
         """
-        told = run_not_sent(reservation, problems.code(type(refusal)))
+        entry = run_not_sent(reservation, problems.code(type(refusal)))
         with span("release"):
             released = await self._retries.now_or_later(
-                lambda: self._runs.release(reservation, ending=told), deadline
+                lambda: self._runs.release(reservation, ending=entry), deadline
             )
         if isinstance(released, Lost) and (document := await self._recorded(reservation)):
             return ExecuteResult(document, reservation.run_id, False, None)
         raise refusal
 
     async def _recorded(self, reservation: Reservation) -> bytes | None:
-        """The answer of a run that was not ours to end. Raises StoreUnavailable."""
+        """The answer of a run that was ended elsewhere. Raises RedisUnavailable."""
         log.warning("run.lost", extra={"fields": {"run_id": reservation.run_id}})
         recorded = await self._runs.inspect(reservation.workspace, reservation.run_id)
         return run_answer(recorded) if isinstance(recorded, Run) else None
+
+
+def _document(
+    outcome: Answered | NoResponse,
+    reservation: Reservation,
+    reserved: Reserved,
+    origin: Origin,
+    seconds: float,
+) -> RunDocument:
+    return outcome_document(
+        outcome,
+        reservation,
+        origin,
+        started_at_ms=reserved.started_at_ms,
+        duration_ms=round(seconds * 1000),
+    )

@@ -1,4 +1,4 @@
-"""What is counted and said of reservations, runs and replays."""
+"""Metrics, spans and the log line of reservations, runs and replays."""
 
 import logging
 
@@ -25,42 +25,42 @@ log = logging.getLogger("relay.run")
 
 
 def reserved(answer: object) -> None:
-    """`answer`: the store's; None when it gave none."""
+    """Count the store's answer; None where there was none."""
     if current().trace.counted:
         metrics.counter(metrics.reservations, ANSWERS[type(answer)]).inc()
 
 
 def limited(bound: str) -> None:
-    """`bound`: of the key, the workspace, all runs at once or those of a target."""
+    """Count a refusal. `bound`: the limit that was reached."""
     if current().trace.counted:
         metrics.counter(metrics.limited, bound).inc()
 
 
-def ended(reservation: Reservation, origin: Origin, verdict: RunStatus, seconds: float) -> None:
-    """One line and one count an execution. `seconds`: from the start of the send to its outcome."""
+def ended(reservation: Reservation, origin: Origin, run: RunStatus, seconds: float) -> None:
+    """Count and log one run. `seconds`: from the start of the send to its outcome."""
     trace = current().trace
     if not trace.counted:
         return
     provider, action = origin.provider, origin.action
-    executed = metrics.counter(metrics.runner, provider, action, verdict.status)
+    executed = metrics.counter(metrics.executions, provider, action, run.status)
     executed.inc(exemplar=trace.exemplar)
-    lasted = metrics.histogram(metrics.execution_duration, provider, action)
-    lasted.observe(seconds, trace.exemplar)
-    if verdict.reason:
-        metrics.execution_errors.labels(provider, action, verdict.reason).inc()
+    duration = metrics.histogram(metrics.execution_duration, provider, action)
+    duration.observe(seconds, trace.exemplar)
+    if run.reason:
+        metrics.execution_errors.labels(provider, action, run.reason).inc()
     fields: dict[str, Field] = {
         "run_id": reservation.run_id,
         "preview_id": reservation.preview_id,
         "action": action,
-        "outcome": verdict.status,
+        "outcome": run.status,
     }
     note(**fields)
-    why: dict[str, Field] = {"reason": verdict.reason} if verdict.reason else {}
-    say(log, "run.ended", fields | why | {"duration_ms": round(seconds * 1000, 1)})
+    reason: dict[str, Field] = {"reason": run.reason} if run.reason else {}
+    say(log, "run.ended", fields | reason | {"duration_ms": round(seconds * 1000, 1)})
 
 
 def replayed(run: Run, origin: Origin) -> None:
-    """Point from this request at the trace of the run whose answer it gets."""
+    """Count a replay, and link the request's trace to the trace of the run."""
     span = current()
     status = "unknown" if run.interrupted else run.state
     if span.trace.record and run.traceparent:

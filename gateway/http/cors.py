@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from gateway import problems
+from gateway.http.responses import problem_response
 from gateway.telemetry.spans import current, note
 
 ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
@@ -54,4 +55,4 @@ class Cors(CORSMiddleware):
         named = {name: it for name, it in answer.headers.items() if name not in OF_BODY}
         note(problem=problems.code(problems.InvalidRequest))
         refused = problems.InvalidRequest(f"{bytes(answer.body).decode()}.", headers=named)
-        return problems.render(refused, current().trace.request_id)
+        return problem_response(refused, current().trace.request_id)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import uuid4
 
 from opentelemetry.trace import SpanKind
@@ -17,15 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import tracing as http
 from gateway.http.headers import Header
-from gateway.problems import InternalError, NotReady, render
+from gateway.http.responses import problem_response
+from gateway.problems import InternalError, NotReady
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
 
-# Asked every second by whoever balances and scrapes: counted, but neither traced nor,
-# while all is well, put into the log.
-PROBES = frozenset({"/health", "/ready", "/metrics"})
 # What nginx writes for a client that is gone; nobody receives it.
 CLIENT_GONE = 499
 
@@ -36,7 +34,9 @@ class RequestContext:
     """Takes the client's X-Request-ID when there is one and it is harmless, else makes a UUID4.
 
     `tracing`: None for no spans. `counted`: whether to keep metrics and canonical lines.
-    `standing`: headers of every answer that does not have them.
+    `standing`: headers of every answer that does not have them. `probes`: paths that load
+    balancers and scrapers poll every second: counted, but neither traced nor, while all is well,
+    logged; three replicas behind one balancer would log 260,000 lines a day.
     """
 
     def __init__(
@@ -46,8 +46,10 @@ class RequestContext:
         tracing: Tracing | None = None,
         counted: bool = False,
         standing: Sequence[Header] = (),
+        probes: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._probes = probes
         self._tracing = tracing
         self._counted = counted
         self._standing = standing
@@ -78,7 +80,7 @@ class RequestContext:
                 self._ended(scope, server, answer.status, time.perf_counter() - started)
 
     def _server_span(self, scope: Scope, request_id: str, given: Mapping[str, str]) -> Span:
-        if self._tracing is None or scope["path"] in PROBES:
+        if self._tracing is None or scope["path"] in self._probes:
             server = Span(Trace(request_id), "", kind=SpanKind.SERVER)
         else:
             carrier = {name: given[name] for name in ("traceparent", "tracestate") if name in given}
@@ -94,20 +96,23 @@ class RequestContext:
         if trace.record:
             http.conclude(server, method, endpoint, status)
         if trace.counted:
-            _tell(trace, method, endpoint, status, seconds)
+            logged = endpoint not in self._probes or status >= 400
+            _tell(trace, method, endpoint, status, seconds, logged=logged)
 
     def unparsed(self, request_id: str, status: int) -> None:
         """Count what was no request and got its answer before it came here."""
         if self._counted:
-            _tell(Trace(request_id), http.OTHER, "unmatched", status, 0.0)
+            _tell(Trace(request_id), http.OTHER, "unmatched", status, 0.0, logged=True)
 
 
-def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float) -> None:
+def _tell(
+    trace: Trace, method: str, endpoint: str, status: int, seconds: float, *, logged: bool
+) -> None:
     answered = metrics.counter(metrics.http_requests, endpoint, method, str(status))
     answered.inc(exemplar=trace.exemplar)
     lasted = metrics.histogram(metrics.http_duration, endpoint, method)
     lasted.observe(seconds, trace.exemplar)
-    if endpoint in PROBES and status < 400:
+    if not logged:
         return
     line: dict[str, Field] = {
         "request_id": trace.request_id,
@@ -144,12 +149,12 @@ class Answer:
 
 def internal_error(request_id: str) -> Response:
     problem = InternalError("This is a fault of Relay; its log has the request_id.")
-    return render(problem, request_id)
+    return problem_response(problem, request_id)
 
 
 def stopping(request_id: str) -> Response:
     detail = "This gateway is stopping. Ask again with the same Idempotency-Key."
-    return render(NotReady(detail, headers={"Retry-After": "1"}), request_id)
+    return problem_response(NotReady(detail, headers={"Retry-After": "1"}), request_id)
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway import problems
 from gateway.http.headers import ALWAYS
 from gateway.http.middleware import RequestContext
+from gateway.http.responses import problem_response
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024
@@ -121,7 +122,7 @@ class ProblemProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed never reaches the app; `msg` is uvicorn's plain text for it."""
         request_id = str(uuid4())
-        response = problems.render(_problem(sys.exc_info()[1], msg), request_id)
+        response = problem_response(_problem(sys.exc_info()[1], msg), request_id)
         if isinstance(self.app, RequestContext):
             self.app.unparsed(request_id, response.status_code)
         head = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n"

@@ -1,17 +1,20 @@
-"""Request bodies, small response bodies, and what a request must be to be looked at."""
+"""Read requests: JSON bodies, query parameters, Idempotency-Key, Prefer.
+
+A query parameter that is unknown, repeated or not as published is refused by its name.
+"""
 
 import json
 import re
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 
 from gateway import problems
-from gateway.pointers import located, pointer
+from gateway.problems import pointer, validation_detail
 
 # Room for a large webhook; JSON of this size is checked in about a millisecond.
 BODY_MAX = 256 * 1024
@@ -19,63 +22,43 @@ BODY_MAX = 256 * 1024
 WAIT_DEFAULT = timedelta(seconds=10)
 WAIT_MAX = timedelta(seconds=30)
 
+# Two of the longest cursors fit in; no database accepts a NUL.
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Instant = Annotated[datetime, Meta(tz=True)]
+# Human-readable error per query parameter.
+EXPECTED = {
+    "limit": "Give a number from 1 to 200.",
+    **dict.fromkeys(
+        ("status", "action", "principal", "event", "cursor"), "Give 1 to 200 characters, no NUL."
+    ),
+    **dict.fromkeys(
+        ("since", "until"),
+        "Give a time like 2026-11-23T04:00:00Z; in a URL, write + as %2B.",
+    ),
+}
+
 T = TypeVar("T")
-
-
-class PreviewRequest(Struct, forbid_unknown_fields=True):
-    action: str
-    params: Raw
-
-
-class ExecuteRequest(Struct, forbid_unknown_fields=True):
-    preview_id: str
-
-
-class ActionBody(Struct, kw_only=True):
-    name: str
-    provider: str
-    title: str
-    enabled: bool
-    params: dict[str, Any]
-
-
-class ActionsBody(Struct, kw_only=True):
-    actions: Sequence[ActionBody]
-    request_id: str
-
-
-class HealthBody(Struct, kw_only=True):
-    status: Literal["alive"] = "alive"
-    request_id: str
-
-
-class ReadyBody(Struct, kw_only=True):
-    status: Literal["ready"] = "ready"
-    checks: Sequence[problems.CheckBody]
-    request_id: str
-
-
-class VersionBody(Struct, kw_only=True):
-    name: Literal["relay-gateway"] = "relay-gateway"
-    version: str
-    request_id: str
+Query = TypeVar("Query", bound=Struct)
 
 
 async def read(request: Request[Any], decoder: msgspec.json.Decoder[T]) -> T:
-    """The decoded body. Raises the problems of section "body" of the tree in problems.py."""
+    """The decoded body.
+
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedJson and InvalidRequest.
+    """
     return decode(await _body(request), decoder)
 
 
 async def read_once(request: Request[Any], decoder: msgspec.json.Decoder[T]) -> T:
-    """The same, for small flat objects: no member may be there twice (of which one would count)."""
+    """The same, for small flat objects: a repeated member, of which one would count, is refused."""
     body = await _body(request)
     decoded = decode(body, decoder)
-    # Slower than the decoder, which has refused all that this one may choke on.
-    json.loads(body, object_pairs_hook=_refuse_twins)
+    # The decoder has refused what this slower one cannot read.
+    json.loads(body, object_pairs_hook=_refuse_repeated)
     return decoded
 
 
-def _refuse_twins(members: Sequence[tuple[str, Any]]) -> None:
+def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
     names = [name for name, _ in members]
     for name in names:
         if names.count(name) > 1:
@@ -88,7 +71,7 @@ async def _body(request: Request[Any]) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise problems.UnsupportedMediaType("Send the body with Content-Type: application/json.")
-    too_large = problems.BodyTooLarge(f"A body may be {BODY_MAX} bytes long.")
+    too_large = problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:12]) > BODY_MAX:
         raise too_large
@@ -103,10 +86,10 @@ async def _body(request: Request[Any]) -> bytes:
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Raises MalformedJson and InvalidRequest."""
     try:
-        body.decode()  # a raw member is not looked into by the decoder
+        body.decode()  # the decoder does not look into a raw member
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        where, detail = located(error)
+        where, detail = validation_detail(error)
         field = problems.FieldError(where, detail)
         raise problems.InvalidRequest(detail, errors=[field]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -131,8 +114,30 @@ def idempotency_key(request: Request[Any]) -> str | None:
 
 
 def wait(request: Request[Any]) -> timedelta:
-    """`Prefer: wait=n`, in seconds; a preference that is not understood is none (RFC 7240)."""
+    """`Prefer: wait=n`, in seconds; other preferences are ignored (RFC 7240)."""
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         if match := re.fullmatch(r"\s*wait\s*=\s*\"?(\d{1,9})\"?\s*", preference, re.IGNORECASE):
             return min(timedelta(seconds=int(match[1])), WAIT_MAX)
     return WAIT_DEFAULT
+
+
+def query(request: Request[Any], kind: type[Query]) -> Query:
+    """The query parameters. Raises InvalidRequest."""
+    given: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name in given:
+            raise parameter_refused(name, "Give it once.")
+        number = name == "limit" and re.fullmatch(r"[0-9]{1,9}", text)
+        given[name] = int(text) if number else text
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        where, detail = validation_detail(error)
+        name = where[1:]
+        if name not in kind.__struct_fields__:
+            detail = "There is no such parameter."
+        raise parameter_refused(name, EXPECTED.get(name, detail)) from error
+
+
+def parameter_refused(parameter: str, detail: str) -> problems.InvalidRequest:
+    return problems.InvalidRequest(f"The parameter {parameter}: {detail}")

@@ -29,14 +29,14 @@ http_duration = Histogram(
     ["endpoint", "method"],
     buckets=DURATIONS,
 )
-runner = Counter(
+executions = Counter(
     "action_exec",
     "How many executions ended, by what became of them; replays are not among them.",
     ["provider", "action", "status"],
 )
 execution_errors = Counter(
     "action_error",
-    "How many runner did not succeed, by why.",
+    "How many executions did not succeed, by reason.",
     ["provider", "action", "reason"],
 )
 execution_duration = Histogram(
@@ -55,7 +55,9 @@ reservations = Counter(
     "How many claims on an idempotency key were made, by the store's answer.",
     ["answer"],
 )
-runs_in_flight = Gauge("runs_in_flight", "How many runner this process has begun and not ended.")
+runs_in_flight = Gauge(
+    "runs_in_flight", "How many executions this process has started and not ended."
+)
 refusals = Counter(
     "guard_refusals", "How many targets the guard refused, at a preview or at a dial.", ["reason"]
 )

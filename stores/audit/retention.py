@@ -8,12 +8,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.audit.chain import BrokenChain, Chain
+from stores.audit.pages import following, select_entries
 from stores.audit.signatures import Checkpoint, Row
 from stores.audit.verify import checkpoint
 from stores.audit.walk import ChainWalk, Evidence
 from stores.sql.database import Database
 from stores.sql.dialects import upsert
-from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit, audit_checkpoints, runs
 
 # Appends wait while a batch is removed.

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stores.audit.pages import following, select_entries
 from stores.audit.signatures import Checkpoint, Head, Signatures, SignedHead
 from stores.audit.walk import Broken, ChainWalk, Evidence, Verified
 from stores.sql.database import Database
-from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit_checkpoints, audit_heads
 
 PAGE = 1000

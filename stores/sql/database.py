@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from stores.sql.engines import PATIENCE, Patience, postgresql_engine, sqlite_engine
 from stores.sql.errors import DatabaseUnavailable, unavailable
 
+# The connection of a transaction or a reading.
+SqlConnection = AsyncConnection
+
 __all__ = ["HEAD", "Database", "DatabaseUnavailable", "SchemaOutdated", "open_database"]
 
 # Every revision, oldest first; here too, so that a gateway can check without alembic.

@@ -3,6 +3,10 @@
 import sqlite3
 
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
+
+# The database refused a statement, such as one about a table that is gone.
+StatementFailed = DBAPIError
 
 # SQLSTATE classes and codes (PostgreSQL, appendix A): connection, authorization, no such database,
 # rolled back by others, resources, operator, system, configuration, internal; then a lock not had

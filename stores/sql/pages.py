@@ -1,40 +1,33 @@
-"""Read the audit and the runs of one workspace a page at a time, newest first; or in order.
+"""Read the runs of a workspace a page at a time, newest first.
 
-The workspace is the caller's and stands in every condition: a cursor says where to go on, and
-cannot lead out of it.
+The workspace is the caller's and is part of every condition: a cursor says where to go on, and
+cannot lead out of the workspace.
 """
 
 import base64
-from collections.abc import Collection
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.audit.signatures import Row
 from stores.sql.dialects import truncate_to
-from stores.sql.tables import audit, audit_checkpoints, audit_heads, runs
+from stores.sql.tables import runs
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 RunId = Annotated[str, msgspec.Meta(max_length=36, pattern=r"^[^\x00]*$")]
 
 
 class Filter(NamedTuple):
-    """None: any. `since_ms` is in, `until_ms` is not; of a run they ask when it started."""
+    """None matches anything. `since_ms` is included, `until_ms` is not; both compare the time of an
+    entry, or the start of a run.
+    """
 
     action: str | None = None
     status: str | None = None
     principal: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
-
-
-class AuditPage(NamedTuple):
-    """`after`: the cursor of the next page, None on the last one."""
-
-    rows: list[Row]
-    after: int | None
 
 
 class RunRow(NamedTuple):
@@ -64,25 +57,6 @@ class RunsPage(NamedTuple):
     before: RunsCursor | None
 
 
-async def audit_page(
-    connection: AsyncConnection,
-    workspace: str,
-    wanted: Filter,
-    *,
-    event: Collection[str] = (),
-    after: int | None = None,
-    limit: int,
-) -> AuditPage:
-    """`event`: one of these; none for any."""
-    asked = select_entries(workspace, wanted, event)
-    if after is not None:
-        asked = asked.where(audit.c.seq < after)
-    # One more than was asked for: it says that there are more.
-    asked = asked.order_by(audit.c.seq.desc()).limit(limit + 1)
-    rows = [Row(*row) for row in await connection.execute(asked)]
-    return AuditPage(rows[:limit], rows[limit - 1].seq if len(rows) > limit else None)
-
-
 async def runs_page(
     connection: AsyncConnection,
     workspace: str,
@@ -92,7 +66,7 @@ async def runs_page(
     limit: int,
 ) -> RunsPage:
     place = tuple_(runs.c.started_at, runs.c.run_id)
-    asked = select(runs).where(*_conditions(runs, workspace, wanted, runs.c.started_at))
+    asked = select(runs).where(*conditions(runs, workspace, wanted, runs.c.started_at))
     if before is not None:
         asked = asked.where(place < tuple_(before.started_at, before.run_id))
     asked = asked.order_by(runs.c.started_at.desc(), runs.c.run_id.desc()).limit(limit + 1)
@@ -110,60 +84,18 @@ async def find_run(connection: AsyncConnection, workspace: str, run_id: str) -> 
     return RunRow(*row) if row else None
 
 
-async def audited(connection: AsyncConnection) -> list[str]:
-    """Every workspace of which there is anything, be it a head alone."""
-    tables = (audit_heads, audit_checkpoints, audit)
-    first, *others = (select(table.c.workspace) for table in tables)
-    # SQLite keeps in a column whatever it is given.
-    names = (await connection.execute(first.union(*others))).scalars()
-    return sorted(
-        name if isinstance(name, str) else bytes(name).decode(errors="replace") for name in names
-    )
-
-
-async def span(connection: AsyncConnection, asked: Select[Any]) -> int:
-    """How many entries lie between the first and the last that is asked for, both included."""
-    found = asked.with_only_columns(func.min(audit.c.seq), func.max(audit.c.seq))
-    first, last = (await connection.execute(found)).one()
-    # None where there is nothing; SQLite keeps in a column whatever it is given.
-    return last - first + 1 if isinstance(first, int) and isinstance(last, int) else 0
-
-
-def select_entries(
-    workspace: str, wanted: Filter | None = None, event: Collection[str] = ()
-) -> Select[Any]:
-    """Rows of the audit, in no order yet."""
-    asked = select(audit).where(*_conditions(audit, workspace, wanted or Filter(), audit.c.at))
-    return asked.where(audit.c.event.in_(event)) if event else asked
-
-
-async def following(
-    connection: AsyncConnection, asked: Select[Any], seq: int | None, *, limit: int
-) -> list[Row]:
-    """What comes next of what is asked for; after None, its beginning."""
-    beyond = asked if seq is None else asked.where(audit.c.seq > seq)
-    ordered = beyond.order_by(audit.c.seq).limit(limit)
-    return [Row(*row) for row in await connection.execute(ordered)]
-
-
 def encoded(cursor: int | RunsCursor) -> str:
     """For a URL."""
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 
 
-def audit_cursor(text: str) -> int:
-    """Raises ValueError for what we did not encode."""
-    cursor: int = _decoded(text, Number)
-    return cursor
-
-
 def runs_cursor(text: str) -> RunsCursor:
-    """Raises ValueError for what we did not encode."""
-    cursor: RunsCursor = _decoded(text, RunsCursor)
+    """Raises ValueError for text that `encoded` did not make."""
+    cursor: RunsCursor = decoded(text, RunsCursor)
     return cursor
 
 
-def _decoded(text: str, kind: Any) -> Any:
+def decoded(text: str, kind: Any) -> Any:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(raw, type=kind)
@@ -174,7 +106,7 @@ def _decoded(text: str, kind: Any) -> Any:
     return cursor
 
 
-def _conditions(
+def conditions(
     table: Table, workspace: str, wanted: Filter, time: ColumnElement[int]
 ) -> list[ColumnElement[bool]]:
     texts = {table.c[name]: getattr(wanted, name) for name in ("action", "status", "principal")}

@@ -9,24 +9,23 @@ from time import time
 import pytest
 from starlette.requests import Request
 
-from gateway.access.admission import Admission
 from gateway.access.api_keys import LENGTH, checksum, make
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.admin.keys import KeyRequest
-from gateway.app import ROUTES
-from gateway.config.parsers import Secret
-from gateway.config.settings import Settings
+from gateway.api.routes import ENDPOINTS
+from gateway.config.secret import Secret
 from gateway.problems import Unauthenticated
 from stores.sql.migrate import migrate
+from tests.support.admissions import admission
 from tests.support.gateways import gateway
 from tests.support.keyed import BY, PEPPER, Keyed, keyed_gateway
 from tests.support.valkey import Valkey
 
 ORIGIN = "https://studio.example.com"
-UNKNOWN = "This key is unknown, or it has expired or was revoked."
+UNKNOWN = "This key is unknown, expired or revoked."
 NO_KEY = "This is not an API key of Relay."
-NO_HEADER = "Send one header: Authorization: Bearer and an API key."
+NO_HEADER = "Send one header `Authorization: Bearer` with an API key."
 
 
 @pytest.fixture
@@ -118,17 +117,17 @@ async def test_a_header_of_any_length_opens_nothing(keyed: Keyed) -> None:
 async def test_a_key_ends_at_its_moment(keyed: Keyed) -> None:
     """A millisecond before, it opens; from then on it does not, with no reading in between."""
     now = [time()]
-    key_cache = KeyCache(keyed.state["database"].found, Sealer(()), clock=lambda: now[0])
+    key_cache = KeyCache(keyed.state["database"].existing, Sealer(()), clock=lambda: now[0])
     wanted = KeyRequest("brief", "viewer", expires_in=timedelta(hours=1))
     key, secret = await (await keyed.services()).keys.create_key("default", wanted, actor=BY)
     await key_cache.refresh()
-    admission = Admission(Settings(), key_cache, lambda: [PEPPER])
+    door = admission(key_cache, lambda: [PEPPER])
 
     now[0] = (key.expires_at - 1) / 1000
-    assert admission.admit(bringing(secret), "runs:read").id == key.id
+    assert door.admit(bringing(secret), "runs:read").id == key.id
     now[0] = key.expires_at / 1000
     with pytest.raises(Unauthenticated, match="expired"):
-        admission.admit(bringing(secret), "runs:read")
+        door.admit(bringing(secret), "runs:read")
     await key_cache.close()
 
 
@@ -163,8 +162,8 @@ async def announced(keyed: Keyed, path: str, *headers: str) -> bytes:
 async def test_head_is_asked_for_what_get_is(keyed: Keyed) -> None:
     """The same status for nobody, for who may not and for who may."""
     clients = [keyed.client(), keyed.client(await keyed.key("auditor")), keyed.relay]
-    for path in [route.path for route in ROUTES if "GET" in (route.methods or ())]:
-        asked = path.format(preview_id="none", run_id="none")
+    for path in [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "GET"]:
+        asked = path.format(preview_id="none", run_id="none", name="start.js")
         for client in clients:
             got, told = await client.get(asked), await client.head(asked)
             assert (told.status_code, told.content) == (got.status_code, b""), path

@@ -10,16 +10,17 @@ import pytest
 from sqlalchemy import delete
 
 from gateway.access.api_keys import matches
-from gateway.access.key_cache import KeyCache, Paces, watched
+from gateway.access.key_cache import KeyCache, Paces, refreshed
 from gateway.access.roles import granted
-from gateway.access.snapshot import NO_LIMITS, CachedKey, Limits, SecretsSealed
+from gateway.access.snapshot import DEFAULT_LIMITS, CachedKey, WorkspaceLimits
+from gateway.signatures import SecretsSealed
 from stores.sql.api_keys import ApiKey, list_all
 from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys, signing_secrets
 from tests.support.gateways import until
 from tests.support.services import CLI, PEPPER, key_cache, services
 
-AT_ONCE = Paces(look=timedelta(), reload=timedelta(30), write_used=timedelta(60))
+AT_ONCE = Paces(refresh=timedelta(), reload=timedelta(30), write_used=timedelta(60))
 HOUR = 3600.0
 
 
@@ -70,14 +71,14 @@ async def test_nobody_is_known_before_the_first_reading(database: Database) -> N
     made = await services(database).key()
     unread = key_cache(database)
     assert (unread.find(made.key.id), unread.any_made, unread.ready) == (None, True, False)
-    assert (unread.state(), unread.as_of) == ("unread", None)
+    assert (unread.state(), unread.as_of) == ("not_read", None)
 
 
 async def test_it_knows_whether_a_key_was_ever_made(database: Database) -> None:
     """One that was revoked counts."""
     read = key_cache(database)
     await read.refresh()
-    assert (read.any_made, read.ready, read.state()) == (False, True, "ok")
+    assert (read.any_made, read.ready, read.state()) == (False, True, "read")
     made = await services(database).key()
     await services(database).keys.revoke_key("default", made.key.id, actor=CLI)
     await read.refresh()
@@ -99,7 +100,7 @@ async def test_a_key_is_over_at_the_moment_it_expires(database: Database) -> Non
 async def test_changes_arrive_by_themselves(database: Database) -> None:
     """What is made, and what is revoked."""
     made, watching = services(database), key_cache(database, paces=AT_ONCE)
-    async with watched(watching):
+    async with refreshed(watching):
         key = (await made.key()).key
         async with asyncio.timeout(5):
             while watching.find(key.id) is None:
@@ -112,7 +113,7 @@ async def test_changes_arrive_by_themselves(database: Database) -> None:
 
 def test_it_looks_every_two_seconds() -> None:
     """A revocation is to arrive within 5 s; a look takes a fraction of one."""
-    assert Paces().look == timedelta(seconds=2)
+    assert Paces().refresh == timedelta(seconds=2)
     assert Paces().reload == timedelta(seconds=30)
     assert Paces().write_used == timedelta(minutes=1)
 
@@ -136,8 +137,8 @@ async def test_limits_are_those_of_the_workspace(database: Database) -> None:
     await made.workspaces.create("team", actor=CLI)
     await made.workspaces.limit("team", {"execute": 5, "runs_at_once": 2}, actor=CLI)
     await read.refresh()
-    assert read.limits("team") == Limits(execute=5, runs_at_once=2)
-    assert read.limits("default") == read.limits("unknown") == NO_LIMITS
+    assert read.limits("team") == WorkspaceLimits(execute=5, runs_at_once=2)
+    assert read.limits("default") == read.limits("unknown") == DEFAULT_LIMITS
     assert set(read.workspaces()) == {"default", "team"}
 
 
@@ -191,7 +192,7 @@ async def test_when_a_key_was_used_is_written_in_the_end(database: Database) -> 
     """Of several uses the last, and not before it is due."""
     made, clock = await services(database).key(), Clock()
     read = key_cache(database, paces=AT_ONCE, clock=clock)
-    async with watched(read):
+    async with refreshed(read):
         read.used(made.key.id)
         clock.now += 5
         read.used(made.key.id)
@@ -208,8 +209,8 @@ async def test_a_write_that_lasts_keeps_nobody_from_looking(
     shutil.copy(migrated_file, tmp_path / "relay.db")
     async with open_database(None, tmp_path) as database:
         made = await services(database).key()
-        read = key_cache(database, paces=Paces(look=timedelta(), write_used=timedelta()))
-        async with watched(read), database.begin():
+        read = key_cache(database, paces=Paces(refresh=timedelta(), write_used=timedelta()))
+        async with refreshed(read), database.begin():
             read.used(made.key.id)
             for _ in range(5):
                 seen = read.as_of
@@ -223,7 +224,7 @@ async def _looked_since(read: KeyCache, seen: float | None) -> bool:
 async def test_when_a_key_was_used_is_written_once_a_minute(database: Database) -> None:
     made = await services(database).key()
     read = key_cache(database, paces=AT_ONCE._replace(write_used=timedelta()))
-    async with watched(read):
+    async with refreshed(read):
         read.used(made.key.id)
 
         async def written() -> bool:

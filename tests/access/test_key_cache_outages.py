@@ -14,10 +14,10 @@ from time import time
 import pytest
 from sqlalchemy import text
 
-from gateway.access.key_cache import PACES, KeyCache, watched
+from gateway.access.key_cache import PACES, KeyCache, refreshed
 from gateway.access.sealing import Sealer
 from gateway.config.settings import Settings
-from gateway.durable import durable
+from gateway.database import LazyDatabase
 from stores.sql.database import (
     HEAD,
     Database,
@@ -29,7 +29,7 @@ from stores.sql.tables import generation
 from tests.support.gateways import until
 from tests.support.services import CLI, key_cache, services
 
-EAGER = PACES._replace(look=timedelta(milliseconds=1))
+EAGER = PACES._replace(refresh=timedelta(milliseconds=1))
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def bring_back(file: Path) -> None:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "relay.roster"]
+    return [record.getMessage() for record in caplog.records if record.name == "relay.keys"]
 
 
 def of_settings(folder: Path, **more: object) -> KeyCache:
     settings = Settings(data_dir=folder)
-    return KeyCache(lambda: durable(settings), Sealer(()), **more)  # type: ignore[arg-type]
+    return KeyCache(LazyDatabase(settings).existing, Sealer(()), **more)  # type: ignore[arg-type]
 
 
 async def test_without_a_database_no_key_was_ever_made(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_without_a_database_no_key_was_ever_made(tmp_path: Path) -> None:
 async def test_a_database_that_is_made_later_is_found(migrated_file: str, tmp_path: Path) -> None:
     """So a key that is made while a gateway runs without any is asked for soon."""
     read = of_settings(tmp_path, paces=EAGER)
-    async with watched(read):
+    async with refreshed(read):
         assert read.any_made is False
         shutil.copy(migrated_file, tmp_path / "other.db")
         async with open_database(f"sqlite:///{tmp_path}/other.db", tmp_path) as database:
@@ -81,7 +81,7 @@ async def test_a_database_that_is_made_later_is_found(migrated_file: str, tmp_pa
         (tmp_path / "other.db").rename(tmp_path / "relay.db")
 
         async def ok() -> bool:
-            return read.state() == "ok"
+            return read.state() == "read"
 
         await until(ok)
         assert read.any_made
@@ -104,15 +104,16 @@ def test_sql_is_not_loaded_until_there_is_a_database(tmp_path: Path) -> None:
     lines = f"""
 import asyncio, sys
 from pathlib import Path
-from gateway.access.key_cache import KeyCache
+from gateway.access.key_cache import KeyCache, refreshed
 from gateway.access.sealing import Sealer
-from gateway.cli import main
+from gateway.cli import main, serve
 from gateway.config.settings import Settings
-from gateway.durable import durable
+from gateway.database import LazyDatabase
 settings = Settings(data_dir=Path({str(tmp_path)!r}))
-key_cache = KeyCache(lambda: durable(settings), Sealer((b"e" * 32,)))
+key_cache = KeyCache(LazyDatabase(settings).existing, Sealer((b"e" * 32,)))
 asyncio.run(key_cache.refresh())
-loaded = {{"sqlalchemy", "aiosqlite", "alembic", "cryptography", "rich"}} & set(sys.modules)
+heavy = "sqlalchemy aiosqlite alembic cryptography.hazmat rich httpx2".split()
+loaded = set(heavy) & set(sys.modules)
 print(key_cache.state(), *loaded)
 """
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
@@ -129,7 +130,7 @@ async def test_an_older_schema_is_named_with_the_remedy(database: Database) -> N
     assert "relay migrate" in read.detail
     await at_revision(database, HEAD)
     await read.refresh()
-    assert (read.state(), read.ready, read.any_made) == ("ok", True, False)
+    assert (read.state(), read.ready, read.any_made) == ("read", True, False)
 
 
 async def test_a_schema_that_is_upgraded_meanwhile_stops_nobody(database: Database) -> None:
@@ -138,7 +139,7 @@ async def test_a_schema_that_is_upgraded_meanwhile_stops_nobody(database: Databa
     await read.refresh()
     await at_revision(database, "9999")
     await read.refresh()
-    assert (read.state(), read.ready) == ("ok", True)
+    assert (read.state(), read.ready) == ("read", True)
 
 
 async def at_revision(database: Database, revision: str) -> None:
@@ -168,7 +169,7 @@ async def test_what_was_known_stays_while_the_database_is_away(
     database: Database, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """But for what expires. The log tells of it once, and once that it is over."""
-    caplog.set_level(logging.INFO, "relay.roster")
+    caplog.set_level(logging.INFO, "relay.keys")
     now = time()
     made = await services(database).key(expires_in=timedelta(hours=1))
     read = key_cache(database, clock=lambda: now)
@@ -176,15 +177,15 @@ async def test_what_was_known_stays_while_the_database_is_away(
     await take(database, file)
     for _ in range(3):
         now += 1
-        await read.look()
+        await read.try_refresh()
     assert (read.state(), read.ready, read.as_of) == ("stale", True, now - 3)
     assert read.find(made.key.id)
     now += 3600
     assert read.find(made.key.id) is None
     bring_back(file)
-    await read.look()
-    assert (read.state(), read.as_of) == ("ok", now)
-    assert said(caplog) == ["roster.ok", "roster.stale", "roster.ok"]
+    await read.try_refresh()
+    assert (read.state(), read.as_of) == ("read", now)
+    assert said(caplog) == ["keys.read", "keys.stale", "keys.read"]
 
 
 async def test_a_revocation_arrives_when_the_database_is_back(
@@ -194,10 +195,10 @@ async def test_a_revocation_arrives_when_the_database_is_back(
     await read.refresh()
     await services(database).keys.revoke_key("default", made.key.id, actor=CLI)
     await take(database, file)
-    await read.look()
+    await read.try_refresh()
     assert read.find(made.key.id)
     bring_back(file)
-    await read.look()
+    await read.try_refresh()
     assert read.find(made.key.id) is None
 
 
@@ -207,9 +208,9 @@ async def test_watching_survives_what_nobody_foresaw(
     """A table that is gone is none of the errors of a database that is away. Only its kind is
     said: what it says may hold anything.
     """
-    caplog.set_level(logging.INFO, "relay.roster")
+    caplog.set_level(logging.INFO, "relay.keys")
     read = key_cache(database, paces=EAGER)
-    async with watched(read):
+    async with refreshed(read):
         async with database.begin() as connection:
             await connection.run_sync(generation.drop)
 
@@ -224,10 +225,10 @@ async def test_watching_survives_what_nobody_foresaw(
             await connection.execute(generation.insert().values(id=1, number=99))
 
         async def fresh() -> bool:
-            return read.state() == "ok"
+            return read.state() == "read"
 
         await until(fresh)
-    assert said(caplog) == ["roster.ok", "roster.away", "roster.ok"]
+    assert said(caplog) == ["keys.read", "keys.away", "keys.read"]
 
 
 async def test_when_a_key_was_used_is_written_when_the_database_is_back(
@@ -238,7 +239,7 @@ async def test_when_a_key_was_used_is_written_when_the_database_is_back(
     read.used(made.key.id)
     await take(database, file)
     await read.write_used()
-    assert said(caplog) == ["roster.unwritten"]
+    assert said(caplog) == ["keys.last_used_not_written"]
     bring_back(file)
     await read.write_used()
     (key,) = await services(database).keys.list_keys("default")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access.last_used import LastUsed
+from gateway.access.key_cache import LastUsed
 from stores.sql import api_keys
 from stores.sql.database import Database, open_database
 from stores.sql.workspaces import lock

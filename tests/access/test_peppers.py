@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from gateway.access.api_keys import pepper_id
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from stores.sql.tables import api_keys
 from tests.support.gateways import gateway
 from tests.support.keyed import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, Keyed, keyed_gateway
@@ -16,7 +16,7 @@ from tests.support.valkey import Valkey
 
 OTHER = b"q" * 32
 NEITHER = b"r" * 32
-READ = {"verdict": "ok", "detail": "the roster is read"}
+READ = {"verdict": "ok", "detail": "the keys are read"}
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_pepper_that_some_keys_need_is_missed(
         await connection.execute(some.values(pepper_id=pepper_id(OTHER)))
     lacking = await says(valkey, tmp_path, [PEPPER, NEITHER])
     assert (lacking["status"], lacking["verdict"]) == (200, "ok")
-    assert "pepper_id" in lacking["detail"]
+    assert "unknown pepper" in lacking["detail"]
 
 
 async def test_a_pepper_that_cannot_be_read_is_said(

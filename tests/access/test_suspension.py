@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access.admission import Admission
 from gateway.access.key_cache import KeyCache, Paces
 from gateway.access.sealing import Sealer
 from gateway.access.suspension import AWAKE, CLOCK, Suspension
-from gateway.config.settings import Settings
-from gateway.keys_check import keys_check
 from gateway.problems import StoreUnavailable, Unauthenticated
+from gateway.readiness import keys_check
 from tests.access.test_admission import bringing
+from tests.support.admissions import admission
 from tests.support.keyed import BY, PEPPER, Keyed, keyed_gateway
 from tests.support.valkey import Valkey
 
@@ -41,7 +40,7 @@ def test_who_looks_in_time_is_awake(clock: Clock, suspension: Suspension) -> Non
     clock.now += 10 * AWAKE
     assert not suspension.was_suspended
     for _ in range(3):
-        with suspension.looking():
+        with suspension.refreshing():
             pass
         clock.now += AWAKE
         assert not suspension.was_suspended
@@ -49,21 +48,21 @@ def test_who_looks_in_time_is_awake(clock: Clock, suspension: Suspension) -> Non
 
 def test_who_has_not_looked_has_slept(clock: Clock, suspension: Suspension) -> None:
     """Until a look has ended, not begun."""
-    with suspension.looking():
+    with suspension.refreshing():
         pass
     clock.now += AWAKE + 0.001
     assert suspension.was_suspended
-    with suspension.looking():
+    with suspension.refreshing():
         assert suspension.was_suspended
     assert not suspension.was_suspended
 
 
 def test_a_look_that_lasts_is_no_sleep(clock: Clock, suspension: Suspension) -> None:
     """A database that hangs is waited for twice as long; executions go on meanwhile."""
-    with suspension.looking():
+    with suspension.refreshing():
         pass
     clock.now += 1
-    with suspension.looking():
+    with suspension.refreshing():
         clock.now += 3 * AWAKE
         assert not suspension.was_suspended
     assert not suspension.was_suspended
@@ -71,7 +70,7 @@ def test_a_look_that_lasts_is_no_sleep(clock: Clock, suspension: Suspension) -> 
 
 def test_a_look_that_fails_wakes_nobody(clock: Clock, suspension: Suspension) -> None:
     """What was revoked meanwhile is not known yet. Who was awake stays so: executions go on."""
-    with suspension.looking():
+    with suspension.refreshing():
         pass
     for _ in range(3):
         clock.now += AWAKE
@@ -83,7 +82,7 @@ def test_a_look_that_fails_wakes_nobody(clock: Clock, suspension: Suspension) ->
 
 
 def look_in_vain(suspension: Suspension) -> None:
-    with pytest.raises(OSError, match="away"), suspension.looking():
+    with pytest.raises(OSError, match="away"), suspension.refreshing():
         raise OSError("away")
 
 
@@ -96,7 +95,7 @@ def test_the_clock_goes_on_with_the_machine() -> None:
 
 def test_looks_are_closer_than_that() -> None:
     """With room for one that is slow."""
-    assert 2 * Paces().look < timedelta(seconds=AWAKE)
+    assert 2 * Paces().refresh < timedelta(seconds=AWAKE)
 
 
 async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
@@ -106,21 +105,21 @@ async def test_a_key_that_was_revoked_meanwhile_does_not_get_in(
     async with keyed_gateway(valkey.url, tmp_path) as keyed:
         secret = await keyed.key("operator")
         state = keyed.state
-        key_cache = KeyCache(state["database"].found, Sealer(()), suspension=suspension)
+        key_cache = KeyCache(state["database"].existing, Sealer(()), suspension=suspension)
         await key_cache.refresh()
-        admission = Admission(Settings(), key_cache, lambda: [PEPPER])
-        assert admission.admit(bringing(secret), "runs:read")
+        door = admission(key_cache, lambda: [PEPPER])
+        assert door.admit(bringing(secret), "runs:read")
         await revoke(keyed, secret)
         clock.now += AWAKE + 1
         for given in (secret, keyed.admin):
             with pytest.raises(StoreUnavailable) as refused:
-                admission.admit(bringing(given), "runs:read")
+                door.admit(bringing(given), "runs:read")
             assert refused.value.headers["Retry-After"] == "1"
-        assert keys_check(admission, key_cache, lambda: [PEPPER]).verdict == "failed"
+        assert keys_check(door, key_cache, lambda: [PEPPER]).verdict == "failed"
         await key_cache.refresh()
         with pytest.raises(Unauthenticated):
-            admission.admit(bringing(secret), "runs:read")
-        assert admission.admit(bringing(keyed.admin), "runs:read")
+            door.admit(bringing(secret), "runs:read")
+        assert door.admit(bringing(keyed.admin), "runs:read")
         await key_cache.close()
 
 

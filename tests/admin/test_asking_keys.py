@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from gateway import declined
+from gateway import problems
 from gateway.admin.keys import KeyRequest
-from gateway.admin.signing_secrets import USABLE_MAX
+from gateway.admin.signing_secrets import ACTIVE_MAX
 from gateway.transaction import Actor
 from stores.audit_entries import ANONYMOUS
 from stores.sql.api_keys import ApiKey, revoke
@@ -59,7 +59,7 @@ async def test_a_revoked_key_changes_nothing(database: Database) -> None:
     await services(database).keys.revoke_key("default", leaked.id, actor=CLI)
     before = await state(database)
     for change in transactions(services(database), leaked, boss):
-        with pytest.raises(declined.AskingKeyOver):
+        with pytest.raises(problems.Unauthenticated):
             await change
     assert await state(database) == before
 
@@ -71,7 +71,7 @@ async def test_an_expired_key_changes_nothing(database: Database) -> None:
     over = services(database, clock=lambda: lasts.expires_at / 1000)
     before = await state(database)
     for change in transactions(over, lasts, boss):
-        with pytest.raises(declined.AskingKeyOver):
+        with pytest.raises(problems.Unauthenticated):
             await change
     assert await state(database) == before
     in_time = services(database, clock=lambda: (lasts.expires_at - 1) / 1000)
@@ -84,7 +84,7 @@ async def test_without_a_key_the_first_is_made_and_no_second(database: Database)
     keys, nobody = services(database).keys, Actor(ANONYMOUS)
     asked = (keys.create_key("default", VIEWER, actor=nobody) for _ in range(10))
     made = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(one) for one in made].count(declined.AskingKeyOver) == 9
+    assert [type(one) for one in made].count(problems.Unauthenticated) == 9
     assert len(await keys.list_keys("default")) == 1
 
 
@@ -92,7 +92,7 @@ async def test_a_key_of_nowhere_or_elsewhere_changes_nothing(database: Database)
     made, foreign = services(database), await admin(database)
     await made.workspaces.create("team", actor=CLI)
     for key_id in ("abcdefgh", foreign.id):
-        with pytest.raises(declined.AskingKeyOver):
+        with pytest.raises(problems.Unauthenticated):
             await made.keys.create_key("team", VIEWER, actor=Actor("k", key=key_id))
     assert await made.keys.list_keys("team") == []
 
@@ -123,7 +123,7 @@ async def test_a_revocation_that_is_first_wins(postgres_database: Database, numb
         await revoke(connection, "default", leaked.id, actor="boss", now_ms=leaked.created_at)
         change = asyncio.ensure_future(wanted.pop(number))
         await waiting(database, 1)
-    with pytest.raises(declined.AskingKeyOver):
+    with pytest.raises(problems.Unauthenticated):
         await change
     for unasked in wanted:
         unasked.close()  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ async def test_a_key_that_ends_during_the_wait_changes_nothing(
         change = asyncio.ensure_future(made.keys.create_key("default", VIEWER, actor=actor))
         await waiting(postgres_database, 1)
         seconds[0] += 1
-    with pytest.raises(declined.AskingKeyOver):
+    with pytest.raises(problems.Unauthenticated):
         await change
 
 
@@ -154,7 +154,7 @@ async def test_of_secrets_made_at_once_no_more_sign_than_may(
 ) -> None:
     """Both of the two that ask for the last place wait; one gets it."""
     made = services(postgres_database)
-    for _ in range(USABLE_MAX - 1):
+    for _ in range(ACTIVE_MAX - 1):
         await made.secrets.create_secret("default", actor=CLI)
     async with postgres_database.begin() as connection:
         await lock(connection, "default")
@@ -164,8 +164,8 @@ async def test_of_secrets_made_at_once_no_more_sign_than_may(
         ]
         await waiting(postgres_database, 2)
     answers = await asyncio.gather(*both, return_exceptions=True)
-    assert [type(answer) for answer in answers].count(declined.Unmeant) == 1, answers
-    assert len(await made.secrets.list_secrets("default")) == USABLE_MAX
+    assert [type(answer) for answer in answers].count(problems.InvalidRequest) == 1, answers
+    assert len(await made.secrets.list_secrets("default")) == ACTIVE_MAX
 
 
 async def test_a_gateway_that_has_not_heard_answers_as_one_that_has(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from stores.sql.database import Database, open_database
 from tests.support.administered import administered, made, problem, seen
 from tests.support.database_proxy import proxy
@@ -136,7 +136,7 @@ async def test_a_key_that_is_over_is_not_rotated(admin: Relay) -> None:
     key_id = (await made(admin))["key"]["id"]
     await admin.delete(f"/keys/{key_id}")
     before = await keys(admin)
-    assert problem(await admin.post(f"/keys/{key_id}/rotate", json={})) == (409, "key_over")
+    assert problem(await admin.post(f"/keys/{key_id}/rotate", json={})) == (409, "key_ended")
     assert await keys(admin) == before
 
 
@@ -172,5 +172,5 @@ async def test_a_database_that_is_away_is_no_mystery(
             for path, body in (("/keys", VIEWER), ("/secrets", {})):
                 refusal = await admin.post(path, json=body)
                 assert refusal.json()["safe_to_retry"] is False
-                assert f"look at GET {path} before" in refusal.json()["detail"]
+                assert f"check GET {path} before" in refusal.json()["detail"]
             assert (await admin.get("/actions")).status_code == 200

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway import declined
+from gateway import problems
 from gateway.access.sealing import Forged, Sealer, key_id, place
-from gateway.admin.signing_secrets import USABLE_MAX
+from gateway.admin.signing_secrets import ACTIVE_MAX
 from gateway.config.parsers import signing_key
 from gateway.transaction import Actor
 from stores.sql.database import Database
@@ -34,7 +34,7 @@ async def test_a_secret_is_kept_sealed_in_its_place(database: Database) -> None:
 
 async def test_a_test_key_makes_no_signing_secret(database: Database) -> None:
     """It would retire the one that live requests are signed with."""
-    with pytest.raises(declined.MoreThanOwn, match="A test key makes no signing secrets"):
+    with pytest.raises(problems.Forbidden, match="A test key cannot create signing secrets"):
         await services(database).secrets.create_secret("default", actor=Actor("k", live=False))
     assert await services(database).secrets.list_secrets("default") == []
 
@@ -44,11 +44,11 @@ async def test_so_many_secrets_sign_at_once(database: Database) -> None:
     made = services(database)
     await made.workspaces.create("team", actor=CLI)
     await made.secrets.create_secret("team", actor=CLI)
-    for _ in range(USABLE_MAX):
+    for _ in range(ACTIVE_MAX):
         await made.secrets.create_secret("default", actor=CLI)
-    with pytest.raises(declined.Unmeant, match="5 secrets sign already"):
+    with pytest.raises(problems.InvalidRequest, match="has 5 active secrets"):
         await made.secrets.create_secret("default", actor=CLI)
-    assert len(await made.secrets.list_secrets("default")) == USABLE_MAX
+    assert len(await made.secrets.list_secrets("default")) == ACTIVE_MAX
 
 
 async def test_of_secrets_made_at_once_one_stays(database: Database) -> None:
@@ -70,7 +70,7 @@ async def test_all_are_sealed_anew_or_none(database: Database) -> None:
     async with database.begin() as connection:
         lost = signing_secrets.update().where(of_team).values(sealed_with="lost")
         await connection.execute(lost)
-    with pytest.raises(declined.NoEncryptionKey, match="lost"):
+    with pytest.raises(problems.EncryptionNotConfigured, match="lost"):
         await renewing.reseal(actor=CLI)
     assert await sealed_with(database) == {"default": key_id(ENCRYPTION_KEY), "team": "lost"}
     async with database.begin() as connection:
@@ -88,16 +88,16 @@ async def sealed_with(database: Database) -> dict[str, Any]:
 
 async def test_an_unknown_workspace_has_no_secrets(database: Database) -> None:
     secrets = services(database).secrets
-    with pytest.raises(declined.WorkspaceUnknown):
+    with pytest.raises(problems.WorkspaceNotFound):
         await secrets.create_secret("team", actor=CLI)
-    with pytest.raises(declined.WorkspaceUnknown):
+    with pytest.raises(problems.WorkspaceNotFound):
         await secrets.list_secrets("team")
 
 
 async def test_of_those_who_make_a_workspace_at_once_one_does(database: Database) -> None:
     makers = [services(database).workspaces.create("team", actor=CLI) for _ in range(4)]
     answers = await asyncio.gather(*makers, return_exceptions=True)
-    assert [type(a) for a in answers if a] == [declined.WorkspaceTaken] * 3
+    assert [type(a) for a in answers if a] == [problems.WorkspaceExists] * 3
     assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
 
 

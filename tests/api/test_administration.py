@@ -88,7 +88,7 @@ async def test_for_a_while_both_keys_hold(admin: Relay) -> None:
     assert ends["replaced_by"] == new["key"]["id"]
     assert timedelta(hours=1) <= lasts(ends) < timedelta(hours=1, minutes=1)
     assert [await asks(admin, one["secret"]) for one in (old, new)] == [200, 200]
-    assert problem(await admin.post(path, json={})) == (409, "key_over")
+    assert problem(await admin.post(path, json={})) == (409, "key_ended")
 
 
 async def test_without_an_overlap_the_old_key_ends_at_once(admin: Relay) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.execution.documents import timestamp
-from gateway.execution.run_errors import INTERRUPTED
+from gateway.execution.documents import INTERRUPTED
+from gateway.timestamps import timestamp
 from stores.sql.database import Database, open_database
 from tests.support.chains import NOON, append, ended, intended
 from tests.support.gateways import Relay, gateway, until
@@ -44,7 +44,7 @@ def milliseconds(at: str) -> int:
     return int(at[17:19]) * 1000 + int(at[20:23])
 
 
-NO_ANSWER = "No whole answer of the target came back."
+NO_ANSWER = "No complete answer came back."
 # What the audit said, and what is to be told: status, duration, status code, error.
 ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
     (None, ("running", None, None, None)),
@@ -64,7 +64,7 @@ ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
     *(
         (
             {"status": "not_sent", "status_code": 0, "reason": reason},
-            ("not_sent", None, None, {"code": reason, "detail": "No byte was sent."}),
+            ("not_sent", None, None, {"code": reason, "detail": "Nothing was sent."}),
         )
         for reason in ("target_unreachable", "target_forbidden", "store_unavailable")
     ),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.access.api_keys import make
-from gateway.execution.documents import timestamp
+from gateway.timestamps import timestamp
 from stores.sql.database import Database, open_database
 from tests.support.chains import NOON, append, day, ended, entry, intended, rows
 from tests.support.gateways import Relay, until

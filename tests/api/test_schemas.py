@@ -8,8 +8,9 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from gateway.api.openapi import document
+from gateway.api.routes import ENDPOINTS
 
-DOCUMENT: dict[str, Any] = msgspec.json.decode(document())
+DOCUMENT: dict[str, Any] = msgspec.json.decode(document(ENDPOINTS))
 FORMATS = FormatChecker(formats=())
 
 

@@ -112,7 +112,7 @@ async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Rel
     assert said(entry, *fields) == (
         "request.refused",
         "forbidden",
-        "This takes the scope audit:read",
+        "The key lacks the scope audit:read",
         "GET /audit",
     )
 

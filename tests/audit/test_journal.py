@@ -18,7 +18,7 @@ REFUSED = Entry(
     principal="abcdefgh",
     address="198.51.100.1",
     status="forbidden",
-    reason="This takes the scope audit:read.",
+    reason="The key lacks the scope audit:read.",
     detail="GET /audit",
 )
 # What makes two of them different, and what does not.
@@ -29,7 +29,7 @@ DIFFERENT = [
     {"action": "webhook.save"},
     {"subject": "ijklmnop"},
     {"status": "rate_limited"},
-    {"reason": "This takes the scope runs:read."},
+    {"reason": "The key lacks the scope runs:read."},
     {"detail": "GET /runs"},
 ]
 ALIKE: list[dict[str, Any]] = [{}, {"request_id": "r-2"}, {"at": 1}]

@@ -33,7 +33,7 @@ def test_a_whole_key_is_its_id(relay: Typed, word: str, state: str) -> None:
 def test_a_whole_key_that_nobody_has_is_not_repeated(relay: Typed, word: str) -> None:
     key = make(live=True)
     said = relay.declined("keys", word, key.text)
-    assert said == f"There is no key {key.id!r} in the workspace 'default'."
+    assert said == "The workspace 'default' has no key with this id."
 
 
 KEY = make(live=True).text
@@ -67,7 +67,7 @@ def test_a_workspace_is_named_where_its_key_is_not_found(relay: Typed) -> None:
     relay.well("workspaces", "create", "team")
     made = relay.json(*CREATE, "viewer", "--workspace", "team")
     said = relay.declined("keys", "revoke", made["id"])
-    assert said == f"There is no key {made['id']!r} in the workspace 'default'."
+    assert said == "The workspace 'default' has no key with this id."
     relay.well("keys", "revoke", made["id"], "--workspace", "team")
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.cli.banner import announce
+from gateway.cli.serve import announce
 from gateway.config.settings import Settings
 from tests.support.embedded import data_dir
 from tests.support.gateways import GatewayProcess, gateway_process
@@ -57,7 +57,7 @@ def test_the_banner_says_what_is_kept(
 @pytest.mark.parametrize(
     ("open_to_all", "said"),
     [
-        (True, 'none was made: whoever asks may do everything, in the workspace "default"'),
+        (True, 'no key was created: requests need none, in the workspace "default"'),
         (False, "demanded of every request"),
     ],
 )

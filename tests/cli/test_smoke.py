@@ -19,7 +19,7 @@ from starlette.routing import Route
 from gateway.cli.main import relay
 from gateway.cli.receiver import Delivery, receiver
 from gateway.cli.smoke import Step, smoke
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.http.server import ListeningServer, running
 from gateway.signatures import sign

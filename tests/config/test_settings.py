@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import VARIABLES, SettingsError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.effects import Effect
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.guard import Guard

@@ -16,10 +16,10 @@ from gateway.execution.documents import (
     preview_document,
     run_answer,
     stored_effect,
-    timestamp,
     with_request_fields,
 )
 from gateway.outcomes import Answered, NoResponse
+from gateway.timestamps import timestamp
 from stores.redis.reservations import Reservation, Run
 
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'

@@ -29,14 +29,14 @@ async def test_a_run_whose_lease_is_over_is_not_given_back(
     """Its caller hears what the record says, as every retry does: interrupted, and unknown."""
     egress = Scripted(outcome)
     executes = runner(store, egress)
-    started = asyncio.create_task(executes.start(reservation("run-1")))
+    started = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
     await store.client.hset(names.run("w", "run-1"), "lease_until", 1)
     egress.gate.set()
     answer = await executed(started)
 
     assert msgspec.json.decode(answer.document)["error"]["code"] == "interrupted"
-    retry = await executes.start(reservation("run-2"))
+    retry = await executes.run(reservation("run-2"))
     assert isinstance(retry, KeyTaken)
     assert (retry.run.id, retry.run.interrupted, len(egress.sent)) == ("run-1", True, 1)
 
@@ -47,7 +47,7 @@ async def test_a_late_release_that_cannot_be_looked_up_is_no_success(
     """The record is there and the store is away just then: the caller asks again."""
     egress = Scripted(NotSent("No."))
     executes = executing(FlakyRuns(store, inspect=1), egress)
-    started = asyncio.create_task(executes.start(reservation("run-1")))
+    started = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
     await store.client.hset(names.run("w", "run-1"), "lease_until", 1)
     egress.gate.set()

@@ -67,9 +67,7 @@ async def test_a_send_has_its_deadline_and_a_run_its_lease(
     """ACTION_TIMEOUT from the start for all of the send, 5 s more for all of the run."""
     egress = Scripted(SUCCESS)
     before = time.monotonic()
-    started = asyncio.create_task(
-        executing(Runs(store.scripts), egress).start(reservation("run-1"))
-    )
+    started = asyncio.create_task(executing(Runs(store.scripts), egress).run(reservation("run-1")))
     await egress.begun.wait()
     begun = time.monotonic()
     record = await Runs(store.scripts).inspect("w", "run-1")
@@ -86,14 +84,14 @@ async def test_a_fault_in_egress_is_unknown(
 ) -> None:
     """Bytes may be out: the run is stored as unknown, never given back, and the log says why."""
     egress = scripted(RuntimeError("surprise"))
-    answer = await executed(runner(store, egress).start(reservation("run-1")))
+    answer = await executed(runner(store, egress).run(reservation("run-1")))
 
     run = msgspec.json.decode(answer.document)
     assert (run["status"], run["error"]["code"]) == ("unknown", "no_response")
     assert run["error"]["safe_to_retry"] is False
     assert await stored(store, "run-1") == run
     assert [record.exc_info is not None for record in caplog.records] == [True]
-    retry = await runner(store, egress).start(reservation("run-2"))
+    retry = await runner(store, egress).run(reservation("run-2"))
     assert not isinstance(retry, ExecuteResult)
     assert len(egress.sent) == 1
 
@@ -112,13 +110,13 @@ async def test_nothing_sent_is_given_back(
     runs, egress = FlakyRuns(store, release=1), scripted(outcome, SUCCESS)
     executes = executing(runs, egress)
     with pytest.raises(problem, match="No") as raised:
-        await executes.start(reservation("run-1"))
+        await executes.run(reservation("run-1"))
     assert raised.value.safe_to_retry is True
     await executes.drain(LEASE)
 
     assert runs.calls["release"] == 2
     assert isinstance(await runs.inspect("w", "run-1"), NoRun)
-    answer = await executed(executes.start(reservation("run-2")))
+    answer = await executed(executes.run(reservation("run-2")))
     assert msgspec.json.decode(answer.document)["status"] == "success"
 
 
@@ -129,12 +127,12 @@ async def test_a_reservation_that_nobody_heard_of_sends_nothing(
     runs, egress = FlakyRuns(store, reserve=1), scripted(SUCCESS)
     executes = executing(runs, egress)
     with pytest.raises(RedisUnavailable):
-        await executes.start(reservation("run-1"))
+        await executes.run(reservation("run-1"))
     assert egress.sent == []
     await executes.drain(LEASE)
 
     assert isinstance(await Previews(store.scripts).find("w", preview_id), Live)
-    answer = await executed(executes.start(reservation("run-2")))
+    answer = await executed(executes.run(reservation("run-2")))
     assert (answer.run_id, len(egress.sent)) == ("run-2", 1)
 
 
@@ -144,7 +142,7 @@ async def test_an_answer_is_stored_when_the_store_is_back(
     """The caller gets it at once and without an expiry; draining waits until it is stored."""
     runs = FlakyRuns(store, settle=2)
     executes = executing(runs, scripted(SUCCESS))
-    answer = await executed(executes.start(reservation("run-1")))
+    answer = await executed(executes.run(reservation("run-1")))
 
     assert (answer.expires_at_ms, runs.calls["settle"]) == (None, 1)
     await executes.drain(LEASE)
@@ -159,7 +157,7 @@ async def test_nobody_insists_beyond_the_deadline(
     runs = FlakyRuns(store, reserve=1)
     executes = executing(runs, scripted(), timedelta(0))
     with pytest.raises(RedisUnavailable):
-        await executes.start(reservation("run-1"))
+        await executes.run(reservation("run-1"))
     await executes.drain(LEASE)
 
     assert runs.calls["release"] == 0
@@ -172,7 +170,7 @@ async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
     """There is no record to tell, or the store does not tell it: no expiry is promised."""
     egress = Scripted(SUCCESS)
     executes = executing(FlakyRuns(store, inspect=inspect), egress)
-    started = asyncio.create_task(executes.start(reservation("run-1")))
+    started = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
     await store.client.delete(names.run("w", "run-1"))
     egress.gate.set()
@@ -188,7 +186,7 @@ async def test_who_stops_waiting_stops_nothing(
     """A cancelled caller's run is in flight until it is stored."""
     egress = Scripted(NoResponse("Late."))
     executes = runner(store, egress)
-    caller = asyncio.create_task(executes.start(reservation("run-1")))
+    caller = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
     caller.cancel()
     await asyncio.wait({caller})
@@ -207,7 +205,7 @@ async def test_draining_waits_no_longer_than_it_may(
     """A gateway that stops does not wait for ever."""
     egress = Scripted(SUCCESS)
     executes = runner(store, egress)
-    caller = asyncio.create_task(executes.start(reservation("run-1")))
+    caller = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
 
     async with asyncio.timeout(5):
@@ -227,7 +225,7 @@ async def test_draining_nothing_is_done_at_once(store: Store) -> None:
 async def test_an_answer_of_the_store_is_handed_on(store: Store) -> None:
     """What is not reserved is not sent."""
     egress = scripted(SUCCESS)
-    answer = await runner(store, egress).start(Reservation("w", "k", "never-was", "run-1"))
+    answer = await runner(store, egress).run(Reservation("w", "k", "never-was", "run-1"))
 
     assert isinstance(answer, NoPreview)
     assert egress.sent == []

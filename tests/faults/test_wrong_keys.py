@@ -17,11 +17,11 @@ from starlette.requests import Request
 
 from gateway.access import api_keys
 from gateway.access.admission import Admission
-from gateway.config.parsers import Secret
-from gateway.config.settings import Settings
+from gateway.config.secret import Secret
 from gateway.problems import Unauthenticated
 from stores.redis.scripts import SOURCES
 from stores.sql.database import Database, open_database
+from tests.support.admissions import admission
 from tests.support.fleet import Site
 from tests.support.gateways import gateway
 from tests.support.services import AUDIT_KEY, PEPPER, key_cache, services
@@ -105,7 +105,7 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
         yield opened
 
 
-def timed(admission: Admission, text: str) -> int:
+def timed(door: Admission, text: str) -> int:
     """Nanoseconds until it is refused."""
     scope = {
         "type": "http",
@@ -116,7 +116,7 @@ def timed(admission: Admission, text: str) -> int:
     request = Request(scope)
     began = perf_counter_ns()
     try:
-        admission.admit(request, "runs:read")
+        door.admit(request, "runs:read")
     except Unauthenticated:
         return perf_counter_ns() - began
     pytest.fail("it was let in")
@@ -132,12 +132,12 @@ async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
     """
     new_key, known = await services(database).key(), key_cache(database)
     await known.refresh()
-    admission = Admission(Settings(), known, lambda: [PEPPER])
+    door = admission(known, lambda: [PEPPER])
     id_at, secret_at = len(api_keys.LIVE), len(api_keys.LIVE) + api_keys.ID
     body = new_key.secret[: -api_keys.CHECKSUM]
     unknown = sealed(body[:id_at] + "0" * api_keys.ID + body[secret_at:])
     wrong = sealed(body[:secret_at] + "0" * api_keys.SECRET)
-    pairs = [(timed(admission, unknown), timed(admission, wrong)) for _ in range(COMPARED)]
+    pairs = [(timed(door, unknown), timed(door, wrong)) for _ in range(COMPARED)]
     of_unknown, of_wrong = (median(times) for times in zip(*pairs, strict=True))
     assert 0.75 < of_unknown / of_wrong < 1.25
     assert abs(of_unknown - of_wrong) < comparison()

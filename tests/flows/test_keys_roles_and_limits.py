@@ -39,7 +39,7 @@ async def test_a_key_does_what_its_role_may(keyed: Keyed, target: Target) -> Non
 
     refused = await viewer.preview(target.url)
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
-    assert refused.json()["detail"] == "This takes the scope actions:preview."
+    assert refused.json()["detail"] == "The key lacks the scope actions:preview."
     assert (await keyed.client().get(run.headers["Location"])).status_code == 401
 
 
@@ -102,7 +102,7 @@ async def test_the_audit_says_who_did_what(keyed: Keyed, target: Target, store: 
     )
     refused = await auditor.get("/audit", params={"status": "forbidden"})
     assert [entry["reason"] for entry in refused.json()["entries"]] == [
-        "This takes the scope actions:read"
+        "The key lacks the scope actions:read"
     ]
 
 

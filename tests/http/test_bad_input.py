@@ -138,7 +138,7 @@ async def test_an_unknown_action(relay: Relay, subtests: pytest.Subtests) -> Non
         with subtests.test(repr(name[:40])):
             response = await relay.post("/actions/preview", json={"action": name, "params": {}})
             body = problem(response, 422, "unknown_action")
-            assert body["detail"] == "The actions are: webhook.save."
+            assert body["detail"] == "The action is one of: webhook.save."
 
 
 async def test_a_target_the_guard_refuses(relay: Relay, subtests: pytest.Subtests) -> None:

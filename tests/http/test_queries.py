@@ -6,8 +6,11 @@ from urllib.parse import quote
 import pytest
 from starlette.requests import Request
 
-from gateway.http.queries import AuditQuery, RunsQuery, epoch_ms, query
+from gateway.api.audit import AuditQuery
+from gateway.api.runs import RunsQuery
+from gateway.http.requests import query
 from gateway.problems import InvalidRequest
+from gateway.timestamps import epoch_ms
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -12,8 +12,9 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.cli.receiver import Delivery, receiver
+from gateway.cli.serve import GatewayServer
 from gateway.config.settings import Settings
-from gateway.http.server import GatewayServer, ListeningServer, StartError, running
+from gateway.http.server import ListeningServer, StartError, running
 from tests.bench.processes import free_port
 from tests.support.embedded import data_dir
 from tests.support.gateways import until

@@ -16,7 +16,7 @@ import pytest
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.config.variables import VARIABLES, SettingsError
-from gateway.durable import exists
+from gateway.database import exists
 from gateway.execution.runner import LEASE_MARGIN
 from gateway.http.requests import WAIT_MAX
 from stores.redis.client import open_store

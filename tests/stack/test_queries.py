@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from gateway.app import ROUTES
+from gateway.api.routes import ENDPOINTS
 from tests.support.stack.contract import HISTOGRAMS, labels
 from tests.support.stack.files import DEPLOY, dashboard_queries, panels, rules, run, yaml
 from tests.support.stack.promql import Named, named
@@ -54,7 +54,7 @@ def endpoints_named() -> Iterator[str]:
 
 def test_every_endpoint_of_a_query_is_a_route() -> None:
     """As its template: that is what the label holds."""
-    paths = {route.path for route in ROUTES}
+    paths = {endpoint.path for endpoint in ENDPOINTS}
     assert {*endpoints_named()} <= paths
     assert len({*endpoints_named()}) == 9
 

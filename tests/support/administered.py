@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from stores.sql.database import Database
 from tests.support.gateways import Relay, gateway
 from tests.support.services import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, services

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from stores.sql.database import Database, open_database
 from tests.support.administered import administered
 from tests.support.chains import KEY
@@ -48,7 +48,7 @@ async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture
 async def reader(valkey: Valkey, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
-    """Of a gateway for which no key was made: whoever asks, reads."""
+    """Of a gateway for which no key was created: whoever asks, reads."""
     keys = (Secret(KEY),)
     async with gateway(valkey.url, data_dir=tmp_path, audit_keys=keys) as client:
         yield client

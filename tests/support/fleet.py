@@ -15,10 +15,11 @@ from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.admin.keys import NewKey
 from gateway.audit.shipper import Shipper
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
+from stores.audit.pages import following, select_entries
 from stores.audit.signatures import Recorded
 from stores.audit.verify import verify
 from stores.audit.walk import Verified
@@ -26,7 +27,6 @@ from stores.redis import names
 from stores.redis.client import open_store
 from stores.redis.outbox import Outbox
 from stores.sql.database import Database, open_database
-from stores.sql.pages import following, select_entries
 from stores.sql.tables import audit
 from tests.support.forks import Fork, Forks
 from tests.support.line import Line, line
@@ -118,7 +118,7 @@ class Site:
             open_store(self.valkey.url, self.folder) as store,
             LazyDatabase(settings) as archive,
         ):
-            key_cache = KeyCache(archive.found, Sealer(()))
+            key_cache = KeyCache(archive.existing, Sealer(()))
             await key_cache.refresh()
             outbox = Outbox(store.scripts)
             shipper = Shipper(outbox, archive, key_cache, retention=settings.audit_retention)

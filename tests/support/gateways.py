@@ -15,9 +15,10 @@ from typing import Any
 
 import httpx2
 
-from gateway.config.parsers import Secret
+from gateway.cli.serve import GatewayServer
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
-from gateway.http.server import GatewayServer, running
+from gateway.http.server import running
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SIGNING_KEY = b"test-signing-key"

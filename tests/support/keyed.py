@@ -8,13 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gateway.access.sealing import Sealer
 from gateway.admin.keys import KeyRequest
 from gateway.admin.services import Services, services
-from gateway.api.endpoints import Opened
+from gateway.api.state import Opened
 from gateway.app import create_app
-from gateway.config.parsers import Secret
+from gateway.config.local_keys import audit_keys, encryption_keys, peppers
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
-from gateway.durable import FILE, exists, location
+from gateway.database import FILE, exists, location
 from gateway.http.server import ListeningServer, running
 from gateway.transaction import Actor
 from stores.sql.database import open_database
@@ -44,7 +46,7 @@ class Keyed:
         return made
 
     async def services(self) -> Services:
-        return await self.state["database"].services()
+        return await self.state["services"]()
 
     async def key(
         self,
@@ -80,22 +82,25 @@ async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIter
         "audit_keys": (Secret(AUDIT_KEY),),
         "encryption_keys": (Secret(ENCRYPTION_KEY),),
     }
-    select_entries = settings(redis_url, folder, **{**defaults, **given})
-    admin = await first_key(select_entries)
+    chosen = settings(redis_url, folder, **{**defaults, **given})
+    admin = await first_key(chosen)
     states: list[Opened] = []
-    server = ListeningServer(
-        create_app(select_entries, opened=states.append), host="127.0.0.1", port=0
-    )
+    server = ListeningServer(create_app(chosen, opened=states.append), host="127.0.0.1", port=0)
     async with running(server) as url, AsyncExitStack() as stack:
         yield Keyed(url, states[0], stack, admin=admin)
 
 
-async def first_key(select_entries: Settings) -> str:
+async def first_key(chosen: Settings) -> str:
     """An admin's, in the database of these settings; made if there is none."""
-    if not exists(select_entries):
-        put_database(select_entries.data_dir)
-    async with open_database(*location(select_entries)) as database:
-        keys = services(select_entries, database).keys
+    if not exists(chosen):
+        put_database(chosen.data_dir)
+    async with open_database(*location(chosen)) as database:
+        keys = services(
+            database,
+            audit_keys=audit_keys(chosen),
+            pepper=peppers(chosen)[0],
+            sealer=Sealer(encryption_keys(chosen)),
+        ).keys
         return (await keys.create_key("default", KeyRequest("first", "admin"), actor=BY)).secret
 
 

@@ -34,8 +34,11 @@ TABLE: Mapping[str, str] = {
     "GET /version": "              200 200 200 200 200 200 200 200 200 200",
     "GET /metrics": "              200 200 200 200 200 200 200 200 200 200",
     "GET /openapi.json": "         200 200 200 200 200 200 200 200 200 200",
+    "GET /docs": "                 200 200 200 200 200 200 200 200 200 200",
+    "GET /docs/{name}": "          404 404 404 404 404 404 404 404 404 404",
+    "GET /": "                     404 404 404 404 404 404 404 404 404 404",
 }
-CODES = {401: "unauthenticated", 403: "forbidden"}
+CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}
 # What who may ask is told of an id that is foreign or unknown: the same.
 NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /actions/execute": (404, "preview_not_found"),
@@ -43,6 +46,7 @@ NO_SUCH: Mapping[str, tuple[int, str]] = {
     "GET /runs/{run_id}": (404, "run_not_found"),
     "DELETE /keys/{key_id}": (404, "key_not_found"),
     "POST /keys/{key_id}/rotate": (404, "key_not_found"),
+    "GET /docs/{name}": (404, "not_found"),
 }
 # What an admin's key that was narrowed may do.
 NARROWED = ("keys:manage", "runs:read")
@@ -66,6 +70,7 @@ class Ids(NamedTuple):
     preview_id: str
     run_id: str
     key_id: str
+    name: str = "none"
 
 
 _NO_ID = "6b3c1d0e-6f6c-4d0a-9f3e-0a1b2c3d4e5f"

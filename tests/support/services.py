@@ -59,6 +59,6 @@ def key_cache(
 async def audited(database: Database, workspace: str = "default") -> list[Entry]:
     """The audit entries of the workspace, in their order."""
     async with database.connect() as connection:
-        select_entries = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
-        rows = (await connection.execute(select_entries)).all()
+        chosen = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
+        rows = (await connection.execute(chosen)).all()
     return [msgspec.json.decode(row.entry, type=Entry) for row in rows]

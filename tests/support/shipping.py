@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
-from gateway.api.endpoints import Opened
+from gateway.api.state import Opened
 from gateway.audit.shipper import Shipper
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
@@ -173,7 +173,7 @@ async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
         async with (await database.open()).begin() as connection:
             for name in ("w", "x"):
                 await workspaces.create(connection, name, now_ms=1)
-        key_cache = KeyCache(database.found, Sealer(()))
+        key_cache = KeyCache(database.existing, Sealer(()))
         await key_cache.refresh()
         yield Audit(store, database, key_cache)
         await key_cache.close()

@@ -154,7 +154,7 @@ async def test_a_request_id_that_could_do_harm_is_replaced(
     assert answer.headers["X-Request-ID"] != given
     assert given not in lines.text
     assert given.encode() not in collector.raw
-    assert lines.events == ["roster.empty", "http.request"]
+    assert lines.events == ["keys.empty", "http.request"]
     assert server.attributes["relay.request_id"] == answer.headers["X-Request-ID"]
 
 
@@ -166,7 +166,7 @@ async def test_lines_cannot_be_forged(traced: Traced, lines: Lines) -> None:
         asked = {"action": forged, "params": {}}
         await relay.post("/actions/preview", json=asked)
         await relay.post("/actions/execute", json={"preview_id": forged})
-    assert lines.events == ["roster.empty", *["http.request"] * 3]
+    assert lines.events == ["keys.empty", *["http.request"] * 3]
     assert not {"\x1b", "\r"} & set(lines.text)
 
 

@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.http.middleware import PROBES, RequestContext
+from gateway.api.routes import PROBES
+from gateway.http.middleware import RequestContext
 from gateway.http.requests import BODY_MAX
 from gateway.telemetry.export import exporting
 from gateway.telemetry.links import TraceLinks

@@ -90,7 +90,7 @@ async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
         started, line = [
             json.loads(await asyncio.to_thread(process.stderr.readline)) for _ in range(2)
         ]
-        assert started["event"] == "roster.empty"
+        assert started["event"] == "keys.empty"
         assert (line["event"], line["endpoint"]) == ("http.request", "/version")
         assert line["request_id"] == answer.headers["X-Request-ID"]
         async with client(str(answer.url.join("/"))) as relay:

@@ -11,7 +11,7 @@ from redis import Redis
 from standardwebhooks import Webhook
 
 from gateway.access.api_keys import CHECKSUM, SECRET, make
-from gateway.config.parsers import Secret
+from gateway.config.secret import Secret
 from stores.audit_entries import NOWHERE, Entry
 from stores.redis import names
 from stores.redis.client import Store
@@ -203,7 +203,7 @@ async def test_the_password_of_a_database_is_told_nobody(
     url = Secret(f"postgresql://relay:{PASSWORD}@127.0.0.1:1/relay".encode())
 
     async def missed() -> bool:
-        return {"roster.away", "audit.not_shipped"} <= {*lines.events}
+        return {"keys.away", "audit.not_shipped"} <= {*lines.events}
 
     async with gateway(
         valkey.url, database_url=url, otlp_traces_endpoint=collector.endpoint

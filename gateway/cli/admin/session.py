@@ -7,11 +7,13 @@ from typing import TypeVar
 
 import click
 
+from gateway.access.sealing import Sealer
 from gateway.admin.services import Services, services
+from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from gateway.declined import Declined
-from gateway.durable import create_in_process, location
+from gateway.database import create_if_missing, location
+from gateway.problems import Problem
 from gateway.transaction import Actor
 
 T = TypeVar("T")
@@ -28,9 +30,9 @@ def ask(question: Callable[[Services], Awaitable[T]]) -> T:
     try:
         settings = Settings.from_env(os.environ)
         _check_url(settings)
-        create_in_process(settings)
+        create_if_missing(settings)
         return asyncio.run(_asked(settings, question))
-    except (SettingsError, Declined, SchemaOutdated, DatabaseUnavailable, BrokenChain) as error:
+    except (SettingsError, Problem, SchemaOutdated, DatabaseUnavailable, BrokenChain) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
@@ -51,4 +53,11 @@ async def _asked(settings: Settings, question: Callable[[Services], Awaitable[T]
 
     async with open_database(*location(settings)) as database:
         await database.check()
-        return await question(services(settings, database))
+        return await question(
+            services(
+                database,
+                audit_keys=audit_keys(settings),
+                pepper=peppers(settings)[0],
+                sealer=Sealer(encryption_keys(settings)),
+            )
+        )

@@ -99,8 +99,8 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
 
 async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[Verified | Broken]":
+    from stores.audit.pages import select_entries, span
     from stores.audit.verify import verify as verified
-    from stores.sql.pages import select_entries, span
 
     async with _opened() as (database, chain):
         names = await _names(database, named, known=[head.workspace for head in heads])
@@ -136,7 +136,7 @@ async def _export(named: Sequence[str], request: "ExportRequest", *, now_ms: int
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
     from gateway.config.local_keys import kept_audit_keys
-    from gateway.durable import location
+    from gateway.database import location
     from stores.audit.chain import Chain
     from stores.sql.database import open_database, parsed_url
 
@@ -154,7 +154,7 @@ async def _names(
     database: "Database", named: Sequence[str], *, known: Iterable[str] = ()
 ) -> list[str]:
     """Those that are asked for, or all. `known`: from elsewhere, be nothing left of them."""
-    from stores.sql.pages import audited
+    from stores.audit.pages import audited
 
     async with database.connect() as connection:
         there = {*known, *await audited(connection)}
@@ -173,9 +173,8 @@ def _document(verdict: "Verified | Broken") -> dict[str, Any]:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from sqlalchemy.exc import DBAPIError
-
     from stores.sql.database import DatabaseUnavailable, SchemaOutdated
+    from stores.sql.errors import StatementFailed
 
     try:
         return asyncio.run(work)
@@ -187,5 +186,5 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         if error.filename is None:  # a pipe that nobody reads
             raise
         raise NotLookedAt(f"{error.filename}: {error.strerror}") from error
-    except DBAPIError as error:  # such as a table that is gone
+    except StatementFailed as error:  # such as a table that is gone
         raise NotLookedAt(f"the database holds what it cannot: {error.orig}") from error

@@ -13,9 +13,8 @@ from gateway.cli.audit.ranges import After, Between, ExportRequest
 from stores.audit_entries import Entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select
-
     from stores.audit.chain import Chain
+    from stores.audit.pages import Entries
     from stores.audit.signatures import Row
     from stores.sql.database import Database
 
@@ -129,7 +128,7 @@ async def _print(
     *,
     seen: "Callable[[Sequence[Row]], object]" = bool,
 ) -> None:
-    from stores.sql.pages import following, span
+    from stores.audit.pages import following, span
 
     asked = _asked(workspace, request, last)
     # Where the lines are on a terminal too, they show themselves how it goes on.
@@ -151,8 +150,9 @@ async def _print(
             place = place.past(rows)
 
 
-def _asked(workspace: str, request: ExportRequest, last: int | None) -> "Select[Any]":
-    from stores.sql.pages import Filter, select_entries
+def _asked(workspace: str, request: ExportRequest, last: int | None) -> "Entries":
+    from stores.audit.pages import select_entries
+    from stores.sql.pages import Filter
     from stores.sql.tables import audit
 
     match request.export_range:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import click
 
-from gateway.execution.documents import timestamp
+from gateway.timestamps import timestamp
 
 
 class Between(NamedTuple):

@@ -105,12 +105,12 @@ def test_a_rotated_key_is_printed_like_a_new_one(relay: Typed) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("keys", "revoke", "abcdefgh"), "There is no key 'abcdefgh' in the workspace 'default'."),
-        (("keys", "rotate", "abcdefgh"), "There is no key 'abcdefgh' in the workspace 'default'."),
+        (("keys", "revoke", "abcdefgh"), "The workspace 'default' has no key with this id."),
+        (("keys", "rotate", "abcdefgh"), "The workspace 'default' has no key with this id."),
         (("keys", "list", "--workspace", "team"), "There is no workspace 'team'."),
         ((*CREATE, "--workspace", "team"), "There is no workspace 'team'."),
-        ((*CREATE, "--expires", "366d"), "A key expires in the future, at most 365 days from now."),
-        ((*CREATE, "--scope", "keys:manage"), "A live key of the role operator may hold some of"),
+        ((*CREATE, "--expires", "366d"), "A key expires at most 365 days from now."),
+        ((*CREATE, "--scope", "keys:manage"), "A live key with the role operator can have some of"),
     ],
 )
 def test_what_is_declined_is_one_line(relay: Typed, words: tuple[str, ...], said: str) -> None:

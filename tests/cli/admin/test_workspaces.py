@@ -69,9 +69,9 @@ def test_no_limit_at_all_is_a_usage_error(relay: Typed) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("create", "default"), "There is a workspace 'default' already."),
-        (("create", "Team"), "'Team' cannot be a name: a workspace's name has 1 to 63 of"),
-        (("create", "a/b"), "'a/b' cannot be a name"),
+        (("create", "default"), "The workspace 'default' already exists."),
+        (("create", "Team"), "'Team' is not a workspace name: a workspace's name has 1 to 63 of"),
+        (("create", "a/b"), "'a/b' is not a workspace name"),
         (("limits", "team", "--preview", "1"), "There is no workspace 'team'."),
     ],
 )

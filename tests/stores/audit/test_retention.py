@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from stores.audit.chain import BrokenChain
+from stores.audit.pages import audited
 from stores.audit.retention import remove_before
 from stores.audit.verify import checkpoint, verify
 from stores.audit.walk import Verified
 from stores.sql.database import Database, open_database
-from stores.sql.pages import audited, find_run
+from stores.sql.pages import find_run
 from stores.sql.tables import audit, audit_checkpoints, audit_heads
 from tests.support.chains import CHAIN, NOON, append, day, ended, head, intended, rows
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from stores.audit import pages as audit_pages
+from stores.audit.pages import audit_cursor
 from stores.sql import pages
 from stores.sql.database import Database
-from stores.sql.pages import Filter, RunsCursor, audit_cursor, encoded, runs_cursor
+from stores.sql.pages import Filter, RunsCursor, encoded, runs_cursor
 from tests.support.chains import NOON, append, day, ended, entry, intended
 
 ANY = Filter()
@@ -28,7 +30,9 @@ async def audit_of(
     after = None
     while True:
         async with database.connect() as connection:
-            page = await pages.audit_page(connection, "w", wanted, after=after, limit=limit, **how)
+            page = await audit_pages.audit_page(
+                connection, "w", wanted, after=after, limit=limit, **how
+            )
         assert len(page.rows) == limit or page.after is None
         assert page.rows or after is None
         found += [row.seq for row in page.rows]
@@ -86,10 +90,10 @@ async def test_a_page_is_not_moved_by_new_entries(database: Database) -> None:
     """Keys, not offsets: the next page goes on where the last one ended."""
     await append(database, day(4))
     async with database.connect() as connection:
-        first = await pages.audit_page(connection, "w", ANY, limit=2)
+        first = await audit_pages.audit_page(connection, "w", ANY, limit=2)
     await append(database, day(3, first=5))
     async with database.connect() as connection:
-        second = await pages.audit_page(connection, "w", ANY, after=first.after, limit=2)
+        second = await audit_pages.audit_page(connection, "w", ANY, after=first.after, limit=2)
     assert [row.seq for row in first.rows + second.rows] == [4, 3, 2, 1]
 
 
@@ -126,8 +130,8 @@ async def test_a_cursor_does_not_lead_elsewhere(database: Database) -> None:
     await append(database, day(2))
     await append(database, day(9), workspace="other")
     async with database.connect() as connection:
-        audit = await pages.audit_page(connection, "other", ANY, limit=5)
-        mine = await pages.audit_page(connection, "w", ANY, after=audit.after, limit=5)
+        audit = await audit_pages.audit_page(connection, "other", ANY, limit=5)
+        mine = await audit_pages.audit_page(connection, "w", ANY, after=audit.after, limit=5)
         runs = await pages.runs_page(connection, "other", ANY, limit=1)
         my_runs = await pages.runs_page(connection, "w", ANY, before=runs.before, limit=5)
     assert [row.workspace for row in mine.rows] == ["w", "w"]
@@ -138,7 +142,7 @@ async def test_every_workspace_with_anything_is_audited(database: Database) -> N
     for workspace in ("b", "a", "-"):
         await append(database, day(2), workspace=workspace)
     async with database.connect() as connection:
-        assert await pages.audited(connection) == ["-", "a", "b"]
+        assert await audit_pages.audited(connection) == ["-", "a", "b"]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**63 - 1])

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from gateway.access.admission import Admission
 from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
-from gateway.config.settings import Settings
-from gateway.keys_check import keys_check
+from gateway.readiness import keys_check
 from stores.redis.client import Check
 from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys
 from tests.access.test_key_cache_outages import take
+from tests.support.admissions import admission
 from tests.support.services import CLI, PEPPER, key_cache, services
 
 
@@ -37,7 +36,7 @@ async def database(file: Path, tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def check(read: KeyCache) -> Check:
-    return keys_check(Admission(Settings(), read, lambda: [PEPPER]), read, lambda: [PEPPER])
+    return keys_check(admission(read, lambda: [PEPPER]), read, lambda: [PEPPER])
 
 
 async def test_a_database_that_is_away_is_said_before_a_pepper(
@@ -46,10 +45,10 @@ async def test_a_database_that_is_away_is_said_before_a_pepper(
     read = key_cache(database)
     await read.refresh()
     assert check(read).verdict == "ok"
-    assert "pepper_id" in check(read).detail
+    assert "unknown pepper" in check(read).detail
     await take(database, file)
-    await read.look()
-    detail = "the database does not answer: keys are as last known"
+    await read.try_refresh()
+    detail = "the database does not answer: keys are as last read"
     assert check(read) == Check("keys", "warning", detail)
 
 
@@ -58,7 +57,7 @@ async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> No
     await services(database).secrets.create_secret("default", actor=CLI)
     read = key_cache(database, keys=(b"o" * 32,))
     await read.refresh()
-    detail = "RELAY_ENCRYPTION_KEY opens no secret of 1 workspaces"
+    detail = "RELAY_ENCRYPTION_KEY unseals no signing secret of 1 workspaces"
     assert check(read) == Check("keys", "warning", detail)
 
 
@@ -66,6 +65,6 @@ async def test_a_schema_that_is_too_old_is_said_with_its_remedy(database: Databa
     read = key_cache(database)
     async with database.begin() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    await read.look()
+    await read.try_refresh()
     assert check(read).verdict == "failed"
     assert "relay migrate" in check(read).detail

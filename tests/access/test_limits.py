@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from gateway.access.admission import bounds
-from gateway.access.snapshot import Limits
-from gateway.config.settings import Settings
+from gateway.access.limits import key_limits
+from gateway.access.snapshot import WorkspaceLimits
 from stores.redis.limits import Slots
+from tests.support.admissions import LIMITS
 from tests.support.gateways import Relay
 from tests.support.held import held
 from tests.support.keyed import Keyed, keyed_gateway
@@ -202,23 +202,24 @@ async def test_what_was_never_heard_of_is_the_smaller_limit(keyed: Keyed) -> Non
 
 
 # What the settings say, what the workspace has of its own, and the places there are then.
-PLACES: list[tuple[dict[str, Any], Limits, Slots]] = [
-    ({}, Limits(), Slots(100, 50)),
-    ({"runs_at_once": 20}, Limits(), Slots(20, 10)),
-    ({"runs_at_once": 1}, Limits(), Slots(1, 1)),
-    ({"runs_at_once_per_target": 100}, Limits(), Slots(100, 100)),
-    ({}, Limits(runs_at_once=10), Slots(10, 5)),
-    ({"runs_at_once_per_target": 100}, Limits(runs_at_once=10), Slots(10, 5)),
-    ({"runs_at_once_per_target": 3}, Limits(runs_at_once=10), Slots(10, 3)),
-    ({}, Limits(runs_at_once=10, runs_at_once_per_target=9), Slots(10, 9)),
-    ({}, Limits(runs_at_once_per_target=9), Slots(100, 9)),
+SLOTS: list[tuple[dict[str, Any], WorkspaceLimits, Slots]] = [
+    ({}, WorkspaceLimits(), Slots(100, 50)),
+    ({"runs_at_once": 20}, WorkspaceLimits(), Slots(20, 10)),
+    ({"runs_at_once": 1}, WorkspaceLimits(), Slots(1, 1)),
+    ({"runs_at_once_per_target": 100}, WorkspaceLimits(), Slots(100, 100)),
+    ({}, WorkspaceLimits(runs_at_once=10), Slots(10, 5)),
+    ({"runs_at_once_per_target": 100}, WorkspaceLimits(runs_at_once=10), Slots(10, 5)),
+    ({"runs_at_once_per_target": 3}, WorkspaceLimits(runs_at_once=10), Slots(10, 3)),
+    ({}, WorkspaceLimits(runs_at_once=10, runs_at_once_per_target=9), Slots(10, 9)),
+    ({}, WorkspaceLimits(runs_at_once_per_target=9), Slots(100, 9)),
 ]
 
 
 def test_one_target_takes_half_of_all_places_unless_told() -> None:
     """However few there are in all."""
-    for given, own, slots in PLACES:
-        assert bounds(Settings(**given), own).slots == slots, (given, own)
+    for given, own, slots in SLOTS:
+        defaults = LIMITS._replace(**given)
+        assert key_limits(defaults, own).slots == slots, (given, own)
 
 
 async def test_without_the_store_nothing_is_sent_and_the_rest_is_read(

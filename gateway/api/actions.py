@@ -1,0 +1,108 @@
+"""Preview and execute actions; list actions; show a preview."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import problems
+from gateway.api.state import State
+from gateway.execution.documents import with_request_fields
+from gateway.execution.engine import Engine
+from gateway.http import requests
+from gateway.http.responses import JSON, json_response
+from gateway.timestamps import timestamp
+from stores.redis.limits import Quota
+
+
+class PreviewRequest(Struct, forbid_unknown_fields=True):
+    action: str
+    params: Raw
+
+
+class ExecuteRequest(Struct, forbid_unknown_fields=True):
+    preview_id: str
+
+
+class ActionBody(Struct, kw_only=True):
+    """`params`: the JSON Schema of what the action accepts."""
+
+    name: str
+    provider: str
+    title: str
+    enabled: bool
+    params: dict[str, Any]
+
+
+class ActionsBody(Struct, kw_only=True):
+    actions: Sequence[ActionBody]
+    request_id: str
+
+
+_preview_request = msgspec.json.Decoder(PreviewRequest)
+_execute_request = msgspec.json.Decoder(ExecuteRequest)
+
+
+async def preview(request: Request[State]) -> Response:
+    engine = _engine(request)
+    asked = await requests.read(request, _preview_request)
+    made = await engine.preview(request.state["principal"], asked.action, asked.params)
+    response = document(request, made.document, expires_at=timestamp(made.expires_at_ms))
+    return _with_quota(request, response, made.quota)
+
+
+async def execute(request: Request[State]) -> Response:
+    engine = _engine(request)
+    key, wait = requests.idempotency_key(request), requests.wait(request)
+    asked = await requests.read(request, _execute_request)
+    result = await engine.execute(request.state["principal"], asked.preview_id, key=key, wait=wait)
+    response = document(request, result.document)
+    response.headers["Location"] = f"/runs/{result.run_id}"
+    if result.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    if result.expires_at_ms:
+        response.headers["Idempotency-Expires"] = timestamp(result.expires_at_ms)
+    return _with_quota(request, response, result.quota)
+
+
+async def list_actions(request: Request[State]) -> Response:
+    actions = [
+        ActionBody(
+            name=action.name,
+            provider=action.provider,
+            title=action.title,
+            enabled=action.enabled,
+            params=msgspec.json.schema(action.params),
+        )
+        for action in _engine(request).actions.values()
+    ]
+    return json_response(ActionsBody(actions=actions, request_id=request.state["request_id"]))
+
+
+async def find_preview(request: Request[State]) -> Response:
+    engine = request.state["engine"]
+    found = await engine.find_preview(request.state["principal"], request.path_params["preview_id"])
+    return document(request, found.document, expires_at=timestamp(found.expires_at_ms))
+
+
+def document(request: Request[State], document: bytes, **fields: str) -> Response:
+    """A stored document with the members of this request."""
+    fields["request_id"] = request.state["request_id"]
+    return Response(with_request_fields(document, **fields), media_type=JSON)
+
+
+def _with_quota(request: Request[State], response: Response, quota: Quota | None) -> Response:
+    state = request.state
+    assert state["limited"]
+    state["rate_limits"].add(response, state["principal"], state["limited"], quota)
+    return response
+
+
+def _engine(request: Request[State]) -> Engine:
+    """Raises ActionsDisabled."""
+    if not request.state["actions_enabled"]:
+        raise problems.ActionsDisabled("ACTIONS_ENABLED is false on this gateway.")
+    return request.state["engine"]

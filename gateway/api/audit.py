@@ -1,0 +1,94 @@
+"""The audit of the caller's workspace. Reading it is audited, too."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.errors import database_problems
+from gateway.api.runs import RunsQuery, filter_of, invalid_cursor
+from gateway.api.state import State, workspace
+from gateway.http.requests import Word, query
+from gateway.http.responses import json_response
+from gateway.http.tracing import API_KEY
+from gateway.timestamps import Timestamp, timestamp
+from stores.audit import pages, signatures
+from stores.audit_entries import Entry
+from stores.sql import pages as cursors
+
+
+class AuditQuery(RunsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    event: Word | None = None
+
+
+class AuditEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry as it was recorded, and its HMAC in hex. `unreadable`: the text of an entry that
+    was changed in the database.
+    """
+
+    workspace: str = ""
+    seq: int
+    source: str = ""
+    at: Timestamp | UnsetType = UNSET  # type: ignore[assignment]
+    mac: str
+    unreadable: str = ""
+
+
+class AuditBody(Struct, kw_only=True):
+    entries: list[AuditEntry]
+    next_cursor: str | None
+    request_id: str
+
+
+async def list_audit(request: Request[State]) -> Response:
+    asked = query(request, AuditQuery)
+    try:
+        after = pages.audit_cursor(asked.cursor) if asked.cursor else None
+    except ValueError as error:
+        raise invalid_cursor() from error
+    with database_problems():
+        database = await request.state["database"].open()
+        async with database.connect() as connection:
+            page = await pages.audit_page(
+                connection,
+                workspace(request),
+                filter_of(asked),
+                event=(asked.event,) if asked.event else (),
+                after=after,
+                limit=asked.limit,
+            )
+    request.state["journal"].note(workspace(request), _reading(request))
+    cursor = None if page.after is None else cursors.encoded(page.after)
+    return json_response(
+        AuditBody(
+            entries=[_audited(row) for row in page.rows],
+            next_cursor=cursor,
+            request_id=request.state["request_id"],
+        )
+    )
+
+
+def _reading(request: Request[State]) -> Entry:
+    principal = request.state["principal"]
+    asked = " ".join(f"{name}={text}" for name, text in request.query_params.items())
+    return Entry(
+        event="audit.read",
+        principal=principal.id,
+        address=principal.address,
+        request_id=request.state["request_id"],
+        detail=API_KEY.sub(r"\1", asked),
+    )
+
+
+def _audited(row: signatures.Row) -> AuditEntry:
+    """A database writer may have put anything there; `relay audit verify` finds it."""
+    try:
+        recorded = row.recorded
+        fields = {**asdict(recorded), "at": timestamp(recorded.at)}
+    except (msgspec.DecodeError, ValueError, OverflowError, OSError):  # the last: a far year
+        fields = {"event": row.event, "principal": row.principal, "unreadable": str(row.entry)}
+    mac = row.mac.hex() if isinstance(row.mac, bytes) else str(row.mac)
+    return AuditEntry(**{**fields, "seq": row.seq, "mac": mac})

@@ -1,0 +1,126 @@
+"""Runs: those of the last day from Redis, older ones from the database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.actions import document
+from gateway.api.errors import database_problems
+from gateway.api.state import State, workspace
+from gateway.database import LazyDatabase
+from gateway.execution.documents import Result, RunDocument, recorded_error
+from gateway.http.requests import Instant, Word, parameter_refused, query
+from gateway.http.responses import json_response
+from gateway.problems import RunNotFound
+from gateway.timestamps import Timestamp, epoch_ms, timestamp
+from stores.sql import pages
+
+
+class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`since` is included, `until` is not."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Word | None = None
+    status: Word | None = None
+    action: Word | None = None
+    principal: Word | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+class ListedRun(Struct, kw_only=True):
+    run_id: str
+    preview_id: str
+    action: str
+    provider: str
+    principal: str
+    status: str
+    reason: str | None
+    status_code: int | None
+    duration_ms: int | None
+    started_at: Timestamp
+    trace_link: str | None
+
+
+class RunsBody(Struct, kw_only=True):
+    runs: list[ListedRun]
+    next_cursor: str | None
+    request_id: str
+
+
+async def list_runs(request: Request[State]) -> Response:
+    asked = query(request, RunsQuery)
+    try:
+        before = pages.runs_cursor(asked.cursor) if asked.cursor else None
+    except ValueError as error:
+        raise invalid_cursor() from error
+    with database_problems():
+        database = await request.state["database"].open()
+        async with database.connect() as connection:
+            page = await pages.runs_page(
+                connection, workspace(request), filter_of(asked), before=before, limit=asked.limit
+            )
+    cursor = None if page.before is None else pages.encoded(page.before)
+    runs = [_listed(row) for row in page.rows]
+    return json_response(
+        RunsBody(runs=runs, next_cursor=cursor, request_id=request.state["request_id"])
+    )
+
+
+async def find_run(request: Request[State]) -> Response:
+    principal, run_id = request.state["principal"], request.path_params["run_id"]
+    try:
+        return document(request, await request.state["engine"].find_run(principal, run_id))
+    except RunNotFound:
+        # Redis keeps a run for a day, the database for as long as the audit.
+        kept = await archived_run(request.state["database"], principal.workspace, run_id)
+        if kept is None:
+            raise
+        return document(request, kept)
+
+
+async def archived_run(database: LazyDatabase, workspace: str, run_id: str) -> bytes | None:
+    """The document of a run that Redis no longer has, or that was not sent, without the target's
+    answer; None if the workspace has no such run. Raises StoreUnavailable.
+    """
+    if (opening := database.existing()) is None:
+        return None
+    with database_problems():
+        async with opening as opened, opened.connect() as connection:
+            row = await pages.find_run(connection, workspace, run_id)
+    return _document(row) if row else None
+
+
+def filter_of(asked: RunsQuery) -> pages.Filter:
+    return pages.Filter(
+        action=asked.action,
+        status=asked.status,
+        principal=asked.principal,
+        since_ms=None if asked.since is None else epoch_ms(asked.since),
+        until_ms=None if asked.until is None else epoch_ms(asked.until),
+    )
+
+
+def invalid_cursor() -> Exception:
+    return parameter_refused("cursor", "Send the next_cursor of a page of this list unchanged.")
+
+
+def _listed(row: pages.RunRow) -> ListedRun:
+    fields = row._asdict()
+    del fields["workspace"]
+    return ListedRun(**{**fields, "started_at": timestamp(row.started_at)})
+
+
+def _document(row: pages.RunRow) -> bytes:
+    names = RunDocument.__struct_fields__
+    fields = {name: value for name, value in row._asdict().items() if name in names}
+    run = RunDocument(**{**fields, "started_at": timestamp(row.started_at)})
+    run.error = recorded_error(row.reason, row.status_code)
+    if row.status_code is not None:
+        run.result = Result(status_code=row.status_code, response="", truncated=True)
+    return msgspec.json.encode(run)
