@@ -46,6 +46,11 @@ class RunEndings:
             if not listener.watchers:
                 self._end(listener)
 
+    def reconnect(self) -> None:
+        """Listen on a new connection from now on; callers that wait look again."""
+        if self._current:
+            self._end(self._current)
+
     async def close(self) -> None:
         if self._current:
             self._end(self._current)

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 _LUA = files("stores.redis").joinpath("lua")
 
@@ -66,10 +66,18 @@ Observer = Callable[[float, int], None]
 
 class Scripts:
     def __init__(
-        self, client: "Redis", *, patience: float = 1.7, observer: Observer | None = None
+        self,
+        client: "Redis",
+        *,
+        patience: float = 1.7,
+        observer: Observer | None = None,
+        demoted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`patience`: seconds for all tries of one call; callers are promised a 503 in under 2."""
+        """`patience`: seconds for all tries of one call; callers are promised a 503 in under 2.
+        `demoted` is called when the server turns out to be a replica.
+        """
         self._client = client
+        self._demoted = demoted
         self._patience = patience
         self._observer = observer
         self._digests: dict[str, str] = {}
@@ -138,6 +146,11 @@ class Scripts:
                     if not self._digests:
                         await self.load()
                 replies = await self._pipeline(calls)
+                if any(isinstance(reply, ReadOnlyError) for reply in replies):
+                    # A planned failover made this server a replica; new connections find the new
+                    # primary by name.
+                    await self.drop_connections()
+                    replies = await self._pipeline(calls)
                 if any(isinstance(reply, NoScriptError) for reply in replies):
                     await self.load()
                     replies = await self._pipeline(calls)
@@ -146,6 +159,11 @@ class Scripts:
             return [error] * len(calls)
         finally:
             self._under_way -= 1
+
+    async def drop_connections(self) -> None:
+        """End the idle connections: new ones resolve the server's name again."""
+        self._demoted()
+        await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def _pipeline(self, calls: list[_Call]) -> list[Any]:
         started = time.perf_counter()
