@@ -10,7 +10,7 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test check smoke bench lock clean
+.PHONY: install run test test-all check smoke bench lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -43,7 +43,11 @@ run: $(VENV)/installed
 smoke: $(VENV)/installed
 	@$(BIN)/relay smoke $(ARGS)
 
+# What a person runs before a commit: without faults, the stack, PostgreSQL and storms.
 test: install
+	$(BIN)/pytest -n 4 -m 'not slow'
+
+test-all: install
 	$(BIN)/pytest -n 5 --cov --cov-report=term
 
 check: install

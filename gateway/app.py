@@ -31,8 +31,7 @@ from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
 from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.http.cors import Cors
-from gateway.http.headers import standing
-from gateway.http.middleware import RequestContext
+from gateway.http.middleware import RequestContext, standing
 from gateway.readiness import Readiness, keys_check
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.links import TraceLinks

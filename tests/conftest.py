@@ -37,6 +37,17 @@ UPDATE alembic_version SET version_num = '{HEAD}';
 """
 
 
+# What `make test` leaves out: what breaks things, what needs other servers, what takes seconds.
+SLOW = ("faults/", "stack/", "cli/gate/", "test_installation.py", "telemetry/test_export.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if str(item.path.relative_to(here)).startswith(SLOW) or "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Valkey]:
     # Not tmp_path: a unix socket's path must be short.

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import sys
+from datetime import timedelta
 
 import click
 
@@ -16,9 +17,13 @@ from gateway.cli.admin.signing_secrets import secrets
 from gateway.cli.admin.workspaces import workspaces
 from gateway.cli.audit.commands import audit
 from gateway.cli.migrate import migrate
+from gateway.cli.options import Duration
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.version import VERSION
+
+# Six hours of three replicas scraped every 15 s are about 15 MB of JSON.
+GATE_WINDOW = Duration(shortest=timedelta(milliseconds=1), longest=timedelta(hours=6))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +68,7 @@ def smoke(url: str | None, target: str | None, as_json: bool) -> None:
     A gateway of your own (--url) must be allowed to reach the receiver:
     EGRESS_ALLOW=127.0.0.1, or give a --target that it may reach.
     """
-    from gateway.cli.report import Report
+    from gateway.cli.smoke import Report
     from gateway.cli.smoke import smoke as perform
     from gateway.http.server import StartError
 
@@ -111,15 +116,22 @@ def receive(port: int) -> None:
     show_envvar=True,
     help="The Prometheus to ask, with user:password@ if it wants them.",
 )
-@click.option("--window", default="15m", show_default=True, help="Time to judge, up to now.")
+@click.option(
+    "--window",
+    type=GATE_WINDOW,
+    default="15m",
+    show_default=True,
+    help="The time to judge, up to now; at most 6h.",
+)
 @click.option(
     "--baseline-window",
     "baseline",
+    type=GATE_WINDOW,
     help="The time before it whose CPU is compared; as long as the window by default.",
 )
 @click.option("--job", default="relay", show_default=True, help="The job of the replicas.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-def gate(url: str, window: str, baseline: str | None, job: str, as_json: bool) -> None:
+def gate(url: str, window: timedelta, baseline: timedelta | None, job: str, as_json: bool) -> None:
     """Judge what Prometheus saw of the replicas.
 
     Exit status 1 when a criterion fails, 2 when one cannot be judged.

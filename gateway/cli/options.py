@@ -1,34 +1,91 @@
-"""Points in time on the command line."""
+"""Option types: durations, points in time, URLs."""
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from gateway.timestamps import epoch_ms
+
+if TYPE_CHECKING:
+    import httpx2
+
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
+
+
+def duration(text: str) -> timedelta:
+    """Parse `90s`, `24h`, `1h30m`, `500ms`. Raises ValueError and OverflowError."""
+    found = _DURATION.fullmatch(text)
+    if not text or not found:
+        raise ValueError(text)
+    counts = (int(count or 0) for count in found.groups())
+    return sum((n * unit for n, unit in zip(counts, _UNITS.values(), strict=True)), timedelta())
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration such as `90d`, `24h` or `1h30m`; at most a century unless told."""
+
+    name = "duration"
+
+    def __init__(
+        self, *, shortest: timedelta = timedelta(), longest: timedelta = timedelta(days=36_525)
+    ) -> None:
+        self._shortest, self._longest = shortest, longest
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):  # the default
+            return value
+        try:
+            given = duration(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a duration like 15m, 1h30m or 7d", param)
+        if not self._shortest <= given <= self._longest:
+            self.fail(f"{value} is out of range", param)
+        return given
 
 
 class Instant(click.ParamType[int]):
-    """`2026-11-23`, `2026-11-23T04:00Z`, or so long ago: `24h`, `7d`. UTC unless it says else.
+    """A time such as `2026-11-23` or `2026-11-23T04:00Z`, or a duration ago: `24h`, `7d`.
 
-    Becomes epoch milliseconds.
+    UTC unless the text has an offset. Becomes epoch milliseconds.
     """
 
-    name = "when"
+    name = "time"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            return epoch_ms(_read(value))
+            return epoch_ms(_moment(value))
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time like 2026-11-23, 2026-11-23T04:00Z, 24h or 7d", param)
+            self.fail(
+                f"{value!r} is not a time like 2026-11-23, 2026-11-23T04:00Z, 24h or 7d", param
+            )
 
 
-def epoch_ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _read(text: str) -> datetime:
-    if ago := re.fullmatch(r"([0-9]+)([smhdw])", text):
-        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+def _moment(text: str) -> datetime:
+    if _DURATION.fullmatch(text):
+        return datetime.now(UTC) - duration(text)
     moment = datetime.fromisoformat(text)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def http_url(text: str) -> "httpx2.URL | None":
+    """None for a URL that no request can go to: the client would fail late, in its own ways."""
+    import httpx2
+
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        return None
+    usable = url.scheme in ("http", "https") and url.host and 0 <= (url.port or 0) <= 65535
+    return url if usable else None

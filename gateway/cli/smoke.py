@@ -12,7 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import msgspec
 from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
 
 from gateway.cli.receiver import Delivery, receiver
 from gateway.cli.serve import GatewayServer
@@ -20,9 +23,6 @@ from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.http.server import ListeningServer, running
 from gateway.signatures import verify
-
-# Longer than any gateway lets one request take.
-PATIENCE = 60.0
 
 
 class Step(Struct, kw_only=True):
@@ -174,3 +174,32 @@ def _json(response: httpx2.Response, status: int) -> Any:
 def _must(holds: bool, otherwise: str) -> None:
     if not holds:
         raise Wrong(otherwise)
+
+
+class Report:
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console()
+        self._steps: list[Step] = []
+
+    def add(self, step: Step) -> None:
+        self._steps.append(step)
+
+    def end(self) -> None:
+        if self._as_json:
+            well = all(step.ok for step in self._steps)
+            steps = msgspec.to_builtins(self._steps)
+            self._console.print_json(json.dumps({"ok": well, "steps": steps}))
+        else:
+            self._console.print(self._table())
+
+    def _table(self) -> Table:
+        table = Table("step", "verdict", "time", "detail")
+        for step in self._steps:
+            verdict = "[green]pass[/]" if step.ok else "[red]FAIL[/]"
+            table.add_row(step.step, verdict, f"{step.milliseconds} ms", step.detail)
+        return table
+
+
+# Longer than any gateway lets one request take.
+PATIENCE = 60.0

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
-from gateway.cli.urls import http_url
+from gateway.cli.options import http_url
 
 # A search reads every block of a week; who waits at a terminal for longer gives up.
 PATIENCE = timedelta(seconds=30)

@@ -16,8 +16,8 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
+from gateway.cli.options import http_url
 from gateway.cli.tempo import StoredSpan, Tempo, TempoError
-from gateway.cli.urls import http_url
 from gateway.config.settings import Settings
 from gateway.telemetry.links import TraceLinks, grafana
 

@@ -17,8 +17,7 @@ from yarl import URL
 from gateway.effects import Effect
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
-from gateway.egress.guard import Guard, literal
-from gateway.egress.refused import TargetRefusal
+from gateway.egress.guard import Guard, TargetRefusal, literal
 from gateway.egress.tracing import answered, describe
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import SecretsSealed, sign

@@ -16,13 +16,31 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import tracing as http
-from gateway.http.headers import Header
 from gateway.http.responses import problem_response
 from gateway.problems import InternalError, NotReady
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
 from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
+
+Header = tuple[bytes, bytes]
+
+# Two years, as browsers' preload lists ask; only where answers come over TLS.
+HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+ALWAYS: tuple[Header, ...] = (
+    # Each answer has an id of its own, and most have ids of runs and previews.
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+# Also on answers to no origin: a cache must not give them to one.
+VARY: Header = (b"vary", b"Origin")
+
+
+def standing(*, production: bool, shared: bool) -> tuple[Header, ...]:
+    """`shared`: whether pages of other origins may read answers (CORS)."""
+    return (*ALWAYS, *((HSTS,) if production else ()), *((VARY,) if shared else ()))
+
 
 # What nginx writes for a client that is gone; nobody receives it.
 CLIENT_GONE = 499

@@ -20,7 +20,7 @@ build.info({"version": VERSION})
 
 http_requests = Counter(
     "http_requests",
-    "How many requests were answered; 499 is a client that was gone.",
+    "How many requests were answered; 499 is a client that disconnected.",
     ["endpoint", "method", "status_code"],
 )
 http_duration = Histogram(
@@ -31,7 +31,7 @@ http_duration = Histogram(
 )
 executions = Counter(
     "action_exec",
-    "How many executions ended, by what became of them; replays are not among them.",
+    "How many executions ended, by outcome; without replays.",
     ["provider", "action", "status"],
 )
 execution_errors = Counter(
@@ -47,54 +47,60 @@ execution_duration = Histogram(
 )
 replays = Counter(
     "action_replay",
-    "How many requests were answered with a run that was there already.",
+    "How many requests were answered with an earlier run.",
     ["provider", "action", "status"],
 )
 reservations = Counter(
-    "run_reservations",
-    "How many claims on an idempotency key were made, by the store's answer.",
+    "relay_run_reservations",
+    "How many reservations of an idempotency key were asked for, by the store's answer.",
     ["answer"],
 )
 runs_in_flight = Gauge(
-    "runs_in_flight", "How many executions this process has started and not ended."
+    "relay_runs_in_flight", "How many executions this process has started and not ended."
 )
 refusals = Counter(
-    "guard_refusals", "How many targets the guard refused, at a preview or at a dial.", ["reason"]
+    "relay_guard_refusals",
+    "How many targets the guard refused, at a preview or a dial.",
+    ["reason"],
 )
 redis_calls = Histogram(
-    "redis_call_seconds", "How long a round trip to the store took.", buckets=ROUND_TRIPS
+    "relay_redis_call_seconds", "How long a round trip to the store took.", buckets=ROUND_TRIPS
 )
 pipelines = Histogram(
-    "redis_pipeline_calls",
+    "relay_redis_pipeline_calls",
     "How many calls shared a round trip.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
 limited = Counter(
-    "rate_limited",
-    "How many requests were over a limit: of the key, of the workspace, of runs at once.",
+    "relay_rate_limited",
+    "How many requests exceeded a limit of the key, the workspace or concurrent runs.",
     ["limit"],
 )
 outbox_entries = Gauge(
-    "audit_outbox_entries", "How many audit entries wait for the database, as last seen."
+    "relay_audit_outbox_entries", "How many audit entries wait for the database, as last seen."
 )
 outbox_oldest = Gauge(
-    "audit_outbox_oldest_seconds", "How long the oldest of them has waited, as last seen."
+    "relay_audit_outbox_oldest_seconds",
+    "How long the oldest waiting audit entry has waited, as last seen.",
 )
 audit_chain_broken = Gauge(
-    "audit_chain_broken", "Whether some audit chain could not be continued, as last seen: 1 or 0."
+    "relay_audit_chain_broken",
+    "Whether some audit chain could not be continued, as last seen: 1 or 0.",
 )
 audit_shipped = Counter(
-    "audit_entries_shipped", "How many audit entries this process brought into the database."
+    "relay_audit_entries_shipped", "How many audit entries this process wrote to the database."
 )
 audit_dropped = Counter(
-    "audit_entries_dropped",
-    "How many refusals and readings were too many to be recorded one by one.",
+    "relay_audit_entries_dropped",
+    "How many refusals and readings were counted instead of recorded one by one.",
 )
 ready = Gauge(
-    "ready_check", "How each check of /ready stands: 1 as it should be, else 0.", ["check"]
+    "relay_ready_check", "How each check of /ready turned out: 1 for ok, else 0.", ["check"]
 )
-spans_dropped = Counter("spans_dropped", "How many spans were lost on their way out.", ["reason"])
-lines_dropped = Counter("log_lines_dropped", "How many log lines nobody took in time.")
+spans_dropped = Counter("relay_spans_dropped", "How many spans were not exported.", ["reason"])
+lines_dropped = Counter(
+    "relay_log_lines_dropped", "How many log lines were dropped because their reader was slow."
+)
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
 for bound in get_args(Bound):

@@ -10,8 +10,8 @@ from gateway.access.api_keys import BASE62, ID, parse
 from gateway.access.roles import ROLES, SCOPES
 from gateway.admin.keys import EXPIRES_IN, OVERLAP, KeyRequest, NewKey, kind
 from gateway.cli.admin.session import CLI, ask
+from gateway.cli.options import Duration
 from gateway.cli.output import Document, day, shown, time, told
-from gateway.cli.span import Duration
 
 if TYPE_CHECKING:
     from stores.sql.api_keys import ApiKey

@@ -13,13 +13,14 @@ import click
 
 from gateway.cli.audit.heads import REPLACEMENT
 from gateway.cli.audit.progress import progress
-from gateway.cli.options import Instant, epoch_ms
+from gateway.cli.options import Instant
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
+from gateway.timestamps import epoch_ms
 from stores.audit_entries import EVENTS
 
 if TYPE_CHECKING:
-    from gateway.cli.audit.ranges import ExportRequest
+    from gateway.cli.audit.export import ExportRequest
     from stores.audit.chain import Chain
     from stores.audit.signatures import SignedHead
     from stores.audit.walk import Broken, Verified
@@ -92,7 +93,7 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
     That they were read becomes an entry itself, which a later reading hands over.
     """
-    from gateway.cli.audit.ranges import ExportRequest, export_range
+    from gateway.cli.audit.export import ExportRequest, export_range
 
     now = epoch_ms(datetime.now(UTC))
     _run(_export(named, ExportRequest(export_range(named, now, **asked), event), now_ms=now))

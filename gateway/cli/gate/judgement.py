@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.cli.gate.criteria import Load, cpu, error_rate, latency, memory, replicas
 from gateway.cli.gate.minutes import errors_in_a_row
-from gateway.cli.gate.prometheus import Prometheus, Series, Unanswered, duration, selector
+from gateway.cli.gate.prometheus import Prometheus, Series, Unanswered, selector
 from gateway.cli.gate.samples import Buckets, Counter, Scrapes, Window
 from gateway.cli.gate.verdicts import Criterion, Verdict
 
@@ -84,15 +84,10 @@ class Job:
         return Seen(window, scrapes, asked, [scrapes.counter(one) for one in spent])
 
 
-async def gate(url: str, job: str, *, window: str, baseline: str | None) -> Judgement:
-    """Durations in Prometheus's grammar; without a baseline's it is as long as the window.
-
-    Raises Unusable, Unanswered.
-    """
-    judged = duration(window)
-    before = duration(baseline) if baseline is not None else judged
+async def gate(url: str, job: str, *, window: timedelta, baseline: timedelta | None) -> Judgement:
+    """`baseline`: as long as the window unless given. Raises Unusable and Unanswered."""
     async with Prometheus(url) as prometheus:
-        return await judge(prometheus, job, window=judged, baseline=before)
+        return await judge(prometheus, job, window=window, baseline=baseline or window)
 
 
 async def judge(

@@ -6,26 +6,19 @@ Nothing that it sends is trusted to be an answer; no sentence shows the password
 import asyncio
 import json
 import math
-import re
 from datetime import timedelta
 from typing import NamedTuple
 
 import httpx2
 import msgspec
 
-from gateway.cli.urls import http_url
+from gateway.cli.options import http_url
 
 # Prometheus gives a query up after two minutes; a gate that waits for so long is not used.
 PATIENCE = timedelta(seconds=30)
-# Six hours of three replicas scraped every 15 s are about 15 MB of JSON.
-LONGEST = timedelta(hours=6)
 
-_DURATION = re.compile(
-    "".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms"))
-)
 # Past it no date has a name; past the other no count is meant.
 _LAST_SECOND, _HUGE = 253_402_300_800, 1e18
-_MILLISECONDS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
 
 
 class Unusable(ValueError):
@@ -48,18 +41,6 @@ class Series(NamedTuple):
 
     labels: dict[str, str]
     samples: list[Sample]
-
-
-def duration(text: str) -> timedelta:
-    """Read Prometheus's grammar: `15m`, `1h30m`, `500ms`. Raises Unusable."""
-    found = _DURATION.fullmatch(text)
-    if not text or not found:
-        raise Unusable(f"{text!r} is not a duration like 15m, 1h30m or 90s")
-    counts = (int(count or 0) for count in found.groups())
-    milliseconds = sum(n * each for n, each in zip(counts, _MILLISECONDS, strict=True))
-    if not 0 < milliseconds <= LONGEST / timedelta(milliseconds=1):
-        raise Unusable(f"{text} is not longer than nothing and at most 6h")
-    return timedelta(milliseconds=milliseconds)
 
 
 def selector(metric: str, job: str, *matchers: str, over: timedelta | None = None) -> str:

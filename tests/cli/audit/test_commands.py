@@ -97,7 +97,7 @@ def test_the_wrong_key_verifies_nothing(installation: Installation) -> None:
 def test_what_is_no_time_is_refused(when: str) -> None:
     result = CliRunner().invoke(audit, ["export", f"--since={when}"])
     assert result.exit_code == 2
-    assert "is no time like 2026-11-23" in result.stderr
+    assert "is not a time like 2026-11-23" in result.stderr
 
 
 @both

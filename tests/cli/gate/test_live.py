@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.cli.gate.judgement import LIGHT, Judgement, gate
 from gateway.cli.gate.verdicts import Criterion, Verdict
+from gateway.cli.options import duration
 from tests.support.gate_cases import requests
 from tests.support.gateways import Relay, client, gateway_process, until
 from tests.support.prometheus import History, needs_prometheus, prometheus
@@ -17,7 +18,7 @@ from tests.support.valkey import Valkey
 pytestmark = needs_prometheus
 
 EXECUTIONS, VERSIONS, REFUSED = 64, 300, 60
-SINCE = "3m"
+SINCE = duration("3m")
 
 
 def idle_before(instance: str) -> History:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.cli.gate import prometheus
-from gateway.cli.gate.prometheus import Prometheus, Unanswered, Unusable, duration, selector
+from gateway.cli.gate.prometheus import Prometheus, Unanswered, selector
 from tests.support.target import Answer, Target, hang, reset, status
 
 
@@ -114,35 +114,6 @@ async def test_a_server_without_a_clock_is_told(server: Target, time: tuple[str,
     async with Prometheus(server.url.removesuffix("/hook")) as prometheus:
         with pytest.raises(Unanswered, match="does not tell its time"):
             await prometheus.now()
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1ms", 0.001),
-        ("90s", 90),
-        ("15m", 900),
-        ("1h30m", 5400),
-        ("6h", 21_600),
-        ("0d1s5ms", 1.005),
-    ],
-)
-def test_durations_are_prometheuss(text: str, seconds: float) -> None:
-    """Units in falling order, each at most once."""
-    assert duration(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *["", "15", "m", "15M", "-1s", "1.5m", "1m1h", "1m1m", " 1m", "1m\n", "٣m"],
-        *["0s", "6h1ms", "1y", "9" * 13 + "s", "9" * 12 + "y"],
-    ],
-)
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """Nor one of nothing, nor one over six hours."""
-    with pytest.raises(Unusable):
-        duration(text)
 
 
 def test_a_selector_quotes_the_job() -> None:
