@@ -171,6 +171,15 @@ def trace(asked: str, url: str, as_json: bool) -> None:
     sys.exit(1 if found.problem else 0)
 
 
+@relay.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API, for client generators."""
+    from gateway.api.openapi import document
+    from gateway.api.routes import ENDPOINTS
+
+    click.echo(document(ENDPOINTS))
+
+
 def _settings() -> Settings:
     try:
         return Settings.from_env(os.environ)
