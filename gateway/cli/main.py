@@ -151,24 +151,21 @@ def gate(url: str, window: timedelta, baseline: timedelta | None, job: str, as_j
 
 
 @relay.command()
-@click.argument("asked", metavar="REQUEST_ID|RUN_ID")
+@click.argument("asked", metavar="RUN_ID|TRACE_ID")
 @click.option(
     "--url",
     default="http://127.0.0.1:8000",
     envvar="RELAY_URL",
     show_default=True,
     show_envvar=True,
-    help="A gateway, which knows its runs.",
+    help="A gateway that knows the run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def trace(asked: str, url: str, as_json: bool) -> None:
     """Print the link to a trace and, where TEMPO_URL is set, its spans as a tree."""
-    from gateway.cli.trace import look_up
-    from gateway.cli.tree import show
+    from gateway.cli.trace import show
 
-    found = asyncio.run(look_up(asked, gateway=url, settings=_settings()))
-    show(found, as_json=as_json)
-    sys.exit(1 if found.problem else 0)
+    show(asked, gateway=url, settings=_settings(), as_json=as_json)
 
 
 @relay.command()

@@ -1,167 +1,152 @@
-"""The trace of a request or a run: where it can be seen, and its spans as a tree.
+"""`relay trace`: the link to the trace of a run and, where TEMPO_URL is set, its spans as a tree.
 
-A run that the gateway knows has the trace of the request that executed it. What only
-Tempo knows may be several traces, of a request id that was used again or of a run and
-its replays: all are shown, the oldest first.
+Names and values come from other systems: none of them is markup or moves the cursor.
 """
 
 import asyncio
+import json
 import re
-from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import unquote
 
 import click
 import httpx2
 import msgspec
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from msgspec import Struct
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
 
 from gateway.cli.options import http_url
-from gateway.cli.tempo import StoredSpan, Tempo, TempoError
 from gateway.config.settings import Settings
-from gateway.telemetry.links import TraceLinks, grafana
+from gateway.telemetry.links import TraceLinks
 
-# It is asked first, and may be away.
-GATEWAY_PATIENCE = timedelta(seconds=5)
-# Of the traces that a search finds.
-SHOWN = 20
-
-
-class Trace(Struct, frozen=True, kw_only=True):
-    """`spans`: at least one, in the order of their starts."""
-
-    trace_id: str
-    link: str | None
-    spans: list[StoredSpan]
-
-
-class Lookup(Struct, frozen=True, kw_only=True):
-    """What was found. `problem`: a sentence where that is not what was asked for."""
-
-    id: str
-    link: str | None = None
-    traces: list[Trace] = []
-    note: str | None = None
-    problem: str | None = None
-
-
-async def look_up(
-    asked: str, *, gateway: str, settings: Settings, patience: timedelta = GATEWAY_PATIENCE
-) -> Lookup:
-    """`asked`: the id of a request or a run. `gateway`: the URL of one, which may be away.
-
-    Raises click.BadParameter: an id goes into a query, where a quote would change it.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", asked):
-        raise click.BadParameter("an id has 1 to 64 letters, digits, dots, underscores and hyphens")
-    link = await _link_of_run(gateway, asked, patience, settings.bearer)
-    if settings.tempo_url is None:
-        return _unread(asked, link, settings)
-    try:
-        async with Tempo(settings.tempo_url) as tempo:
-            traces = await _read(tempo, asked, link, TraceLinks(settings.trace_link))
-    except TempoError as error:
-        return Lookup(id=asked, link=link, problem=str(error))
-    if not traces:
-        return Lookup(id=asked, link=link, problem=NOT_FOUND.format(tempo=tempo.shown, id=asked))
-    return Lookup(id=asked, link=link or traces[0].link, traces=traces, note=_note(traces))
-
-
-NOT_FOUND = (
-    "{tempo} has no trace of {id}. A search finds a trace about 30 s after its end, "
-    "within a week, and never one that was not sampled."
-)
+PATIENCE = timedelta(seconds=10)
+TRACE_ID = r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"
+PLAIN = ("string_value", "bool_value", "int_value", "double_value")
+SHOWN = ("http.response.status_code", "server.address", "relay.outcome", "relay.replayed")
 
 
 class _Run(Struct):
-    run_id: str
     trace_link: str | None = None
 
 
-async def _link_of_run(
-    gateway: str, run_id: str, patience: timedelta, bearer: Mapping[str, str]
-) -> str | None:
-    """The link of a run that the gateway knows."""
-    if (url := http_url(gateway)) is None:
-        return None
+def show(asked: str, *, gateway: str, settings: Settings, as_json: bool) -> None:
+    """Print the link and the spans of a run, or of a trace. Raises click.ClickException."""
+    if re.fullmatch(TRACE_ID, asked):
+        link, trace_ids = TraceLinks(settings.trace_link).to(asked, 0, ""), [asked]
+    else:
+        link = asyncio.run(_link_of_run(asked, gateway, settings))
+        # A template may hold a request id or a uid of the same form: each is tried.
+        trace_ids = re.findall(TRACE_ID, unquote(link))
+    spans = asyncio.run(_spans(settings.tempo_url, trace_ids)) if settings.tempo_url else []
+    if as_json:
+        click.echo(json.dumps({"id": asked, "link": link, "spans": list(map(_row, spans))}))
+    else:
+        if spans:
+            Console(width=100_000).print(_tree(spans))
+        click.echo(link or "For a link, set GRAFANA_URL or TRACE_LINK_TEMPLATE.")
+    if not settings.tempo_url:
+        click.echo("For the spans, set TEMPO_URL.", err=True)
+
+
+async def _link_of_run(run_id: str, gateway: str, settings: Settings) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", run_id):
+        raise click.UsageError("give the id of a run, or a trace id of 32 hexadecimal digits")
+    response = await _get(gateway, f"runs/{run_id}", "the gateway", settings.bearer)
+    if response.status_code != 200:
+        told = f"{response.status_code}: {_text(response.text)}"
+        raise click.ClickException(f"the gateway answers {told}")
+    try:
+        link = msgspec.json.decode(response.content, type=_Run).trace_link or ""
+    except msgspec.DecodeError as error:
+        raise click.ClickException("this is not a gateway of Relay") from error
+    # Printed, so only a plain URL: something else than a gateway may answer there.
+    if not re.fullmatch(r"https?://[\x21-\x7e]+", link):
+        raise click.ClickException(f"the run {run_id} has no link to a trace")
+    return link
+
+
+async def _spans(tempo: str, trace_ids: list[str]) -> list[Span]:
+    """The spans of the first trace that Tempo has, in the order of their starts."""
+    for trace_id in trace_ids:
+        headers = {"Accept": "application/protobuf"}
+        response = await _get(tempo, f"api/traces/{trace_id}", "Tempo", headers)
+        if response.status_code == 404:
+            continue
+        if response.status_code != 200:
+            raise click.ClickException(f"Tempo answers {response.status_code}")
+        try:
+            data = TracesData.FromString(response.content)
+        except DecodeError as error:
+            raise click.ClickException("Tempo's answer is not a trace") from error
+        found = {
+            span.span_id: span
+            for resource in data.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        }
+        return sorted(found.values(), key=lambda span: span.start_time_unix_nano)
+    raise click.ClickException("Tempo does not have this trace (yet)")
+
+
+async def _get(base: str, path: str, name: str, headers: dict[str, str]) -> httpx2.Response:
+    url = http_url(base)
+    if url is None:
+        raise click.UsageError(f"the URL of {name} must be like http://host:port")
     try:
         async with (
-            asyncio.timeout(patience.total_seconds()),
-            httpx2.AsyncClient(
-                base_url=url, timeout=None, trust_env=False, headers=dict(bearer)
-            ) as client,
+            asyncio.timeout(PATIENCE.total_seconds()),
+            httpx2.AsyncClient(base_url=url, timeout=None, headers=headers) as client,
         ):
-            response = await client.get(f"runs/{run_id}")
-        run = msgspec.json.decode(response.content, type=_Run)
-    except (TimeoutError, httpx2.HTTPError, ValueError):
-        return None
-    if response.status_code != 200 or run.run_id != run_id:
-        return None
-    # It is printed; something else than a gateway may listen there.
-    return run.trace_link if re.fullmatch(r"https?://[\x21-\x7e]+", run.trace_link or "") else None
+            return await client.get(path)
+    except TimeoutError as error:
+        raise click.ClickException(f"{name} did not answer in {PATIENCE.seconds} s") from error
+    except httpx2.HTTPError as error:
+        raise click.ClickException(f"{name} cannot be reached: {_text(str(error))}") from error
 
 
-def _unread(asked: str, link: str | None, settings: Settings) -> Lookup:
-    """What can be said without a Tempo."""
-    if link:
-        return Lookup(id=asked, link=link, note="For the spans set TEMPO_URL.")
-    if not settings.grafana_url:
-        problem = (
-            "TEMPO_URL is not set, so that nothing can be looked up, and the gateway has no link "
-            "for a run of this id. With GRAFANA_URL there would be a link that searches."
-        )
-        return Lookup(id=asked, problem=problem)
-    link = grafana(
-        settings.grafana_url, datasource=settings.tempo_datasource_uid, query=_query(asked)
-    )
-    note = (
-        "TEMPO_URL is not set, so that nothing was looked up: this link searches, in the last "
-        "6 hours. A search finds a trace about 30 s after its end."
-    )
-    return Lookup(id=asked, link=link, note=note)
+def _tree(spans: list[Span]) -> Tree:
+    start = spans[0].start_time_unix_nano
+    tree = Tree(Text(f"trace {spans[0].trace_id.hex()}"))
+    nodes: dict[bytes, Tree] = {}
+    waiting = spans
+    while waiting:
+        known = [span for span in waiting if span.parent_span_id in nodes]
+        # Without a known parent: a root, or a span whose parent is not in the trace.
+        for span in known or waiting[:1]:
+            nodes[span.span_id] = nodes.get(span.parent_span_id, tree).add(_label(span, start))
+        waiting = [span for span in waiting if span.span_id not in nodes]
+    return tree
 
 
-def _query(asked: str) -> str:
-    """TraceQL: the request, or those that executed or replayed the run; not who only read it."""
-    # In TraceQL && binds no tighter than ||.
-    executed = f'span.relay.run_id = "{asked}" && span.http.route = "/actions/execute"'
-    return f'{{ span.relay.request_id = "{asked}" || ({executed}) }}'
+def _label(span: Span, start: int) -> Text:
+    row, offset = _row(span), (span.start_time_unix_nano - start) / 1e6
+    times = f"  +{offset:.1f} ms  {row['duration_ms']:.1f} ms"
+    label = Text.assemble((_text(span.name), "bold"), times)
+    if row["failed"]:
+        label.append("  FAILED", "red")
+    for key in SHOWN:
+        if key in row["attributes"]:
+            label.append(f"  {key}={_text(str(row['attributes'][key]))}", "dim")
+    return label
 
 
-async def _read(tempo: Tempo, asked: str, link: str | None, links: TraceLinks) -> list[Trace]:
-    """The trace that the link leads to or, as that may not be there, those that are found."""
-    for trace_id in _trace_ids(link):
-        if spans := await tempo.spans(trace_id):
-            return [Trace(trace_id=trace_id, link=link, spans=spans)]
-    traces = []
-    for trace_id in await tempo.search(_query(asked), limit=SHOWN):
-        if spans := await tempo.spans(trace_id):
-            own = _link(links, trace_id, _head(spans, asked))
-            traces.append(Trace(trace_id=trace_id, link=own, spans=spans))
-    return traces
+def _row(span: Span) -> dict[str, Any]:
+    values = ((pair.key, pair.value, pair.value.WhichOneof("value")) for pair in span.attributes)
+    return {
+        "span_id": span.span_id.hex(),
+        "parent_span_id": span.parent_span_id.hex() or None,
+        "name": span.name,
+        "duration_ms": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
+        "failed": span.status.code == Status.STATUS_CODE_ERROR,
+        "attributes": {key: getattr(value, kind) for key, value, kind in values if kind in PLAIN},
+    }
 
 
-def _trace_ids(link: str | None) -> Iterable[str]:
-    """What may be one: a template may hold a request id or a uid of the same form."""
-    # Unquoted, for %22 and the like end in what looks like more of the id.
-    return re.findall(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", unquote(link or ""))
-
-
-def _head(spans: list[StoredSpan], asked: str) -> StoredSpan:
-    """The server span that Relay linked to: a trusted caller's own spans may be around it."""
-    ours = (span for span in spans if asked in (span.attributes.get(name) for name in ID_NAMES))
-    return next(ours, spans[0])
-
-
-ID_NAMES = ("relay.request_id", "relay.run_id")
-
-
-def _link(links: TraceLinks, trace_id: str, head: StoredSpan) -> str | None:
-    request_id = quote(str(head.attributes.get("relay.request_id", "")), safe="")
-    return links.to(trace_id, int(head.span_id or "0", 16), request_id)
-
-
-def _note(traces: list[Trace]) -> str | None:
-    if len(traces) == SHOWN:
-        return f"A search gives {SHOWN} traces at most; there may be others."
-    return None if traces[0].link else "For links set GRAFANA_URL or TRACE_LINK_TEMPLATE."
+def _text(text: str) -> str:
+    """One line of a terminal, with nothing that moves its cursor."""
+    return "".join(letter if letter.isprintable() else "·" for letter in text.strip())[:300]

@@ -1,132 +1,116 @@
-"""`relay trace` leads from the id of a request or a run to its trace, whoever knows of it."""
+"""`relay trace` prints the link of a run's trace and, from Tempo, its spans."""
 
+import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner, Result
 
-from tests.support.lookups import GRAFANA, Traced, names, rows, run, tracing
-from tests.support.target import Target, status
+from gateway.cli.main import relay
+from tests.support.collector import Collector, collecting
+from tests.support.gateways import Relay, gateway
+from tests.support.target import Target
+from tests.support.tempo import StandIn, exported, made, storing
 from tests.support.valkey import Valkey
 
-EXECUTION = [(0, "POST /actions/execute"), (1, "reserve"), (1, "guard"), (1, "POST"), (1, "settle")]
-REPLAY = [(0, "POST /actions/execute"), (1, "reserve")]
+GRAFANA = "https://grafana.example"
+UNSET = {"TEMPO_URL": "", "GRAFANA_URL": "", "TRACE_LINK_TEMPLATE": ""}
+TRACE_ID = f"{1:032x}"
+
+
+async def run(*arguments: str, **env: str) -> Result:
+    """In a thread, for the gateway and Tempo answer in this one."""
+    command = ["trace", *arguments]
+    return await asyncio.to_thread(CliRunner().invoke, relay, command, env={**UNSET, **env})
+
+
+class Traced(NamedTuple):
+    relay: Relay
+    collector: Collector
+    tempo: StandIn
+
+    async def executed(self, target: Target) -> dict[str, str]:
+        """A run whose five spans have arrived."""
+        response = await self.relay.execute(await self.relay.preview_id(target.url), "key-1")
+        await self.collector.of_request(response.json()["request_id"], count=5)
+        return dict(response.json())
 
 
 @pytest.fixture
 async def traced(valkey: Valkey) -> AsyncIterator[Traced]:
-    async with tracing(valkey, grafana_url=GRAFANA) as opened:
-        yield opened
+    async with collecting() as collector, storing(lambda: collector.raw) as tempo:
+        given = {"otlp_traces_endpoint": collector.endpoint, "grafana_url": GRAFANA}
+        async with gateway(valkey.url, **given) as client:
+            yield Traced(client, collector, tempo)
 
 
-async def test_a_run_that_the_gateway_knows(traced: Traced, target: Target) -> None:
-    """Its tree with times, then its link; looked up by id, for a search comes 30 s late."""
-    response = await traced.executed(target)
-    run_id, link = response.json()["run_id"], response.json()["trace_link"]
-    result = await run(run_id, "--url", traced.url, TEMPO_URL=traced.tempo.url)
-
-    assert (result.exit_code, result.stderr) == (0, "")
-    server, *children = found = rows(result)
-    assert names(found) == EXECUTION
-    assert server.offset == 0
-    assert [child.offset for child in children] == sorted(child.offset for child in children)
-    assert all(0 <= child.offset + child.took <= server.took + 0.2 for child in children)
-    assert server.took > children[2].took > 0
-    assert "relay.outcome=success" in server.rest
-    assert "http.response.status_code=200  server.address=127.0.0.1" in children[2].rest
-    assert result.stdout.splitlines()[-1] == link == response.headers["x-trace-link"]
-    assert traced.tempo.asked("/api/search") == []
+async def test_a_run_is_shown_as_a_tree_with_its_link(traced: Traced, target: Target) -> None:
+    """Each span below its parent; the link is the run's."""
+    document = await traced.executed(target)
+    url = str(traced.relay.base_url)
+    result = await run(document["run_id"], "--url", url, TEMPO_URL=traced.tempo.url)
+    assert result.exit_code == 0, result.output
+    *tree, link = result.stdout.splitlines()
+    assert link == document["trace_link"]
+    names = [line.lstrip("│├└─ ").split("  ")[0] for line in tree[1:]]
+    assert names == ["POST /actions/execute", "reserve", "guard", "POST", "settle"]
+    assert tree[1].startswith("└── ")
+    assert all(line.startswith("    ") for line in tree[2:])
+    assert "http.response.status_code=200" in tree[1]
 
 
-async def test_a_request_is_searched_for(traced: Traced, target: Target) -> None:
-    """Then the link is the one that its answer carried, and the tree is of that trace alone."""
-    first = await traced.executed(target, "key-1")
-    other = await traced.executed(target, "key-2")
-    request_id = first.json()["request_id"]
-    result = await run(
-        request_id, "--url", traced.url, TEMPO_URL=traced.tempo.url, GRAFANA_URL=GRAFANA
+async def test_without_tempo_there_is_the_link(traced: Traced, target: Target) -> None:
+    """And what to set for more; JSON for machines."""
+    document = await traced.executed(target)
+    result = await run(document["run_id"], "--url", str(traced.relay.base_url), "--json")
+    assert json.loads(result.stdout) == {
+        "id": document["run_id"],
+        "link": document["trace_link"],
+        "spans": [],
+    }
+    assert result.stderr == "For the spans, set TEMPO_URL.\n"
+
+
+async def test_a_trace_id_needs_no_gateway() -> None:
+    """Hostile names move no cursor; a span without its parent stands at the root."""
+    spans = exported(
+        made("root", 1), made("\x1b[2Jchild", 2, parent=1, start_ms=3), made("lost", 4, parent=9)
+    )
+    async with storing(lambda: spans) as tempo:
+        result = await run(TRACE_ID, "--url", "http://127.0.0.1:1", TEMPO_URL=tempo.url)
+        missing = await run(f"{2:032x}", TEMPO_URL=tempo.url)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    assert "·[2Jchild  +3.0 ms  1.0 ms" in result.stdout
+    assert "lost" in result.stdout
+    assert (missing.exit_code, missing.stderr) == (
+        1,
+        "Error: Tempo does not have this trace (yet)\n",
     )
 
-    assert result.exit_code == 0
-    assert names(rows(result)) == EXECUTION
-    assert result.stdout.splitlines()[-1] == first.headers["x-trace-link"]
-    assert first.headers["x-trace-link"] != other.headers["x-trace-link"]
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "status", "text"),
+    [
+        (["not/an id"], {}, 2, "give the id of a run"),
+        (["run-1", "--url", "ftp://a"], {}, 2, "the URL of the gateway must be like"),
+        (["run-1", "--url", "http://127.0.0.1:1"], {}, 1, "the gateway cannot be reached"),
+        ([TRACE_ID], {"TEMPO_URL": "http://127.0.0.1:1"}, 1, "Tempo cannot be reached"),
+    ],
+)
+async def test_what_cannot_be_shown_is_one_sentence(
+    arguments: list[str], env: dict[str, str], status: int, text: str
+) -> None:
+    result = await run(*arguments, **env)
+    assert result.exit_code == status
+    assert text in result.stderr
 
 
-async def test_a_run_without_its_gateway_is_searched_for(traced: Traced, target: Target) -> None:
-    """The execution first, then its replays, which say of which trace; not who only read it."""
-    original = await traced.executed(target)
-    run_id = original.json()["run_id"]
-    await traced.replayed()
-    read = await traced.relay.get(f"/runs/{run_id}")
-    await traced.collector.of_request(read.json()["request_id"])
-    result = await run(run_id, TEMPO_URL=traced.tempo.url)
-
-    found = rows(result)
-    assert names(found) == EXECUTION + REPLAY
-    original_id = re.findall(r"^trace ([0-9a-f]{32})  2", result.stdout, re.MULTILINE)[0]
-    assert original_id in original.headers["x-trace-link"]
-    assert f"relay.replayed=true  links to trace {original_id}" in found[5].rest
-    assert "relay.replayed" not in found[0].rest
-    assert result.stderr == "For links set GRAFANA_URL or TRACE_LINK_TEMPLATE.\n"
-
-
-async def test_a_template_gets_the_server_spans_ids(valkey: Valkey, target: Target) -> None:
-    """The same link as the gateway's own, which also Jaeger's span and a log search can use."""
-    template = "https://t.example/{trace_id}?uiFind={span_id}&q={request_id}"
-    async with tracing(valkey, trace_link_template=template) as traced:
-        response = await traced.executed(target)
-        env = {"TEMPO_URL": traced.tempo.url, "TRACE_LINK_TEMPLATE": template}
-        result = await run(response.json()["request_id"], **env)
-
-    assert result.stdout.splitlines()[-1] == response.headers["x-trace-link"]
-
-
-async def test_a_link_without_the_trace_is_no_end(valkey: Valkey, target: Target) -> None:
-    """32 hexadecimal digits may be a request id: what Tempo does not have is searched for."""
-    async with tracing(valkey, trace_link_template="https://logs.example/{request_id}") as traced:
-        traced.relay.headers["X-Request-ID"] = "f" * 32
-        preview_id = await traced.relay.preview_id(target.url)
-        response = await traced.relay.execute(preview_id)
-        await traced.collector.of_request("f" * 32, count=7)
-        run_id = response.json()["run_id"]
-        result = await run(run_id, "--url", traced.url, TEMPO_URL=traced.tempo.url)
-
-    paths = [request.url.path for request in traced.tempo.requests]
-    assert paths[:2] == [f"/api/traces/{'f' * 32}", "/api/search"]
-    assert names(rows(result)) == EXECUTION
-    assert result.stdout.splitlines()[-1] == "https://logs.example/" + "f" * 32
-
-
-async def test_a_failed_send_is_marked(traced: Traced, target: Target) -> None:
-    """By its error.type, which is the target's status."""
-    target.answer = status(504)
-    run_id = (await traced.executed(target)).json()["run_id"]
-    result = await run(run_id, "--url", traced.url, TEMPO_URL=traced.tempo.url)
-
-    client = rows(result)[3]
-    assert (client.name, client.rest[:14]) == ("POST", "  FAILED 504  ")
-    assert "FAILED" not in rows(result)[0].rest
-
-
-async def test_json_has_the_same(traced: Traced, target: Target) -> None:
-    """The link, and spans that name their parents."""
-    body = (await traced.executed(target)).json()
-    result = await run(body["run_id"], "--url", traced.url, "--json", TEMPO_URL=traced.tempo.url)
-
-    told = json.loads(result.stdout)
-    assert (told["id"], told["link"]) == (body["run_id"], body["trace_link"])
-    server, *children = told["traces"][0]["spans"]
-    assert server["attributes"]["relay.request_id"] == body["request_id"]
-    assert {child["parent_span_id"] for child in children} == {server["span_id"]}
-    assert told["traces"][0]["duration_ms"] >= server["duration_ms"] > 0
-
-
-async def test_without_tempo_the_runs_link_is_printed(traced: Traced, target: Target) -> None:
-    """The gateway knows it; RELAY_URL says which gateway."""
-    body = (await traced.executed(target)).json()
-    result = await run(body["run_id"], RELAY_URL=traced.url)
-
-    assert (result.exit_code, result.stdout) == (0, f"{body['trace_link']}\n")
-    assert result.stderr == "For the spans set TEMPO_URL.\n"
+async def test_an_unknown_run_is_said(traced: Traced) -> None:
+    """With the gateway's own words."""
+    result = await run("never-was", "--url", str(traced.relay.base_url))
+    assert result.exit_code == 1
+    assert "the gateway answers 404" in result.stderr
+    assert "run_not_found" in result.stderr

@@ -1,12 +1,9 @@
-"""Stands in for Grafana Tempo 3 on a real socket: its API over spans that were really exported.
+"""Stands in for Grafana Tempo on a real socket: its traces, over spans that were really exported.
 
-There is no Tempo where the tests run. What is followed here is its documentation and source
-(v3.0.3): `/api/traces/<id>` answers protobuf when asked for it, in the form of TracesData, and
-404 without the trace; `/api/search` takes TraceQL and both or neither of start and end, in
-seconds and at most 168 h apart, and leaves the leading zeros of trace ids out.
+There is no Tempo where the tests run. `/api/traces/<id>` answers protobuf when asked for it, in the
+form of TracesData, and 404 without the trace (documentation and source, v3.0.3).
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -14,12 +11,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.http.server import ListeningServer, running
-
-CONDITION = re.compile(r'span\.([a-z_.]+) = "([^"\\]*)"')
 
 
 class StandIn:
@@ -33,7 +28,6 @@ class StandIn:
     def app(self) -> Starlette:
         routes = [
             Route("/api/traces/{trace_id}", self.trace),
-            Route("/api/search", self.search),
         ]
         return Starlette(routes=routes)
 
@@ -55,50 +49,11 @@ class StandIn:
             return PlainTextResponse("trace not found", 404)
         return Response(found.SerializeToString(), media_type="application/protobuf")
 
-    async def search(self, request: Request) -> Response:
-        self.requests.append(request)
-        if refusal := _refusal(request):
-            return PlainTextResponse(refusal, 400)
-        matches: dict[bytes, int] = {}
-        for span in spans(TracesData.FromString(self._stored())):
-            if _holds(request.query_params["q"], span):
-                start = span.start_time_unix_nano
-                matches[span.trace_id] = min(start, matches.get(span.trace_id, start))
-        # The newest first, as Tempo often has them; it promises no order.
-        newest = sorted(matches.items(), key=lambda match: -match[1])
-        rows = [
-            {"traceID": trace_id.hex().lstrip("0"), "startTimeUnixNano": str(start)}
-            for trace_id, start in newest
-        ]
-        return JSONResponse({"traces": rows[: int(request.query_params["limit"])]})
-
 
 def spans(data: TracesData) -> Iterable[Span]:
     for resource_spans in data.resource_spans:
         for scope_spans in resource_spans.scope_spans:
             yield from scope_spans.spans
-
-
-def _refusal(request: Request) -> str:
-    given = {"start", "end"} & request.query_params.keys()
-    if len(given) == 1:
-        return "please provide both start and end"
-    if given:
-        start, end = (int(request.query_params[name]) for name in ("start", "end"))
-        if not 0 <= end - start <= 168 * 3600:
-            return f"range specified by start and end exceeds 168h0m0s. received {start=} {end=}"
-    plain = re.sub(CONDITION, "?", request.query_params["q"])
-    known = re.fullmatch(r"\{ (\?|\(\? && \?\))( \|\| (\?|\(\? && \?\)))* \}", plain)
-    return "" if known else "invalid TraceQL query: parse error"
-
-
-def _holds(query: str, span: Span) -> bool:
-    """Both `||` and `&&` look at one span; TraceQL binds them alike, hence the parentheses."""
-    said = {pair.key: pair.value.string_value for pair in span.attributes}
-    return any(
-        all(said.get(name) == value for name, value in CONDITION.findall(part))
-        for part in query.split(" || ")
-    )
 
 
 @asynccontextmanager
