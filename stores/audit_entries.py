@@ -2,11 +2,11 @@
 
 from msgspec import Struct
 
-# Who acts when nobody asks: the gateway itself.
+# The principal of what the gateway does by itself.
 RELAY = "relay"
-# Whoever asks without a key: in development as long as none was made, or to be refused.
+# The principal of a request without a key: in development before the first key, or refused.
 ANONYMOUS = "anonymous"
-# The workspace of what belongs to none, such as a key that nobody has. No name of one can be this.
+# The workspace of what belongs to none, such as an unknown key. No workspace can have this name.
 NOWHERE = "-"
 
 
@@ -21,7 +21,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: of a run its outcome (or
     `not_sent`), of a refusal the problem's code. `key_hash`: SHA-256 of the idempotency key, hex.
     `count`: how many alike were merged into this one. `subject`: the id of the key, secret or
-    workspace that was changed, or of the key that was named by somebody who does not have it.
+    workspace that was changed, or of the key that a request named without having it.
     """
 
     event: str

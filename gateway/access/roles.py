@@ -43,5 +43,5 @@ def granted(role: str, scopes: Sequence[str] | None, *, live: bool) -> frozenset
 def may_grant(
     granter: frozenset[Scope], asked: frozenset[Scope], *, granter_live: bool, asked_live: bool
 ) -> bool:
-    """Nobody hands out more than he has; a test key makes test keys only."""
+    """Whether a key may grant these scopes: only its own, and a test key only to test keys."""
     return asked <= granter and (granter_live or not asked_live)

@@ -1,6 +1,6 @@
 """Signing secrets at rest: AES-256-GCM, each bound to where it belongs.
 
-Whoever can write to the database can neither read a secret, change it nor move it to another row.
+A database writer can neither read a secret, change it nor move it to another row.
 """
 
 import hashlib

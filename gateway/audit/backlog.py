@@ -1,4 +1,4 @@
-"""How much of the audit waits for the database, as last seen."""
+"""How many audit entries wait for the database, as last seen."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -8,7 +8,7 @@ from gateway.telemetry import metrics
 from stores.redis.client import Check
 from stores.redis.outbox import Waiting
 
-# Above this a backlog is a warning of /ready.
+# An older backlog is a warning of /ready.
 LATE = timedelta(seconds=30)
 
 
@@ -21,15 +21,15 @@ class Backlog(NamedTuple):
         oldest = max((one.oldest for one in waiting), default=timedelta(0))
         return cls(sum(one.total for one in waiting), oldest)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         metrics.outbox_entries.set(self.entries)
         metrics.outbox_oldest.set(self.oldest.total_seconds())
 
-    def check(self, hindrance: str) -> Check:
-        """`hindrance`: the kind of error that keeps it waiting, if any."""
+    def check(self, failure: str) -> Check:
+        """`failure`: the class of the error that keeps the backlog waiting, if any."""
         waits, oldest = self
-        if not hindrance and oldest <= LATE:
+        if not failure and oldest <= LATE:
             return Check("audit", "ok", f"{waits} entries wait")
-        why = f": {hindrance}" if hindrance else ""
+        why = f": {failure}" if failure else ""
         seconds = round(oldest.total_seconds())
         return Check("audit", "warning", f"{waits} entries wait, the oldest {seconds} s{why}")

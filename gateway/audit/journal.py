@@ -1,8 +1,9 @@
-"""What the audit is told of refusals and of its own readers, a second late and many in one.
+"""Record refusals and readings in the audit, once a second, with a count for like ones.
 
-A stranger who asks a thousand times a second must not fill the store with it: what is alike is
-counted, and so is what is above a bound. What the store does not take is kept, up to that bound,
-and offered again. Intents and outcomes of runs do not come this way: the scripts write them.
+A caller without a key that sends a thousand requests a second must not fill the store: like
+entries are counted, and so are those above a bound. Entries that the store did not accept are
+kept, up to that bound, and sent again. The intents and outcomes of runs are written by the Lua
+scripts instead, one by one, before anything is sent.
 """
 
 import time
@@ -22,18 +23,19 @@ from stores.redis.outbox import Outbox
 from stores.redis.scripts import RedisUnavailable
 
 PACE = timedelta(seconds=1)
-# Different ones of a workspace between two writings; fewer of strangers, who are anybody and take
-# no room from those whose key is genuine. Those beyond are told of by their number, in one entry
-# of each event and principal: 20 a second are 1.7 million a day at most.
+# How many different entries of a workspace are kept between two writes. Unauthenticated callers
+# have a smaller bound of their own, so that they take no room from callers with a key. Further
+# entries are counted in one entry for each event and principal: 20 a second are at most 1.7
+# million a day.
 DIFFERENT_MAX = 100
 UNAUTHENTICATED_MAX = 20
-MORE = "More than are told apart"
+MORE = "Too many to record one by one"
 
 Noted = dict[tuple[str, ...], tuple[str, Entry]]
 
 
 class Bucket(NamedTuple):
-    """What shares a bound. `strangers`: refused, for nobody knows who they are."""
+    """Entries that share a bound. `unauthenticated`: of requests without a valid key."""
 
     workspace: str
     unauthenticated: bool
@@ -46,12 +48,14 @@ class Bucket(NamedTuple):
 class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        # By what makes two alike; with each the source by which it is kept once.
+        # By what makes two entries alike; each with the source by which the database keeps it once.
         self._noted: dict[Bucket, Noted] = {}
         self._sent: dict[Bucket, Noted] = {}
 
     def note(self, workspace: str, entry: Entry) -> None:
-        """To be written soon. Alike are those of one principal, address, action and reason."""
+        """Record within a second. Entries with the same principal, address, action and reason are
+        alike.
+        """
         alike: tuple[str, ...] = (
             *(entry.event, entry.principal, entry.address),
             *(entry.action, entry.subject, entry.status, entry.reason, entry.detail),
@@ -71,8 +75,8 @@ class Journal:
             noted[alike] = (source, replace(first, count=first.count + 1))
 
     async def write(self) -> None:
-        """What was noted, into the outbox. What the store did not say it took goes again as it
-        was, under its own sources, and before what is newer.
+        """Move the entries into the outbox. Those that the store did not confirm are sent again
+        unchanged, with their own sources, and before newer ones.
         """
         with suppress(RedisUnavailable):
             await self._send()

@@ -1,4 +1,4 @@
-"""Keep the audit that is in the database: sign its heads every minute, remove what is too old."""
+"""Maintain the audit in the database: sign its heads every minute, apply the retention daily."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ REMOVAL_PACE = timedelta(days=1)
 
 log = logging.getLogger("relay.audit")
 
-# What hinders one workspace as another.
-STOPS = frozenset({"DatabaseUnavailable", "SchemaOutdated", "StoreUnavailable", "SettingsError"})
+# Errors that affect every workspace.
+COMMON = frozenset({"DatabaseUnavailable", "SchemaOutdated", "RedisUnavailable", "SettingsError"})
 
 
 class Failure(NamedTuple):
-    """The kind of error. `workspace`: whose chain alone it concerns; empty where it is all."""
+    """The class of an error. `workspace`: the one whose chain it affects; empty for all."""
 
     error: str
     workspace: str = ""
@@ -30,7 +30,7 @@ class Failure(NamedTuple):
     @classmethod
     def of(cls, error: BaseException, workspace: str = "") -> "Failure":
         kind = type(error).__name__
-        return cls(kind, "" if kind in STOPS else workspace)
+        return cls(kind, "" if kind in COMMON else workspace)
 
 
 class Maintenance:
@@ -42,9 +42,9 @@ class Maintenance:
         self._unremoved: Failure | None = None
 
     async def turn(self) -> Failure | None:
-        """What is due of it. What hindered it at a chain, until it is done again and succeeds.
+        """Do what is due; returns the last failure at a chain, until that work succeeds.
 
-        Raises DatabaseUnavailable, SchemaOutdated.
+        Raises DatabaseUnavailable and SchemaOutdated.
         """
         now = time.monotonic()
         if now >= self._heads_at:
@@ -58,9 +58,9 @@ class Maintenance:
         return self._unsigned or self._unremoved
 
     async def _each(self, chore: Callable[[str], Awaitable[None]]) -> Failure | None:
-        """For every chain: one that is broken, or held by somebody, stops no other.
+        """Run the chore for every chain; one that is broken or locked stops no other.
 
-        Raises what hinders all of them.
+        Raises an error that affects all of them.
         """
         audited, failed = await self._audited(), list[tuple[BaseException, str]]()
         for workspace in audited:
@@ -75,7 +75,9 @@ class Maintenance:
         return Failure(type(error).__name__, workspace)
 
     async def _sign_head(self, workspace: str) -> None:
-        """Where who may write to the database cannot: a chain that was cut is shorter than it."""
+        """Log the head, because a database writer cannot rewrite the log: a truncated chain ends
+        before the last logged head.
+        """
         database, chain = await self._database.open(), self._database.chain()
         async with database.begin() as connection:
             head = await chain.locked_head(connection, workspace)

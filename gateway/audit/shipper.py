@@ -1,8 +1,12 @@
-"""Ship the audit: from the outboxes into the database, in order, each entry once.
+"""Ship the audit from the outboxes in Redis into the database, in order, each entry once.
 
-Any gateway does it, one at a time. No consumer group keeps the books: the database knows every
-source it has, so what a dead shipper had written and not yet removed is recognised, in whatever
-step it died; and what it had only read still waits. While the database is away the outbox holds.
+One gateway ships at a time. There is no consumer group: the database knows the source of every
+entry that it has, so that an entry which a dead shipper wrote but did not remove is recognised,
+whatever step it died in. While the database is away the outboxes keep the entries.
+
+A turn ends after a second and the next one starts with all workspaces: with one under steady load
+a longer turn would never end, and no head would be signed. A leader that fails gives the lead
+away: another gateway may reach the database, or have an audit key that this one lacks.
 """
 
 import asyncio
@@ -26,18 +30,17 @@ from stores.redis.outbox import Outbox, Waiting
 from stores.redis.scripts import RedisUnavailable
 
 PACE = timedelta(seconds=1)
-# A gateway that starts serves first: to load what speaks SQL takes 0.3 s of CPU.
+# Loading SQLAlchemy takes 0.3 s of CPU; a gateway that starts serves first.
 START_PAUSE = timedelta(seconds=2)
 PAUSE_MAX = timedelta(seconds=8)
 # Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
 LEAD = timedelta(seconds=15)
 BATCH = 200
-# So long a leader that failed leaves it to others, who ask for it every second if they are well:
-# they may reach the database, or have an audit key that this one lacks.
+# Back-off after a failed turn, so that another replica can take over.
 BACK_OFF = timedelta(seconds=3)
-# A gateway that does not lead looks at the backlog for its metrics alone.
+# How often a gateway that does not lead reads the backlog, for its metrics.
 LOOK_PACE = timedelta(seconds=10)
-# That one chain is broken is no reason to leave it to others more often: maybe there are none.
+# How often a leader backs off because of one broken chain: other replicas would fail alike.
 STAY = timedelta(minutes=1)
 
 log = logging.getLogger("relay.audit")
@@ -49,13 +52,13 @@ class Shipper:
     ) -> None:
         self._outbox = outbox
         self._database = database
-        self._roster = key_cache
+        self._key_cache = key_cache
         self._name = str(uuid4())
         self._maintenance = Maintenance(database, retention=retention)
         self._look_at = self._back_off_until = self._stay_until = float("-inf")
-        # `_told`: the one that the log has, until all is well.
+        # `_logged`: the failure that was logged last, until a turn succeeds.
         self._failure: Failure | None = None
-        self._told: Failure | None = None
+        self._logged: Failure | None = None
         self._more = False
         self._waiting: dict[str, Waiting] = {}
         self.backlog = Backlog()
@@ -63,22 +66,20 @@ class Shipper:
         self.pause = PACE
 
     async def watch(self) -> None:
-        """Ship for ever, every second; at once where more waits, less often where none can go."""
+        """Ship for ever: every second, at once behind a full batch, less often after a failure."""
         await asyncio.sleep(START_PAUSE.total_seconds())
         await repeat(self.turn, lambda: self.pause)
 
     async def turn(self) -> None:
-        """All that waits, for a second at most, if this gateway leads; whatever fails is said, and
-        tried again.
-        """
+        """Ship for at most a second, if this gateway leads. A failure is logged and tried again."""
         self._more = False
-        # Whatever it is: or no entry would ever be shipped again.
+        # Every exception: or no entry would ever be shipped again.
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
         failure = Failure.of(failed) if isinstance(failed, BaseException) else failed
-        if failure and failure != self._told:
-            fields = {name: fact for name, fact in failure._asdict().items() if fact}
+        if failure and failure != self._logged:
+            fields = {name: value for name, value in failure._asdict().items() if value}
             log.warning("audit.not_shipped", extra={"fields": fields})
-            self._told = failure
+            self._logged = failure
         self._failure = failure
         metrics.audit_chain_broken.set(bool(failure and failure.workspace))
         if failure and not failure.workspace:
@@ -87,7 +88,7 @@ class Shipper:
             self.pause = timedelta(0) if self._more else PACE
 
     async def _turn(self) -> Failure | None:
-        """What hindered it."""
+        """One turn; its failure, if any."""
         now = time.monotonic()
         backing_off = now < self._back_off_until
         if backing_off or not await self._outbox.lead(self._name, LEAD):
@@ -96,7 +97,7 @@ class Shipper:
                 await self._round(self._workspaces, leads=False)
             if backing_off:
                 return self._failure
-            self._told = None  # what comes again is told again
+            self._logged = None  # so that a later failure is logged again
             return None
         failure = await self._ship()
         if self._database.opened and (failure is None or failure.workspace):
@@ -105,12 +106,12 @@ class Shipper:
         if failure:
             await self._leave_to_others(failure)
         else:
-            self._told = None
+            self._logged = None
         return failure
 
     async def _leave_to_others(self, failure: Failure) -> None:
         now = time.monotonic()
-        if failure.workspace and failure == self._told and now < self._stay_until:
+        if failure.workspace and failure == self._logged and now < self._stay_until:
             return
         self._stay_until = now + STAY.total_seconds()
         self._back_off_until = now + BACK_OFF.total_seconds()
@@ -118,12 +119,10 @@ class Shipper:
 
     @property
     def _workspaces(self) -> Collection[str]:
-        return sorted({DEFAULT_WORKSPACE, NOWHERE, *self._roster.workspaces()})
+        return sorted({DEFAULT_WORKSPACE, NOWHERE, *self._key_cache.workspaces()})
 
     async def _ship(self) -> Failure | None:
-        """Round by round, a batch of each: one that is flooded holds up no other. One that stays
-        flooded does not either: the next turn begins with all.
-        """
+        """Ship a batch of each workspace, round by round: a flooded workspace delays no other."""
         left, failure = self._workspaces, None
         until = time.monotonic() + PACE.total_seconds()
         while left and time.monotonic() < until and (failure is None or failure.workspace):
@@ -136,10 +135,10 @@ class Shipper:
     async def _round(
         self, workspaces: Collection[str], *, leads: bool
     ) -> tuple[list[str], Failure | None]:
-        """Those of which more waits that can be shipped, and what hindered."""
+        """The workspaces with more to ship, and the last failure."""
         more, failure = [], None
         for workspace in workspaces:
-            # One whose chain is broken stops no other; a database that is away stops all.
+            # A broken chain stops no other workspace; an unavailable database stops all.
             goes = leads and (failure is None or bool(failure.workspace))
             [left] = await asyncio.gather(
                 self._batch(workspace, leads=goes), return_exceptions=True
@@ -149,7 +148,7 @@ class Shipper:
             elif left:
                 more.append(workspace)
         self.backlog = Backlog.of(self._waiting.values())
-        self.backlog.tell()
+        self.backlog.report()
         return more, failure
 
     async def _batch(self, workspace: str, *, leads: bool) -> bool:
@@ -173,7 +172,7 @@ class Shipper:
         metrics.audit_shipped.inc(new)
 
     async def leave(self) -> None:
-        """Another may lead now."""
+        """Let another gateway lead."""
         with suppress(RedisUnavailable):
             await self._outbox.lead(self._name, timedelta(0))
 
@@ -183,7 +182,7 @@ class Shipper:
 
 @asynccontextmanager
 async def shipping(shipper: Shipper) -> AsyncIterator[None]:
-    """Ship while the block lasts. What waits at its end waits for the next who ships."""
+    """Ship while the block lasts. What then still waits is for the next shipper."""
     try:
         async with in_background(shipper.watch()):
             yield

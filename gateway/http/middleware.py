@@ -42,7 +42,7 @@ def standing(*, production: bool, shared: bool) -> tuple[Header, ...]:
     return (*ALWAYS, *((HSTS,) if production else ()), *((VARY,) if shared else ()))
 
 
-# What nginx writes for a client that is gone; nobody receives it.
+# The status that nginx logs for a client that disconnected; it is not sent.
 CLIENT_GONE = 499
 
 log = logging.getLogger("relay.request")

@@ -26,7 +26,7 @@ class JoinedWrites:
     """A transport that sends what one turn of the loop wrote as one piece.
 
     uvicorn writes head and body apart: a system call more an answer, and half
-    an answer for whoever is killed in between, which no proxy can send again.
+    an answer if the gateway is killed in between, which no proxy can send again.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

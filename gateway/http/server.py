@@ -21,13 +21,13 @@ class StartError(Exception):
 
 
 class ListeningServer(uvicorn.Server):
-    """Serves one app on one socket."""
+    """One application on one socket."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float = 1.0) -> None:
         """Takes the port at once; 0 takes a free one, and `url` says which. Raises StartError."""
         config = uvicorn.Config(
             app,
-            log_level="critical",  # what fails is told by us, without a traceback
+            log_level="critical",  # Relay reports failures itself, without a traceback
             log_config=None,  # uvicorn's own would close what logs.configure opened
             access_log=False,
             server_header=False,

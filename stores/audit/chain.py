@@ -1,6 +1,6 @@
 """The audit chain: each entry carries an HMAC over the one before it and its own text.
 
-Whoever writes to the tables but holds no key cannot change, move or drop an entry unseen. To put
+A database writer without a key cannot change, move or drop an entry unnoticed. To put
 back an older head and what it ended with is seen by the heads in the log alone.
 """
 
@@ -22,7 +22,7 @@ AT_ONCE = 1000
 
 
 class BrokenChain(Exception):
-    """The chain is not as it was signed; to go on would sign what somebody changed."""
+    """The chain is not as it was signed; going on would sign a changed entry."""
 
     def __init__(self, workspace: str) -> None:
         super().__init__(f"the audit chain of {workspace!r} is broken: run `relay audit verify`")
@@ -57,7 +57,7 @@ class Chain(Signatures):
         return len(fresh)
 
     async def locked_head(self, connection: AsyncConnection, workspace: str) -> Head | None:
-        """The head, which nobody else moves until the transaction ends. Raises BrokenChain."""
+        """The head, locked until the transaction ends. Raises BrokenChain."""
         asked = select(audit_heads).where(audit_heads.c.workspace == workspace)
         row = (await connection.execute(asked.with_for_update())).one_or_none()
         head = Head(*row[1:]) if row else None
@@ -66,7 +66,7 @@ class Chain(Signatures):
         return head
 
     async def _begin(self, connection: AsyncConnection, workspace: str) -> Head:
-        """A head before the first entry, or that of whoever began at the same time."""
+        """A head before the first entry, or the head of a concurrent first entry."""
         first = self.head(workspace, 0, START)
         insert = upsert(connection, audit_heads).values(workspace=workspace, **first._asdict())
         await connection.execute(insert.on_conflict_do_nothing())

@@ -56,7 +56,7 @@ async def _old(
         for extreme in (func.min, func.max)
     )
     oldest, newest = (await connection.execute(select(*times))).one()
-    # SQLite keeps in a column whatever it is given, and text is greater than any number.
+    # An SQLite column may hold any type, and text is greater than any number.
     if oldest is None or (isinstance(newest, int) and oldest >= cutoff_ms):
         return []
     head = await chain.locked_head(connection, workspace)

@@ -94,28 +94,28 @@ class Signatures:
         return _made(self._entry, previous + text.encode(), mac)
 
     def head(self, workspace: str, seq: int, mac: bytes) -> Head:
-        return Head(seq, mac, _mac(self._head[0], _said(workspace, seq, mac)))
+        return Head(seq, mac, _mac(self._head[0], _signed_text(workspace, seq, mac)))
 
     def ends(self, workspace: str, head: Head) -> bool:
         """Whether the chain had this head once."""
-        return _made(self._head, _said(workspace, head.seq, head.mac), head.signature)
+        return _made(self._head, _signed_text(workspace, head.seq, head.mac), head.signature)
 
     def signed_head(self, workspace: str, seq: int, mac: bytes, at: int) -> SignedHead:
         """For the log: it shows later that the chain had come this far."""
-        signature = _mac(self._logged[0], _said(workspace, seq, mac, at))
+        signature = _mac(self._logged[0], _signed_text(workspace, seq, mac, at))
         return SignedHead(workspace, seq, mac, at, signature)
 
     def genuine(self, head: SignedHead) -> bool:
-        said = _said(head.workspace, head.seq, head.mac, head.at)
+        said = _signed_text(head.workspace, head.seq, head.mac, head.at)
         return _made(self._logged, said, head.signature)
 
     def checkpoint(self, workspace: str, seq: int, mac: bytes, removed_at: int) -> Checkpoint:
-        signature = _mac(self._checkpoint[0], _said(workspace, seq, mac, removed_at))
+        signature = _mac(self._checkpoint[0], _signed_text(workspace, seq, mac, removed_at))
         return Checkpoint(seq, mac, removed_at, signature)
 
     def begins(self, workspace: str, checkpoint: Checkpoint) -> bool:
         """Whether retention left this checkpoint once."""
-        said = _said(workspace, checkpoint.seq, checkpoint.mac, checkpoint.removed_at)
+        said = _signed_text(workspace, checkpoint.seq, checkpoint.mac, checkpoint.removed_at)
         return _made(self._checkpoint, said, checkpoint.signature)
 
 
@@ -139,8 +139,8 @@ def _subkeys(keys: Sequence[bytes], purpose: bytes) -> list[bytes]:
     return [hmac.digest(key, purpose, "sha256") for key in keys]
 
 
-def _said(workspace: str, seq: int, mac: bytes, *at: int) -> bytes:
-    # SQLite keeps in a column whatever it is given; null was never signed.
+def _signed_text(workspace: str, seq: int, mac: bytes, *at: int) -> bytes:
+    # An SQLite column may hold any type; null was never signed.
     return msgspec.json.encode([workspace, seq, mac.hex() if isinstance(mac, bytes) else None, *at])
 
 

@@ -1,6 +1,6 @@
 """One pass over a chain from its first entry, or its checkpoint, to its head: the first bad entry.
 
-Nobody without a key can, unseen, edit an entry or a column, drop, move or add one, cut the end,
+Without a key no one can, unnoticed, edit an entry or a column, drop, move or add one, cut the end,
 forge a head or a checkpoint. That the end was cut together with its head, or everything
 dropped, or begun anew, only heads show that were kept elsewhere: those in the log.
 """
@@ -107,7 +107,7 @@ class ChainWalk:
 
     def _step(self, row: Row) -> Broken | None:
         expected = self.seq + 1
-        # SQLite keeps in a column whatever it is given.
+        # An SQLite column may hold any type.
         if not isinstance(row.seq, int) or row.seq < expected:
             return self._broken(expected, "inserted")
         if row.seq > expected:

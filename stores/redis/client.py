@@ -73,8 +73,8 @@ async def open_store(
     """Open the store while the block lasts.
 
     `url`: redis://, rediss:// or unix://, user and password included; without
-    it the embedded server runs on `data_dir`. `observer`: told of round trips.
-    A Redis that is away is no error here: calls raise StoreUnavailable until it
+    it the embedded server runs on `data_dir`. `observer` gets every round trip.
+    A Redis that is away is no error here: calls raise RedisUnavailable until it
     is back. Raises EmbeddedStoreError, and ValueError for a URL of another kind.
     """
     if url is None:
@@ -151,6 +151,6 @@ def _configuration(info: dict[str, Any], server_seconds: int, *, strict: bool) -
     ]
     bad: CheckStatus = "failed" if strict else "warning"
     return [
-        Check(name, "ok", "as it should be") if holds else Check(name, bad, detail)
+        Check(name, "ok", "as required") if holds else Check(name, bad, detail)
         for name, holds, detail in facts
     ]

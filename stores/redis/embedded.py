@@ -106,7 +106,7 @@ async def _start(folder: Path, socket: Path) -> asyncio.subprocess.Process:
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction"),
             pass_fds=[lock.fileno()],
-            # Whoever reads our output must not wait for a server that we have left behind.
+            # A reader of our output must not wait for a server that outlives us.
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=DEVNULL,

@@ -36,7 +36,7 @@ class Granted(NamedTuple):
 
 
 class Limited(NamedTuple):
-    """`retry_in`: when one more may go, if nobody else takes it."""
+    """`retry_in`: when the next request can succeed, if no other takes its place."""
 
     bound: Bound
     retry_in: timedelta
@@ -50,7 +50,7 @@ class Limits:
     async def spend(
         self, workspace: str, key_id: str, verb: str, rates: Rates
     ) -> Granted | Limited:
-        """Spend one of what the key and the workspace may do. Raises StoreUnavailable."""
+        """Spend one of what the key and the workspace may do. Raises RedisUnavailable."""
         buckets = [names.bucket(workspace, verb, key_id), names.bucket(workspace, verb)]
         match await self._scripts.call("spend", buckets, *rates):
             case [b"granted", left]:

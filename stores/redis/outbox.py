@@ -49,7 +49,7 @@ class Outbox:
         self._scripts = scripts
 
     async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
-        """Put (source, entry) behind what waits. Raises StoreUnavailable."""
+        """Put (source, entry) behind what waits. Raises RedisUnavailable."""
         args = [
             arg
             for source, entry in entries
@@ -61,7 +61,7 @@ class Outbox:
         self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
     ) -> Waiting:
         """Forget what was shipped; the oldest of what waits, with the outcomes of runs that
-        nobody can end any more. Raises StoreUnavailable.
+        cannot be ended any more. Raises RedisUnavailable.
         """
         touched = [names.outbox(workspace), names.in_flight(workspace)]
         _, now_ms, total, found = await self._scripts.call(
@@ -73,7 +73,7 @@ class Outbox:
         return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
-        """Whether this is the one gateway that ships, for so long. Raises StoreUnavailable."""
+        """Whether this gateway ships, for this long. Raises RedisUnavailable."""
         _, leads = await self._scripts.call("lead", [names.LEADER], who, lasting)
         return bool(leads)
 

@@ -46,14 +46,14 @@ class Previews:
 
         `origin` outlives the document: it names the action in the answer of a
         run whose process died, and to the audit. `target`: host and port, whose runs
-        are counted. Raises StoreUnavailable.
+        are counted. Raises RedisUnavailable.
         """
         key = names.preview(workspace, preview_id)
         answer = await self._scripts.call("save", [key], doc, origin, target, ttl)
         return int(answer[1])
 
     async def find(self, workspace: str, preview_id: str) -> Live | Spent | NoPreview:
-        """Raises StoreUnavailable."""
+        """Raises RedisUnavailable."""
         match await self._scripts.call("find", [names.preview(workspace, preview_id)]):
             case [b"live", doc, expires_at_ms]:
                 return Live(doc, expires_at_ms)

@@ -35,7 +35,7 @@ class Reservation(NamedTuple):
     """A claim on an idempotency key, for one run of one preview.
 
     `traceparent`, `trace_link`: of the request that claims; kept with the run. `intent`: what the
-    audit is told if the claim is granted. `principal`: whose quota it spends.
+    audit entry that the script writes if it reserves. `principal`: whose quota is spent.
     """
 
     workspace: str
@@ -105,7 +105,7 @@ class Lost(NamedTuple):
 
 
 def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult:
-    """As reserve.lua says it. Raises StoreUnavailable for a claim that came too late."""
+    """As reserve.lua says it. Raises RedisUnavailable for a claim that came too late."""
     match answer:
         case [b"reserved", left, started_at_ms, doc]:
             return Reserved(doc, started_at_ms, quota(left))

@@ -1,6 +1,6 @@
-"""Wait for a run that another process ends: one connection listens, nobody polls.
+"""Wait for a run that another process ends: one connection listens, without polling.
 
-It listens only while somebody waits, to the endings of all runs: told by
+It listens to the endings of all runs, only while a caller waits: subscribed by
 pattern, there is no subscription to lose between two that come and go.
 """
 
@@ -30,7 +30,7 @@ class RunEndings:
         """An event that is set when the run ends, or when that may have been missed.
 
         Look at the run after entering (it may have ended before) and after the
-        event. Raises StoreUnavailable.
+        event. Raises RedisUnavailable.
         """
         listener = self._listener()
         channel = names.settled(workspace, run_id)
@@ -38,8 +38,8 @@ class RunEndings:
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(listener.confirmed.wait(), self._patience)
-            if not listener.hears:
-                raise RedisUnavailable("Redis does not say that it will tell of endings")
+            if not listener.subscribed:
+                raise RedisUnavailable("Redis did not confirm the subscription")
             yield ended
         finally:
             listener.leave(channel, ended)
@@ -84,7 +84,7 @@ class _Listener:
         self.task: asyncio.Task[None] | None = None
 
     @property
-    def hears(self) -> bool:
+    def subscribed(self) -> bool:
         return self.confirmed.is_set() and not self.lost
 
     def wait_for(self, channel: str) -> asyncio.Event:

@@ -2,7 +2,7 @@
 
 `lua/reserve.lua` claims the key, spends the preview and opens the run in one
 step; `settle.lua` ends it with its answer; `release.lua` gives it back. A run
-whose lease is over without an answer is unknown for good: nobody takes it over.
+whose lease has ended without an answer is unknown for good: no one takes it over.
 """
 
 from datetime import timedelta
@@ -42,7 +42,7 @@ class Runs:
         self._tombstone_ttl = tombstone_ttl
 
     async def reserve(self, reservation: Reservation, *, lease: timedelta) -> ReserveResult:
-        """Open the run that is claimed, or say who holds the key. Raises StoreUnavailable."""
+        """Open the run that is claimed, or say who holds the key. Raises RedisUnavailable."""
         run, preview, of_key_name, *others = reservation.redis_keys()
         of_key = names.bucket(reservation.workspace, "execute", reservation.principal)
         of_workspace = names.bucket(reservation.workspace, "execute")
@@ -63,7 +63,7 @@ class Runs:
         return reserve_result(reservation, answer)
 
     async def inspect(self, workspace: str, run_id: str) -> Run | NoRun:
-        """Raises StoreUnavailable."""
+        """Raises RedisUnavailable."""
         match await self._scripts.call("inspect", [names.run(workspace, run_id)]):
             case [b"run", now_ms, fields]:
                 return run_of(run_id, now_ms, fields)
@@ -77,7 +77,7 @@ class Runs:
     ) -> Settled | Lost:
         """End the run with its answer, for as long as retries may ask, and tell the audit.
 
-        `ending`: the entry, JSON. Raises StoreUnavailable.
+        `ending`: the entry, JSON. Raises RedisUnavailable.
         """
         answer = await self._scripts.call(
             "settle",
@@ -99,7 +99,7 @@ class Runs:
                 raise UnknownAnswer(other)
 
     async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
-        """Give key and preview back: nothing was sent. Raises StoreUnavailable."""
+        """Give key and preview back: nothing was sent. Raises RedisUnavailable."""
         channel = names.settled(reservation.workspace, reservation.run_id)
         answer = await self._scripts.call(
             "release", reservation.redis_keys(), reservation.run_id, channel, RELEASED_TTL, ending

@@ -4,7 +4,7 @@ A command in a pipeline of 32 costs about 19 microseconds of CPU, one alone 71
 to 180 (redis-py 8.1, hiredis). A call that finds the line free goes at once, and
 not as a pipeline of one, which costs 30 more. Every script may be sent twice, so
 a call whose reply was lost is sent again, once; what then fails is
-`StoreUnavailable`.
+`RedisUnavailable`.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class _Call(NamedTuple):
 _Turn = list[tuple[_Call, asyncio.Future[Any]]]
 
 
-# Told of every round trip: how many seconds it took, how many calls shared it.
+# Gets every round trip: its seconds, and how many calls shared it.
 Observer = Callable[[float, int], None]
 
 
@@ -87,7 +87,7 @@ class Scripts:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
-        """Give the server every script. Raises StoreUnavailable."""
+        """Give the server every script. Raises RedisUnavailable."""
         try:
             async with asyncio.timeout(self._patience):
                 self._digests = {
@@ -101,7 +101,7 @@ class Scripts:
     ) -> list[Any]:
         """Run a script; its tagged answer. A duration goes as milliseconds.
 
-        Raises StoreUnavailable.
+        Raises RedisUnavailable.
         """
         call = _Call(name, keys, args)
         if self._under_way:
@@ -130,7 +130,7 @@ class Scripts:
                 future.set_result(reply)
 
     def _sent(self, turn: _Turn, task: asyncio.Task[None]) -> None:
-        """Whatever became of the pipeline, nobody may wait for ever."""
+        """End every wait for the pipeline, whatever became of it."""
         self._tasks.discard(task)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         for _, future in turn if failure else ():

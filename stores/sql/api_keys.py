@@ -61,7 +61,7 @@ class Revoked(NamedTuple):
 
 
 class LastAdmin(NamedTuple):
-    """Nobody could make keys any more."""
+    """No key could manage keys any more."""
 
 
 class NoKey(NamedTuple):
@@ -157,7 +157,7 @@ async def used(connection: AsyncConnection, moments: Mapping[str, int]) -> set[s
     """When each key, by its id, was last used; a later moment stands. Gateways need not know.
 
     Returns the keys that are being changed at this moment, which are left out: who waits for no
-    row, while he holds those of many workspaces, is in no deadlock.
+    row, while it holds those of many workspaces, is in no deadlock.
     """
     key_ids, left_out = list(moments), set[str]()
     for start in range(0, len(key_ids), AT_ONCE):

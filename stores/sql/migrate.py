@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from stores.sql.database import REVISIONS, open_database, parsed_url, revision, sqlite_file, unknown
 from stores.sql.engines import Patience
 
-# Big tables take long to change, and so long waits whoever came second.
+# How long a second migration waits for the first: big tables take long to change.
 PATIENCE = Patience(command=3600.0, busy=3600.0)
 # Any number, as long as all take the same.
 LOCK = text("SELECT pg_advisory_xact_lock(7269665)")

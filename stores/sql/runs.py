@@ -64,6 +64,6 @@ def _outcome(entry: Entry) -> dict[str, Any]:
         "status": truncate_to(runs.c.status, entry.status),
         "reason": truncate_to(runs.c.reason, entry.reason) or None,
         "status_code": entry.status_code or None,
-        # Of a run that was interrupted nobody knows how long it took, and not sent takes no time.
+        # The duration of an interrupted run is unknown, and a run that was not sent has none.
         "duration_ms": entry.duration_ms if timed else None,
     }

@@ -60,5 +60,5 @@ async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
 
 
 def _text(raw: bytes) -> str:
-    """SQLite keeps as text whatever it is given: one row that is none must not hide the others."""
+    """An SQLite text may hold any bytes: one such row must not hide the others."""
     return raw.decode(errors="replace")

@@ -98,7 +98,7 @@ audit = Table(
     Index("audit_by_principal", "workspace", "principal", "seq"),
 )
 
-# The end of each chain; locked by whoever appends to it.
+# The end of each chain; locked for an append.
 audit_heads = Table(
     "audit_heads",
     metadata,

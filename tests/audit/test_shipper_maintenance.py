@@ -3,12 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from gateway.audit.maintenance import HEADS_PACE, REMOVAL_PACE, Failure
 from gateway.audit.shipper import BACK_OFF, PACE
+from gateway.config.variables import SettingsError
 from stores.audit.chain import BrokenChain
 from stores.audit.signatures import SignedHead
 from stores.audit.walk import Broken, Verified
-from stores.sql.database import DatabaseUnavailable
+from stores.redis.scripts import RedisUnavailable
+from stores.sql.database import DatabaseUnavailable, SchemaOutdated
 from tests.support.observed import Lines, lines
 from tests.support.shipping import KEPT, SECOND, Audit, audit, later
 
@@ -166,3 +170,14 @@ def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:
     """It hinders all of them."""
     assert Failure.of(DatabaseUnavailable(), "w") == Failure("DatabaseUnavailable")
     assert Failure.of(BrokenChain("w"), "w") == Failure("BrokenChain", "w")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DatabaseUnavailable("x"), SchemaOutdated("x"), RedisUnavailable("x"), SettingsError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_every_workspace_names_none(error: Exception) -> None:
+    """Another error names the workspace whose chain it met."""
+    assert Failure.of(error, "w") == Failure(type(error).__name__)
+    assert Failure.of(ValueError("x"), "w") == Failure("ValueError", "w")

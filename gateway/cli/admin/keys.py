@@ -25,7 +25,7 @@ signing secrets. A developer may execute with it."""
 
 
 class KeyId(click.ParamType[str]):
-    """The id of a key, or all of one: whoever has found a leaked key has nothing else of it."""
+    """The id of a key, or a whole key: all that the finder of a leaked key has."""
 
     name = "id"
 
@@ -61,7 +61,7 @@ def keys() -> None:
     "expires_in",
     type=Duration(),
     default=EXPIRES_IN,
-    help="In so long; 90d by default.",
+    help="When the key expires; 90d from now by default.",
 )
 @as_json_option
 def create(workspace: str, test: bool, as_json: bool, **asked: Any) -> None:
@@ -95,7 +95,10 @@ def revoke(key_id: str, workspace: str) -> None:
 @click.argument("key_id", metavar="ID", type=KeyId())
 @in_workspace
 @click.option(
-    "--overlap", type=Duration(), default=OVERLAP, help="So long the old one holds; 24h by default."
+    "--overlap",
+    type=Duration(),
+    default=OVERLAP,
+    help="How long the old key stays valid; 24h by default.",
 )
 @as_json_option
 def rotate(key_id: str, workspace: str, overlap: timedelta, as_json: bool) -> None:
@@ -107,7 +110,7 @@ def rotate(key_id: str, workspace: str, overlap: timedelta, as_json: bool) -> No
 
 
 def document(key: "ApiKey", now_ms: float) -> Document:
-    """What may be told of a key."""
+    """A key as it is printed: without its text."""
     return {
         "id": key.id,
         "workspace": key.workspace,

@@ -1,4 +1,4 @@
-"""Ask the issuers from the command line; what they decline is one line and exit status 1."""
+"""Run an administrative command; a refusal is one line on stderr and exit status 1."""
 
 import asyncio
 import os
@@ -18,12 +18,12 @@ from gateway.transaction import Actor
 
 T = TypeVar("T")
 
-# Whoever has the command line and the database's password may all.
+# A caller with the command line and the database's password may do everything.
 CLI = Actor("cli")
 
 
 def ask(question: Callable[[Services], Awaitable[T]]) -> T:
-    """The answer. In development a database that is not there is made first."""
+    """The answer. In development a missing database is created first."""
     from stores.audit.chain import BrokenChain
     from stores.sql.database import DatabaseUnavailable, SchemaOutdated
 

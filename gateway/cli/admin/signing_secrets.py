@@ -56,7 +56,7 @@ def reseal() -> None:
 
 
 def document(secret: "SealedSecret", now_ms: float) -> Document:
-    """What may be told of a secret."""
+    """A secret as it is printed: without its text."""
     retired = secret.retires_at is not None and secret.retires_at <= now_ms
     return {
         "id": secret.id,

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class NotLookedAt(click.ClickException):
-    """Nothing is said of the chains: exit status 2."""
+    """The chains could not be checked: exit status 2."""
 
     exit_code = 2
 
@@ -115,7 +115,7 @@ async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[
 
 
 def _believed(verdict: "Verified | Broken") -> "Verified | Broken":
-    """Under a name that is no UTF-8 there are entries, and nobody can ask for them by it."""
+    """Entries under a name that is not UTF-8 were inserted: no request could have made them."""
     from stores.audit.walk import Broken
 
     garbled = REPLACEMENT in verdict.workspace
@@ -184,7 +184,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     except (SettingsError, SchemaOutdated, DatabaseUnavailable) as error:
         raise NotLookedAt(str(error)) from error
     except OSError as error:
-        if error.filename is None:  # a pipe that nobody reads
+        if error.filename is None:  # a closed pipe
             raise
         raise NotLookedAt(f"{error.filename}: {error.strerror}") from error
     except StatementFailed as error:  # such as a table that is gone

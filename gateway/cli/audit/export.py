@@ -68,9 +68,9 @@ PAGE = 1000
 
 
 class Place(NamedTuple):
-    """Where a reading has come to: so many rows `beyond` the entry `seq`.
+    """The position of a reading: this many rows `beyond` the entry `seq`.
 
-    Those have no whole numbers to go on from; SQLite keeps in a column whatever it is given.
+    Those rows have no whole numbers to go on from; an SQLite column may hold any type.
     """
 
     seq: int | None = None
@@ -184,7 +184,7 @@ async def _print(
     with progress(length, f"Exporting {workspace}", shown=shown) as bar:
         place = Place()
         while True:
-            # A transaction a page: whoever reads our lines may take his time.
+            # One transaction a page: the reader of the lines may be slow.
             async with database.connect() as connection:
                 beyond = asked.offset(place.beyond)
                 rows = await following(connection, beyond, place.seq, limit=PAGE)

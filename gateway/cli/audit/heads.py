@@ -43,7 +43,7 @@ class Heads(NamedTuple):
 def logged(lines: Iterable[str], named: Collection[str]) -> "list[SignedHead]":
     """Those of the workspaces that are named, or all. Raises BadParameter where there are none.
 
-    Without heads a chain that was cut looks whole: whoever gives a log asks for more than that.
+    Without heads a truncated chain looks whole; a caller that gives a log expects more than that.
     """
     read, unreadable = heads(lines)
     found = [head for head in read if not named or head.workspace in named]

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.cli.options import http_url
 
-# Prometheus gives a query up after two minutes; a gate that waits for so long is not used.
+# Prometheus itself gives up a query after two minutes; a gate that waits as long is not used.
 PATIENCE = timedelta(seconds=30)
 
 # Past it no date has a name; past the other no count is meant.

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Forget what has been shipped, give up runs whose lease is over, and say what is to be shipped.
--- A run that is given up here can be ended by nobody else: `settle` comes after its lease, and
+-- A run that is given up here cannot be ended elsewhere: `settle` comes after its lease, and
 -- `release` finds its state. May write when memory is full: to ship is what frees it.
 --   KEYS  outbox, in_flight
 --   ARGV  run_prefix, how many entries at most, then the ids that were shipped

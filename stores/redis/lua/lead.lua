@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Be the one gateway that ships, for a while. Whoever ships although another does harms nothing.
+-- Be the one gateway that ships, for a while. Two that ship at once do no harm.
 -- May write when memory is full: to ship is what frees it.
 --   KEYS  leader
 --   ARGV  who, for how many ms; 0 to stop

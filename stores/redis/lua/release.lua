@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Give a run back as if it never was: nothing had been sent. The audit, which has its intent,
--- hears so. What stays for a while is a mark that it may not be opened: its `reserve` may still
+-- records so. What stays for a while is a mark that it may not be opened: its `reserve` may still
 -- be under way.
 --   KEYS  run, preview, reservation, outbox, in_flight
 --   ARGV  run_id, channel, mark_ms, ending (JSON, for the audit)
 -- Answers
 --   {'released'}
 --   {'lost'}                  the run has its answer, was given up, or its lease is over: a retry
---                             may have heard that it is unknown
+--                             may have been answered `unknown`
 -- Sent twice: 'released' both times.
 -- include clock
 -- include places

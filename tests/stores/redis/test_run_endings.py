@@ -171,7 +171,7 @@ async def test_watching_goes_on_after_a_lost_connection(
 async def test_no_watch_begins_without_the_server(
     own_valkey: Valkey, tmp_path: Path, away: str
 ) -> None:
-    """StoreUnavailable in under 2 s, for a first watcher and for the next; afterwards it works."""
+    """RedisUnavailable in under 2 s, for a first watcher and for the next; afterwards it works."""
     async with open_store(own_valkey.url, tmp_path) as store:
         async with store.run_endings.wait_for("w", "run-1"):
             pass

@@ -116,7 +116,7 @@ async def test_a_server_started_anew_is_used_at_once(own_store: Store, own_valke
 async def test_a_server_that_is_away_is_given_up_in_time(
     own_store: Store, own_valkey: Valkey, away: str, known: bool
 ) -> None:
-    """All calls of a turn raise StoreUnavailable in under 2 s; the server's return ends that."""
+    """All calls of a turn raise RedisUnavailable in under 2 s; the server's return ends that."""
     if known:
         await find(own_store.scripts, "none")
     getattr(own_valkey, away)()

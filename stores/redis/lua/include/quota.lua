@@ -4,7 +4,7 @@ local function bucket(key, per_minute, now)
   local interval = math.ceil(60000000 / per_minute)
   local horizon = interval * per_minute
   local stored = tonumber(redis.call('GET', key) or 0)
-  -- Ahead: the server's clock was set back. That must keep nobody out for longer than a horizon.
+  -- Ahead: the server's clock was set back. That must refuse requests for one horizon at most.
   local full_at, ahead = math.max(math.min(stored, now + horizon), now), stored > now + horizon
   return {key = key, interval = interval, horizon = horizon, full_at = full_at, ahead = ahead}
 end

@@ -1,4 +1,4 @@
-"""Which pepper each key was made with; of those made before this nobody knows."""
+"""The pepper that each key was hashed with; unknown for older keys."""
 
 import sqlalchemy as sa
 from alembic import op
