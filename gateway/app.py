@@ -20,8 +20,7 @@ from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.exported import began, exported
 from gateway.http.cors import Cors
-from gateway.http.headers import standing
-from gateway.http.middleware import RequestContext
+from gateway.http.middleware import RequestContext, standing
 from gateway.problems import Problem
 from gateway.telemetry import logs
 from stores.redis.embedded import EmbeddedStoreError

@@ -16,6 +16,10 @@ TOLERANCE = timedelta(minutes=5)
 NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
 
 
+class SecretsSealed(Exception):
+    """The workspace has signing secrets, and this process can unseal none of them."""
+
+
 def sign(
     secrets: Sequence[bytes], *, message_id: str, timestamp: int, body: bytes
 ) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.access.roles import Scope, granted
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
 from gateway.config.parsers import Secret
+from gateway.signatures import SecretsSealed
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,10 +48,6 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
-
-
-class SecretsSealed(Exception):
-    """The workspace has signing secrets, and none can be unsealed."""
 
 
 class Signing(NamedTuple):

@@ -14,15 +14,13 @@ import aiohttp
 from opentelemetry.trace import SpanKind
 from yarl import URL
 
-from gateway.access.snapshot import SecretsSealed
 from gateway.effects import Effect
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
-from gateway.egress.guard import Guard, literal
-from gateway.egress.refused import TargetRefusal
+from gateway.egress.guard import Guard, TargetRefusal, literal
 from gateway.egress.tracing import answered, describe
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
-from gateway.signatures import sign
+from gateway.signatures import SecretsSealed, sign
 from gateway.telemetry.spans import current, propagated, span
 
 # Enough to read a usual answer to its end and keep the connection.

@@ -12,12 +12,11 @@ import ssl
 import time
 from contextvars import ContextVar
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from gateway.egress.allowance import allow
 from gateway.egress.guard import Guard, IPAddress
 
 # Servers commonly close an idle connection after 5 s; a send that meets the
@@ -25,6 +24,8 @@ from gateway.egress.guard import Guard, IPAddress
 IDLE_MAX = 4.0
 # Far above what one process can run; what waits for a place counts against its deadline.
 CONNECTIONS_MAX = 512
+# The head, what is read of the body, and what was on its way when reading stopped.
+RECEIVED_MAX = 512 * 1024
 
 
 class Attempt:
@@ -123,3 +124,39 @@ class GuardedConnector(aiohttp.TCPConnector):
         if address not in _attempt.get().approved:  # a literal never met the resolver
             self._guard.check_address(address)
         return socket.socket(family, kind, protocol)
+
+
+def allow(transport: asyncio.Transport) -> None:
+    """From now on, as much as one answer may be; a connection that sends more is ended."""
+    protocol = transport.get_protocol()
+    if isinstance(protocol, _Allowance):
+        protocol.left = RECEIVED_MAX
+    else:
+        transport.set_protocol(_Allowance(cast(asyncio.Protocol, protocol), transport))
+
+
+class _Allowance(asyncio.Protocol):
+    """Stands before the protocol of the HTTP client, and hands everything on."""
+
+    def __init__(self, inner: asyncio.Protocol, transport: asyncio.Transport) -> None:
+        self._inner, self._transport = inner, transport
+        self.left = RECEIVED_MAX
+
+    def data_received(self, data: bytes) -> None:
+        self.left -= len(data)
+        if self.left < 0:
+            self._transport.abort()
+        else:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()

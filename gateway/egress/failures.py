@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from gateway.egress.refused import TargetRefusal
+from gateway.egress.guard import TargetRefusal
 from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
 from gateway.telemetry.metrics import refusals
 from gateway.telemetry.spans import Span, current

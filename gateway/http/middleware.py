@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import tracing as http
-from gateway.http.headers import Header
 from gateway.problems import InternalError, NotReady, render
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import say
@@ -28,6 +27,19 @@ from gateway.telemetry.tracing import Tracing
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 # What nginx writes for a client that is gone; nobody receives it.
 CLIENT_GONE = 499
+
+Header = tuple[bytes, bytes]
+
+# Two years, as browsers' preload lists ask; only where answers come over TLS.
+HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+ALWAYS: tuple[Header, ...] = (
+    # Each answer has an id of its own, and most have ids of runs and previews.
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+# Also on answers to no origin: a cache must not give them to one.
+VARY: Header = (b"vary", b"Origin")
 
 log = logging.getLogger("relay.request")
 
@@ -169,3 +181,8 @@ _LOOKED_AT = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-a
 
 def _harmless(given: str | None) -> str | None:
     return given if given and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else None
+
+
+def standing(*, production: bool, shared: bool) -> tuple[Header, ...]:
+    """`shared`: whether pages of other origins may read answers (CORS)."""
+    return (*ALWAYS, *((HSTS,) if production else ()), *((VARY,) if shared else ()))

@@ -13,8 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import problems
-from gateway.http.headers import ALWAYS
-from gateway.http.middleware import RequestContext
+from gateway.http.middleware import ALWAYS, RequestContext
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024

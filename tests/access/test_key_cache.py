@@ -12,7 +12,8 @@ from sqlalchemy import delete
 from gateway.access.api_keys import matches
 from gateway.access.key_cache import KeyCache, Paces, watched
 from gateway.access.roles import granted
-from gateway.access.snapshot import NO_LIMITS, CachedKey, Limits, SecretsSealed
+from gateway.access.snapshot import NO_LIMITS, CachedKey, Limits
+from gateway.signatures import SecretsSealed
 from stores.sql.api_keys import ApiKey, list_all
 from stores.sql.database import Database, open_database
 from stores.sql.tables import api_keys, signing_secrets

@@ -14,8 +14,7 @@ from yarl import URL
 
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.connector import Attempt, GuardedResolver, SecondSend
-from gateway.egress.guard import Guard
-from gateway.egress.refused import TargetRefusal
+from gateway.egress.guard import Guard, TargetRefusal
 from gateway.outcomes import Answered, NoResponse, NotSent, TargetRefused
 from tests.egress.test_client import SHORT, effect, egress_to, raw, send
 from tests.support.gateways import LOOPBACK, unsigned

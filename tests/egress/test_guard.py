@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.settings import Settings
-from gateway.egress.guard import DENIED_IPV4, DENIED_IPV6, METADATA, Guard
-from gateway.egress.refused import SENTENCES, TargetRefusal
+from gateway.egress.guard import DENIED_IPV4, DENIED_IPV6, METADATA, SENTENCES, Guard, TargetRefusal
 
 TABLE = Path(__file__).parents[1] / "data" / "egress_urls.tsv"
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
-from gateway.telemetry.otlp import encode
+from gateway.telemetry.export import encode
 from gateway.telemetry.spans import NO_STATE, Span, Trace
 
 RESOURCE = Resource({"service.name": "relay", "service.version": "1"})

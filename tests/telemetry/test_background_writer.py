@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from prometheus_client import REGISTRY
 
-from gateway.telemetry.outlet import BackgroundWriter
+from gateway.telemetry.logs import BackgroundWriter
 from tests.bench.processes import free_port
 from tests.support.gateways import client, until
 from tests.support.valkey import Valkey
