@@ -20,7 +20,7 @@ from gateway.access.roles import Scope
 from gateway.access.snapshot import CachedKey, Limits
 from gateway.config.parsers import Network
 from gateway.config.settings import Settings
-from gateway.telemetry.spans import note
+from gateway.telemetry.spans import annotate
 from stores.audit_entries import NOWHERE
 from stores.redis.limits import Rates, Slots
 
@@ -70,7 +70,7 @@ class Admission:
         if not self._roster.known:
             raise _not_yet("This gateway has not read its keys yet: the database does not answer.")
         state["principal"] = principal = self._principal(request, address)
-        note(workspace=principal.workspace, principal=principal.id)
+        annotate(workspace=principal.workspace, principal=principal.id)
         if scope not in principal.scopes:
             raise problems.Forbidden(f"This takes the scope {scope}.")
         return principal

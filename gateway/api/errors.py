@@ -11,7 +11,7 @@ from gateway.access.principal import Principal
 from gateway.access.quotas import Quotas
 from gateway.http import tracing as http
 from gateway.http.middleware import CLIENT_GONE, internal_error
-from gateway.telemetry.spans import note
+from gateway.telemetry.spans import annotate
 from stores.audit_entries import Entry
 
 # What the audit is told of.
@@ -26,7 +26,7 @@ AUDITED = (
 def refused(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, problems.Problem)
     code = problems.code(type(error))
-    note(problem=code)
+    annotate(problem=code)
     if isinstance(error, AUDITED):
         _audit(request, code, error)
     quotas: Quotas = request.state["quotas"]

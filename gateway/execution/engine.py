@@ -19,7 +19,7 @@ from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import origin, preview_document, run_answer
 from gateway.execution.runner import Answer, ExecuteResult, Runner
 from gateway.outcomes import TargetRefused
-from gateway.telemetry.spans import current, note
+from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Limited
 from stores.redis.previews import Live, NoPreview, Previews, Spent
 from stores.redis.reservations import Expired, KeyTaken, NoRun, Reservation, Run
@@ -65,7 +65,7 @@ class Engine:
         expires_at_ms = await self._previews.save(
             principal.workspace, preview_id, document, origin=origin, target=effect.target
         )
-        note(preview_id=preview_id, action=name)
+        annotate(preview_id=preview_id, action=name)
         return Previewed(document, expires_at_ms)
 
     async def _spend(self, principal: Principal) -> None:
@@ -92,7 +92,7 @@ class Engine:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, and StoreUnavailable."""
         match await self._previews.find(principal.workspace, preview_id):
             case Live(document, expires_at_ms):
-                note(preview_id=preview_id)
+                annotate(preview_id=preview_id)
                 return Previewed(document, expires_at_ms)
             case Spent(run_id=run_id):
                 raise refusals.already_executed(run_id)
@@ -103,7 +103,7 @@ class Engine:
         """The document of the run as it is now. Raises RunNotFound, and StoreUnavailable."""
         match await self._runs.inspect(principal.workspace, run_id):
             case Run() as run:
-                note(run_id=run.id, preview_id=run.preview_id)
+                annotate(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
             case NoRun():
                 raise problems.RunNotFound("There is no run of this id, or it is forgotten.")

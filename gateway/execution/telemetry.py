@@ -5,8 +5,8 @@ import logging
 from gateway.execution.documents import Origin
 from gateway.outcomes import RunStatus
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Field, current, note, remote
+from gateway.telemetry.logs import log_event
+from gateway.telemetry.spans import Field, annotate, current, remote
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.reservations import Expired, KeyTaken, Reservation, Reserved, Run
@@ -42,7 +42,7 @@ def ended(reservation: Reservation, origin: Origin, verdict: RunStatus, seconds:
     if not trace.counted:
         return
     provider, action = origin.provider, origin.action
-    executed = metrics.counter(metrics.runner, provider, action, verdict.status)
+    executed = metrics.counter(metrics.executions, provider, action, verdict.status)
     executed.inc(exemplar=trace.exemplar)
     lasted = metrics.histogram(metrics.execution_duration, provider, action)
     lasted.observe(seconds, trace.exemplar)
@@ -54,9 +54,9 @@ def ended(reservation: Reservation, origin: Origin, verdict: RunStatus, seconds:
         "action": action,
         "outcome": verdict.status,
     }
-    note(**fields)
+    annotate(**fields)
     why: dict[str, Field] = {"reason": verdict.reason} if verdict.reason else {}
-    say(log, "run.ended", fields | why | {"duration_ms": round(seconds * 1000, 1)})
+    log_event(log, "run.ended", fields | why | {"duration_ms": round(seconds * 1000, 1)})
 
 
 def replayed(run: Run, origin: Origin) -> None:
@@ -65,7 +65,7 @@ def replayed(run: Run, origin: Origin) -> None:
     status = "unknown" if run.interrupted else run.state
     if span.trace.record and run.traceparent:
         span.link(remote({"traceparent": run.traceparent}))
-    note(
+    annotate(
         replayed=True,
         run_id=run.id,
         preview_id=run.preview_id,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from gateway import problems
-from gateway.telemetry.spans import current, note
+from gateway.telemetry.spans import annotate, current
 
 ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
 ALLOWED_HEADERS = [
@@ -52,6 +52,6 @@ class Cors(CORSMiddleware):
         if answer.status_code < 400:
             return answer
         named = {name: it for name, it in answer.headers.items() if name not in OF_BODY}
-        note(problem=problems.code(problems.InvalidRequest))
+        annotate(problem=problems.code(problems.InvalidRequest))
         refused = problems.InvalidRequest(f"{bytes(answer.body).decode()}.", headers=named)
         return problems.render(refused, current().trace.request_id)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http import tracing as http
 from gateway.problems import InternalError, NotReady, render
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import say
+from gateway.telemetry.logs import log_event
 from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
 
@@ -128,7 +128,7 @@ def _tell(trace: Trace, method: str, endpoint: str, status: int, seconds: float)
         "status": status,
         "duration_ms": round(seconds * 1000, 1),
     }
-    say(log, "http.request", line | trace.fields)
+    log_event(log, "http.request", line | trace.fields)
 
 
 class Answer:

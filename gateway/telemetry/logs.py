@@ -27,7 +27,7 @@ GATHER = 0.02
 PATIENCE = 1.0
 
 
-def say(log: logging.Logger, event: str, fields: Mapping[str, Field]) -> None:
+def log_event(log: logging.Logger, event: str, fields: Mapping[str, Field]) -> None:
     """One line: an event with dots in its name, and what is to be known of it."""
     log.info(event, extra={"fields": fields})
 

@@ -171,7 +171,7 @@ def span(name: str, *, kind: SpanKind = SpanKind.INTERNAL) -> AbstractContextMan
     return Span(parent.trace, name, parent=parent.context, kind=kind)
 
 
-def note(**fields: Field) -> None:
+def annotate(**fields: Field) -> None:
     """Say something of the current request, on its server span (`relay.` before it) and line."""
     trace = _current.get(OUTSIDE).trace
     if trace.counted:

@@ -181,4 +181,4 @@ async def test_a_writing_that_is_cancelled_loses_nothing(journal: Journal, outbo
 
 def test_the_counter_is_exposed() -> None:
     """Under the name that alerts ask for."""
-    assert b"audit_entries_dropped_total" in metrics.exposition("")[0]
+    assert b"relay_audit_entries_dropped_total" in metrics.exposition("")[0]

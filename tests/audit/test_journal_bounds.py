@@ -12,7 +12,7 @@ __all__ = ["journal", "outbox"]
 
 
 def dropped() -> float:
-    return REGISTRY.get_sample_value("audit_entries_dropped_total") or 0.0
+    return REGISTRY.get_sample_value("relay_audit_entries_dropped_total") or 0.0
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ async def test_a_gateway_that_starts_without_its_database_refuses_no_key(
 
 async def backlog_told(caller: Caller) -> bool:
     check = await caller.audit_check()
-    waits = await caller.measured("audit_outbox_entries")
-    oldest = await caller.measured("audit_outbox_oldest_seconds")
+    waits = await caller.measured("relay_audit_outbox_entries")
+    oldest = await caller.measured("relay_audit_outbox_oldest_seconds")
     told = check["verdict"] == "warning" and "DatabaseUnavailable" in check["detail"]
     return told and f"{waits:.0f} entries wait" in check["detail"] and waits >= 10 and oldest > 0
 

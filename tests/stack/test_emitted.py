@@ -83,10 +83,10 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
     assert seen.values["http_requests_total.endpoint"] >= LIGHT | {"/actions/execute", "unmatched"}
     assert seen.values["action_exec_total.status"] == {"success", "failed", "unknown", "not_sent"}
     assert seen.values["action_exec_total.action"] == {"webhook.save"}
-    assert seen.values["ready_check.check"] == {
+    assert seen.values["relay_ready_check.check"] == {
         *("process", "store", "eviction", "persistence", "clock", "keys", "audit")
     }
-    assert seen.values["rate_limited_total.limit"] == {"key", "workspace", "runs", "target"}
+    assert seen.values["relay_rate_limited_total.limit"] == {"key", "workspace", "runs", "target"}
     assert seen.exemplars == {
         *("http_request_duration_seconds", "action_latency_seconds"),
         *("http_requests_total", "action_exec_total"),

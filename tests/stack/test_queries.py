@@ -63,8 +63,8 @@ def test_every_metric_is_looked_at() -> None:
     """What a gateway counts is in the dashboard or in an alert."""
     looked_at = {metric for query in QUERIES for metric in named(query).metrics}
     counted = {name for name in labels() if not name.endswith(("_bucket", "_count", "_sum"))}
-    counted |= {f"{name}_count" for name in HISTOGRAMS if name == "redis_pipeline_calls"}
-    counted |= {f"{name}_bucket" for name in HISTOGRAMS if name != "redis_pipeline_calls"}
+    counted |= {f"{name}_count" for name in HISTOGRAMS if name == "relay_redis_pipeline_calls"}
+    counted |= {f"{name}_bucket" for name in HISTOGRAMS if name != "relay_redis_pipeline_calls"}
     assert counted <= looked_at
 
 

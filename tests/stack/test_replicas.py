@@ -125,7 +125,9 @@ async def runs_in_flight(replica: Replica) -> float:
     """As the replica itself counts them."""
     async with client(f"http://{replica.address}:{PORT}") as relay:
         lines = (await relay.get("/metrics")).text.splitlines()
-    return float(next(line for line in lines if line.startswith("runs_in_flight ")).split()[1])
+    return float(
+        next(line for line in lines if line.startswith("relay_runs_in_flight ")).split()[1]
+    )
 
 
 async def test_a_run_whose_replica_dies_is_in_progress_for_the_others(

@@ -28,7 +28,7 @@ def test_a_log_that_nobody_takes_stops_nothing() -> None:
     script = (
         "import sys, logging; from gateway.telemetry import logs; "
         "logs.configure(lines=True); sys.stderr.close(); "
-        "logs.say(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
+        "logs.log_event(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=-1, text=True, check=True)
     assert done.stdout == "went on\n"
@@ -61,7 +61,7 @@ def test_a_start_without_stderr_is_a_start(valkey: Valkey) -> None:
 def test_who_reads_slowly_stops_nobody() -> None:
     """A pipe that is full: what there is no room for is dropped and counted; the end is in time."""
     reading, writing = os.pipe()
-    before = REGISTRY.get_sample_value("log_lines_dropped_total") or 0.0
+    before = REGISTRY.get_sample_value("relay_log_lines_dropped_total") or 0.0
     with os.fdopen(writing, "w") as stream:
         outlet = BackgroundWriter(stream, room=100)
         outlet.setFormatter(logging.Formatter("%(message)s"))
@@ -70,7 +70,7 @@ def test_who_reads_slowly_stops_nobody() -> None:
             outlet.handle(logging.makeLogRecord({"msg": "x" * 1000}))
         outlet.close()
         took = time.monotonic() - started
-        assert REGISTRY.get_sample_value("log_lines_dropped_total") - before > 4_000  # type: ignore[operator]
+        assert REGISTRY.get_sample_value("relay_log_lines_dropped_total") - before > 4_000  # type: ignore[operator]
         assert took < 3
         os.close(reading)  # the thread gets its error, and ends
         outlet._thread.join(5)

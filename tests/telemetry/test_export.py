@@ -20,7 +20,7 @@ from tests.support.valkey import Valkey
 
 
 def dropped(reason: str) -> float:
-    return REGISTRY.get_sample_value("spans_dropped_total", {"reason": reason}) or 0.0
+    return REGISTRY.get_sample_value("relay_spans_dropped_total", {"reason": reason}) or 0.0
 
 
 def ended(record: Recorder, number: int) -> None:

@@ -56,8 +56,8 @@ async def test_an_execution_is_counted_once(relay: Relay, target: Target) -> Non
     assert await count.of("action_exec_total", **WEBHOOK, status="success") == 1
     assert await count.of("action_latency_seconds_count", **WEBHOOK) == 1
     assert await count.of("action_replay_total", **WEBHOOK, status="success") == 2
-    assert await count.of("run_reservations_total", answer="reserved") == 1
-    assert await count.of("run_reservations_total", answer="taken") == 2
+    assert await count.of("relay_run_reservations_total", answer="reserved") == 1
+    assert await count.of("relay_run_reservations_total", answer="taken") == 2
     executed = {"endpoint": "/actions/execute", "method": "POST"}
     assert await count.of("http_requests_total", **executed, status_code="200") == 3
     assert await count.of("http_request_duration_seconds_count", **executed) == 3
@@ -92,17 +92,17 @@ async def test_refusals_are_counted_by_reason(relay: Relay) -> None:
     count = await Count.begin(relay)
     for url in ("https://10.0.0.1/", "https://192.168.0.1/", "https://localhost/"):
         assert (await relay.preview(url)).status_code == 422
-    assert await count.of("guard_refusals_total", reason="ip_not_public") == 2
-    assert await count.of("guard_refusals_total", reason="host_single_label") == 1
+    assert await count.of("relay_guard_refusals_total", reason="ip_not_public") == 2
+    assert await count.of("relay_guard_refusals_total", reason="host_single_label") == 1
 
 
 async def test_runs_in_flight_are_those_that_have_not_ended(relay: Relay, target: Target) -> None:
     """One while the target holds it; none once it has its answer."""
     count = await Count.begin(relay)
     running = await held(relay, target, "k-1")
-    assert await count.of("runs_in_flight") == 1
+    assert await count.of("relay_runs_in_flight") == 1
     await running.end()
-    assert await count.of("runs_in_flight") == 0
+    assert await count.of("relay_runs_in_flight") == 0
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/wp-admin/x.php", "/runs/1/2", "//", "/actions/"])
@@ -128,8 +128,8 @@ async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Targe
     """A preview spends of its quota and saves, a run reserves and settles: of one call each."""
     count = await Count.begin(relay)
     await relay.execute(await relay.preview_id(target.url))
-    assert await count.of("redis_call_seconds_count") == 4
-    assert await count.of("redis_pipeline_calls_sum") == 4
+    assert await count.of("relay_redis_call_seconds_count") == 4
+    assert await count.of("relay_redis_pipeline_calls_sum") == 4
 
 
 async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
@@ -137,7 +137,7 @@ async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
     async with gateway(own_valkey.url) as relay:
         await relay.get("/ready")
         names = ("process", "store", "eviction", "persistence", "clock", "keys", "audit")
-        checks = {name: ("ready_check", frozenset({("check", name)})) for name in names}
+        checks = {name: ("relay_ready_check", frozenset({("check", name)})) for name in names}
         before = await samples(relay)
         assert [before[checks[name]] for name in names] == [1] * len(names)
         own_valkey.stop()
