@@ -20,7 +20,7 @@ from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.exported import began, exported
 from gateway.http.cors import Cors
-from gateway.http.middleware import RequestContext, standing
+from gateway.http.middleware import RequestContext, default_headers
 from gateway.problems import Problem
 from gateway.telemetry import logs
 from stores.redis.embedded import EmbeddedStoreError
@@ -89,7 +89,9 @@ def create_app(
         app,
         tracing=tracing,
         counted=settings.telemetry_enabled,
-        standing=standing(production=settings.production, shared=bool(settings.origins)),
+        default_headers=default_headers(
+            production=settings.production, shared=bool(settings.origins)
+        ),
     )
 
 
