@@ -31,7 +31,7 @@ from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
 from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.http.cors import Cors
-from gateway.http.middleware import RequestContext, standing
+from gateway.http.middleware import RequestContext, default_headers
 from gateway.readiness import Readiness, keys_check
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.links import TraceLinks
@@ -70,7 +70,9 @@ def create_app(
         app,
         tracing=tracing,
         counted=settings.telemetry_enabled,
-        standing=standing(production=settings.production, shared=bool(settings.origins)),
+        default_headers=default_headers(
+            production=settings.production, shared=bool(settings.origins)
+        ),
         probes=PROBES,
     )
 

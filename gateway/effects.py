@@ -1,4 +1,4 @@
-"""An effect: the exact outbound request that an action comes to."""
+"""An effect: the exact outbound request of an action."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 
 class Effect(Struct, frozen=True, kw_only=True):
-    """One HTTP request. Its headers are all that is sent but for what HTTP itself
-    adds (Host, Content-Length) and what egress adds when it sends (signatures).
+    """One HTTP request. HTTP itself adds only Host and Content-Length to its headers, and egress
+    only signatures and trace context.
     """
 
     method: str
@@ -22,7 +22,7 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> str:
-        """The host, whatever the port, of a URL that the guard has seen."""
+        """The host without its port. The guard has accepted the URL."""
         host = (urlsplit(self.url).hostname or "").rstrip(".")
         try:
             return str(ip_address(host))
@@ -31,11 +31,11 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` over the request as text: a line `METHOD URL`, a line
-        `name: value` for each header in its order, an empty line, the body.
+        """`sha256:<hex>` of the request as text: a line `METHOD URL`, a line `name: value` for each
+        header in its order, an empty line, the body.
 
-        Neither method, URL nor headers can hold a line end, so two different
-        effects never read the same.
+        No method, URL or header holds a line end, so two different effects never have the same
+        text.
         """
         head = [f"{self.method} {self.url}"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]

@@ -1,4 +1,4 @@
-"""The outcome of a send, derived from the point of failure."""
+"""The outcome of a send, which follows from where it failed."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A complete head (status line and headers) came back: the target has the request."""
+    """A complete head (status line and headers) arrived, so the target has the request."""
 
     status_code: int
     response: str
@@ -18,13 +18,13 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class NoResponse(Struct, frozen=True):
-    """Bytes were written and no complete head came back: unknown, and never sent again."""
+    """Bytes were written and no complete head arrived. Relay never sends it again."""
 
     detail: str
 
 
 class NotSent(Struct, frozen=True):
-    """No byte of the request was written: the send may be repeated."""
+    """No byte of the request was written, so the send may be repeated."""
 
     detail: str
 
@@ -39,7 +39,7 @@ Outcome = Answered | NoResponse | NotSent | TargetRefused
 
 
 class RunStatus(NamedTuple):
-    """`status`: the run's, or `not_sent`. `reason`: why it is no success."""
+    """An outcome in two words. `status`: of the run, or `not_sent`. `reason`: why it failed."""
 
     status: Literal["success", "failed", "unknown", "not_sent"]
     reason: Literal["target_status", "no_response", "target_unreachable", "target_forbidden"] | None

@@ -1,7 +1,7 @@
-"""Sign the exact bytes of a request, and check such signatures.
+"""Sign the exact bytes of a request, and verify such signatures.
 
-Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`)
-and, for receivers that know only that, `X-Signature: sha256=<hex>` of the body.
+Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and, for receivers
+that know nothing else, `X-Signature: sha256=<hex>` of the body.
 """
 
 import base64
@@ -10,24 +10,23 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-# What the Standard Webhooks libraries allow between signing and checking.
+# What the Standard Webhooks libraries allow between signing and verifying.
 TOLERANCE = timedelta(minutes=5)
+
+NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
 
 
 class SecretsSealed(Exception):
-    """The workspace has signing secrets, and none can be unsealed."""
-
-
-NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
+    """The workspace has signing secrets, and this process can unseal none of them."""
 
 
 def sign(
     secrets: Sequence[bytes], *, message_id: str, timestamp: int, body: bytes
 ) -> dict[str, str]:
-    """The headers for a message, one signature a secret; none without a secret.
+    """The headers of a message, with one signature for each secret; none without a secret.
 
-    `timestamp`: seconds since the epoch. `secrets`: newest first; `X-Signature`
-    has room for one and takes the newest.
+    `timestamp`: seconds since the epoch. `secrets`: newest first. `X-Signature` holds one
+    signature, which is that of the newest.
     """
     if not secrets:
         return {}
@@ -48,18 +47,18 @@ def verify(
     now: float,
     tolerance: timedelta = TOLERANCE,
 ) -> bool:
-    """Whether one of the `v1` signatures was made with this secret, at about this time.
+    """Whether a `v1` signature was made with this secret, at most `tolerance` from now.
 
-    `headers`: with lower-case names. `now`: seconds since the epoch.
+    `headers`: names in lower case. `now`: seconds since the epoch.
     """
     timestamp = headers.get("webhook-timestamp", "")
     if not re.fullmatch(r"[0-9]{1,12}", timestamp):
         return False
     if abs(now - int(timestamp)) > tolerance.total_seconds():
         return False
-    wanted = _signature(secret, headers.get("webhook-id", ""), timestamp, body).encode()
+    expected = _signature(secret, headers.get("webhook-id", ""), timestamp, body).encode()
     given = headers.get("webhook-signature", "").encode(errors="surrogatepass").split(b" ")
-    return any(hmac.compare_digest(wanted, signature) for signature in given)
+    return any(hmac.compare_digest(expected, signature) for signature in given)
 
 
 def _signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:

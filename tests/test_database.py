@@ -15,6 +15,7 @@ from gateway.database import FILE, LazyDatabase, create_if_missing
 from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
 from tests.support.keyed import first_key
+from tests.support.tcp import tcp_server
 
 
 @pytest.fixture
@@ -90,8 +91,7 @@ async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Pat
         await answered.wait()
         writer.close()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with tcp_server(silent) as port:
         url = Secret(f"postgresql://127.0.0.1:{port}/relay".encode())
         async with LazyDatabase(Settings(data_dir=tmp_path, database_url=url)) as database:
             principal = [asyncio.create_task(database.open()) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""Turns of phrase that a stranger has to read twice stay out of docstrings, comments and messages."""
+"""Turns of phrase that strangers have to read twice stay out of docstrings and messages."""
 
 import io
 import re

@@ -130,7 +130,7 @@ async def test_a_verdict_that_changes_is_logged(
             "WARNING",
             "maxmemory-policy is allkeys-lru, not noeviction",
         ),
-        ("INFO", "as it should be"),
+        ("INFO", "as required"),
     ]
 
 

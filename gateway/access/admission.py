@@ -19,7 +19,7 @@ from gateway.access.limits import LimitSettings, key_limits
 from gateway.access.principal import Principal, unauthenticated
 from gateway.access.roles import Scope
 from gateway.config.secret import Network
-from gateway.telemetry.spans import note
+from gateway.telemetry.spans import annotate
 
 BEARER = re.compile(r"Bearer +([!-~]+) *", re.IGNORECASE)
 
@@ -58,7 +58,7 @@ class Admission:
                 "This gateway has not read its keys yet: the database does not answer."
             )
         state["principal"] = principal = self._principal(request, state["principal"])
-        note(workspace=principal.workspace, principal=principal.id)
+        annotate(workspace=principal.workspace, principal=principal.id)
         if scope not in principal.scopes:
             raise problems.Forbidden(f"The key lacks the scope {scope}.")
         return principal

@@ -1,1 +1,1 @@
-"""One file an action family; `registry.py` lists them. An action does no I/O."""
+"""Actions: one file for each provider family. An action does no I/O."""

@@ -1,4 +1,4 @@
-"""What an action is: a name, the params it takes, and a pure function to an effect."""
+"""An action: its name, its params, and a pure function from params to an effect."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -13,7 +13,7 @@ Params = TypeVar("Params")
 
 
 class BadParams(Exception):
-    """These params come to no effect. `pointer`: the field, below the params (RFC 6901)."""
+    """These params have no effect. `pointer`: the field within the params (RFC 6901)."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
@@ -21,9 +21,9 @@ class BadParams(Exception):
 
 
 class Action(Struct, Generic[Params], frozen=True, kw_only=True):
-    """`prepare` does no I/O, reads no clock and knows no chance. Raises BadParams.
+    """`prepare` does no I/O and reads neither clock nor random numbers. Raises BadParams.
 
-    `params`: a Struct that forbids unknown fields; its JSON Schema is published.
+    `params`: a Struct that forbids unknown fields. Its JSON Schema is published.
     `enabled`: whether its provider is configured.
     """
 
@@ -35,7 +35,7 @@ class Action(Struct, Generic[Params], frozen=True, kw_only=True):
     enabled: bool = True
 
     def effect(self, params: Raw) -> Effect:
-        """The effect of params as they were sent. Raises BadParams."""
+        """The effect of these params, which are JSON. Raises BadParams."""
         try:
             return self.prepare(msgspec.json.decode(params, type=self.params))
         except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Every action Relay knows."""
+"""The list of all actions."""
 
 from gateway.actions.action import Actions
 from gateway.actions.webhook import webhook_save

@@ -1,4 +1,4 @@
-"""`webhook.save`: send JSON to a URL, byte for byte as the caller wrote it."""
+"""`webhook.save`: send the caller's JSON to a URL, byte for byte."""
 
 import re
 from typing import Annotated, Literal
@@ -17,24 +17,24 @@ DENIED_HEADERS = SIGNATURE_HEADERS | set(
     metadata-flavor te traceparent tracestate trailer transfer-encoding upgrade via""".split()
 )
 DENIED_PREFIXES = ("proxy-", "x-aws-ec2-metadata-token", "x-forwarded-")
-# Worth a warning: they are kept with the preview and shown to whoever reads it.
+# Headers that get a warning: the preview stores them, and its readers see them.
 CREDENTIAL_HEADERS = {"authorization", "cookie", "x-api-key"}
 
 HEADERS_MAX = 64
 
 
 class WebhookParams(Struct, forbid_unknown_fields=True, kw_only=True):
-    url: Annotated[str, Meta(description="Where to; WEBHOOK_URL unless given")] | UnsetType = UNSET
+    url: Annotated[str, Meta(description="The target; by default WEBHOOK_URL")] | UnsetType = UNSET
     method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = "POST"
     headers: Annotated[dict[str, str], Meta(max_length=HEADERS_MAX)] = {}
-    body: Annotated[Raw, Meta(description="Any JSON; sent as it is written")] | UnsetType = UNSET
+    body: Annotated[Raw, Meta(description="Any JSON, sent byte for byte")] | UnsetType = UNSET
 
 
 def webhook_save(*, default_url: str | None) -> Action[WebhookParams]:
     def prepare(params: WebhookParams) -> Effect:
         url = default_url if params.url is UNSET else params.url
         if url is None:
-            raise BadParams("/url", "There is no url, and WEBHOOK_URL is not set.")
+            raise BadParams("/url", "The params have no url, and WEBHOOK_URL is not set.")
         body = None if params.body is UNSET else bytes(params.body)
         return Effect(
             method=params.method,
@@ -55,10 +55,10 @@ def webhook_save(*, default_url: str | None) -> Action[WebhookParams]:
 
 
 def _headers(given: dict[str, str], *, has_body: bool) -> dict[str, str]:
-    """The caller's headers behind our defaults, which a header of the same name replaces."""
+    """Our default headers and the caller's, which replace defaults of the same name."""
     names = {_checked(name, value): name for name, value in given.items()}
     if len(names) < len(given):
-        raise BadParams("/headers", "A header is there twice; names ignore case.")
+        raise BadParams("/headers", "A header appears twice; names are case-insensitive.")
     defaults = {
         "Accept": "*/*",
         "Accept-Encoding": "identity",
@@ -74,11 +74,13 @@ def _checked(name: str, value: str) -> str:
     where = pointer("headers", name)
     lower = name.lower()
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", name):
-        raise BadParams(where, "This is not a header name (RFC 9110, 5.1).")
+        raise BadParams(where, "This is not a valid header name (RFC 9110, 5.1).")
     if lower in DENIED_HEADERS or lower.startswith(DENIED_PREFIXES):
-        raise BadParams(where, "This header is set by Relay or by HTTP itself.")
+        raise BadParams(where, "Relay or HTTP itself sets this header.")
     if not re.fullmatch(r"(?! )[\x20-\x7e]{0,4096}(?<! )", value):
-        raise BadParams(where, "A value is up to 4096 visible ASCII characters.")
+        raise BadParams(
+            where, "A value has at most 4096 visible ASCII characters, without spaces around it."
+        )
     return lower
 
 
@@ -89,10 +91,10 @@ def _summary(method: str, url: str, body: bytes | None) -> str:
 
 def _warnings(params: WebhookParams, body: bytes | None) -> tuple[str, ...]:
     warnings = [
-        f"The preview holds the header {name} in clear."
+        f"The preview stores the header {name} in clear text."
         for name in params.headers
         if name.lower() in CREDENTIAL_HEADERS
     ]
     if params.method == "GET" and body is not None:
-        warnings.append("A GET with a body may be refused or lose it on the way (RFC 9110, 9.3.1).")
+        warnings.append("A GET with a body may be refused or lose its body (RFC 9110, 9.3.1).")
     return tuple(warnings)

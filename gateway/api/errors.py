@@ -15,7 +15,7 @@ from gateway.http import tracing as http
 from gateway.http.middleware import CLIENT_GONE, internal_error
 from gateway.http.responses import problem_response
 from gateway.problems import Problem
-from gateway.telemetry.spans import note
+from gateway.telemetry.spans import annotate
 from stores.audit import chain as chains
 from stores.audit_entries import Entry
 from stores.redis.limits import Quota
@@ -33,7 +33,7 @@ AUDITED = (
 def refused(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, Problem)
     code = problems.code(type(error))
-    note(problem=code)
+    annotate(problem=code)
     if isinstance(error, AUDITED):
         _audit(request, code, error)
     response = problem_response(error, request.state["request_id"])

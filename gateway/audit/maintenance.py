@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.database import LazyDatabase
-from gateway.telemetry.logs import say
+from gateway.telemetry.logs import log_event
 from gateway.telemetry.spans import Field
 from stores.audit import pages, retention
 
@@ -91,7 +91,7 @@ class Maintenance:
                 "signed_at": at,
                 "signature": signed.signature.hex(),
             }
-            say(log, "audit.head", fields)
+            log_event(log, "audit.head", fields)
 
     async def _remove(self, workspace: str) -> None:
         database, chain = await self._database.open(), self._database.chain()
@@ -101,7 +101,7 @@ class Maintenance:
             database, chain, workspace, cutoff_ms=cutoff_ms, now_ms=now_ms
         )
         if removed:
-            say(log, "audit.removed", {"workspace": workspace, "entries": removed})
+            log_event(log, "audit.removed", {"workspace": workspace, "entries": removed})
 
     async def _audited(self) -> list[str]:
         database = await self._database.open()

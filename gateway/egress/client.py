@@ -1,7 +1,7 @@
-"""Send an effect, signed, at most once; tell what became of it.
+"""Send an effect, signed, at most once, and return its outcome.
 
-What failed before the attempt was given its connection was never sent; what
-failed after is unknown (`dial.py` keeps the note).
+Requests leave Relay only here, and only after `Reserved`. What fails before the connector returns a
+connection was not sent; what fails afterwards is unknown.
 """
 
 import asyncio
@@ -18,20 +18,21 @@ from gateway.effects import Effect
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
 from gateway.egress.guard import Guard, TargetRefusal, literal
-from gateway.egress.tracing import answered, describe
+from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import SecretsSealed, sign
 from gateway.telemetry.spans import current, propagated, span
 
-# Enough to read a usual answer to its end and keep the connection.
+# Bytes that are read, so that a usual response ends and its connection is kept.
 RESPONSE_READ_MAX = 64 * 1024
+# Bytes of the body that the run stores.
 RESPONSE_KEPT_MAX = 16 * 1024
-# A line or a header of the answer; above it the answer counts as not HTTP.
+# Bytes of one line or header of the response. A longer one counts as not HTTP.
 RESPONSE_HEADER_MAX = 64 * 1024
-# Seconds a preview waits for a name; the send has its own deadline.
+# Seconds for which a preview waits for a name. A send has its own deadline.
 INSPECT_PATIENCE = 3.0
 
-# Raises SecretsSealed: not to be signed is worse than not to be sent.
+# Raises SecretsSealed: Relay would rather not send a request than send it unsigned.
 SecretsOf = Callable[[str], Sequence[bytes]]
 
 OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -39,25 +40,25 @@ OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 class Egress:
     def __init__(self, session: aiohttp.ClientSession, guard: Guard, secrets_of: SecretsOf) -> None:
-        """`secrets_of`: what requests of a workspace are signed with, newest first."""
+        """`secrets_of`: the signing secrets of a workspace, newest first."""
         self._session = session
         self._guard = guard
         self._secrets_of = secrets_of
         self._resolver = GuardedResolver(guard)
 
     async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
-        """The guard's verdict, or what is worrying. No packet goes to the target."""
+        """Why the target is refused, or warnings. No packet goes to the target."""
         with span("guard") as guard:
             try:
                 url = self._guard.check_url(effect.url)
-                warnings = await self._resolved(url)
+                warnings = await self._resolution_warnings(url)
             except TargetRefusal as refusal:
                 return forbidden(refusal, guard)
         if url.scheme == "http":
             warnings.append("The request is not encrypted: the URL is http.")
-        return (*warnings, *self._unsigned(workspace))
+        return (*warnings, *self._signing_warnings(workspace))
 
-    def _unsigned(self, workspace: str) -> tuple[str, ...]:
+    def _signing_warnings(self, workspace: str) -> tuple[str, ...]:
         try:
             if self._secrets_of(workspace):
                 return ()
@@ -65,8 +66,8 @@ class Egress:
             return ("The request cannot be signed at the moment, so it would not be sent.",)
         return ("The request will not be signed: there is no signing secret.",)
 
-    async def _resolved(self, url: URL) -> list[str]:
-        assert url.raw_host  # the guard saw to it
+    async def _resolution_warnings(self, url: URL) -> list[str]:
+        assert url.raw_host  # the guard refuses any other URL
         if literal(url.raw_host):
             return []
         try:
@@ -81,10 +82,10 @@ class Egress:
     async def send(
         self, effect: Effect, *, workspace: str, run_id: str, deadline: float
     ) -> Outcome:
-        """Send the effect, signed, at most once; what became of it.
+        """Send the effect, signed, at most once, and return its outcome.
 
-        `deadline`: on the monotonic clock, for everything from the name to the
-        last byte of the answer.
+        `deadline`: on the monotonic clock, for all from resolving the name to the last byte of the
+        response.
         """
         with span("guard") as guard:
             try:
@@ -111,7 +112,7 @@ class Egress:
     async def _exchange(
         self, effect: Effect, url: URL, signature: Mapping[str, str], deadline: float
     ) -> Outcome:
-        attempt = Attempt.begin(deadline)
+        attempt = Attempt.start(deadline)
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
@@ -122,9 +123,9 @@ class Egress:
             current().fail(type(error).__name__)
             if response is None:
                 return failure(error, written=attempt.written)
-            # The head is the outcome; the body is what came of it.
+            # The head decides the outcome. The body is what had arrived.
             response.close()
-        answered(current(), response.status)
+        end(current(), response.status)
         return Answered(
             status_code=response.status,
             response=bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace"),
@@ -147,7 +148,7 @@ class Egress:
 async def open_egress(
     guard: Guard, secrets_of: SecretsOf, *, tls: ssl.SSLContext | bool = True
 ) -> AsyncIterator[Egress]:
-    """`tls`: whom to trust; the system's authorities unless told."""
+    """`tls`: the authorities to trust, by default the system's."""
     connector = GuardedConnector(guard, tls=tls)
     async with aiohttp.ClientSession(
         connector=connector,
@@ -163,7 +164,7 @@ async def open_egress(
 
 
 async def _read(response: aiohttp.ClientResponse, body: bytearray) -> None:
-    """Up to the most that is read; a connection that has more to say is closed."""
+    """Read up to RESPONSE_READ_MAX; close a connection that holds more."""
     while len(body) < RESPONSE_READ_MAX and not response.content.at_eof():
         body += await response.content.readany()
     if not response.content.at_eof():

@@ -1,13 +1,11 @@
-"""Dial a target: only addresses that the guard approved, one connection an attempt, one bounded
-answer.
+"""Connect to a target: only to addresses that the guard allows, one connection an attempt.
 
-That bytes may be out is noted here and not by aiohttp's trace hooks: the same place checks the
-deadline and stops the client's own second send (aiohttp sends GET, PUT and DELETE again when a
-kept-alive connection is lost), and it costs no tracing. The guard stands in the two places that no
-request can avoid: the resolver and the making of the socket.
+aiohttp sends GET, PUT and DELETE again when it loses a kept-alive connection. Here an attempt that
+got a connection never gets a second one. The guard checks in the two places that every connection
+passes: the resolver, and the creation of the socket.
 
-A target may send a bounded number of bytes on a connection for one request. An endless row of
-interim answers (103) would otherwise keep the event loop parsing: 14 s of CPU in 15 s.
+The connector records that bytes may have been sent, and aiohttp's trace hooks do not: the same
+place checks the deadline and prevents the second send, and it costs no tracing.
 """
 
 import asyncio
@@ -23,21 +21,126 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.egress.guard import Guard, IPAddress
 
-# The head, what is read of the body, and what was on its way when reading stopped.
+# Seconds. Servers commonly close an idle connection after 5 s, and a send that meets the close is
+# unknown.
+IDLE_MAX = 4.0
+# More than one process can use. Waiting for a free connection counts against the deadline.
+CONNECTIONS_MAX = 512
+# Bytes that a target may send on one connection for one request: the head, the part of the body
+# that is read, and what was in flight when reading stopped. An endless series of interim responses
+# (103) would otherwise keep the event loop parsing until the deadline: 14 s of CPU in 15 s.
 RECEIVED_MAX = 512 * 1024
 
 
-def allow(transport: asyncio.Transport) -> None:
-    """From now on, as much as one answer may be; a connection that sends more is ended."""
+class Attempt:
+    """One send. `deadline`: until when it may write. `written`: whether it got its connection."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.written = False
+        self.approved: set[IPAddress] = set()
+
+    @classmethod
+    def start(cls, deadline: float) -> "Attempt":
+        """Start the attempt of the current task. `deadline`: on the monotonic clock."""
+        attempt = cls(deadline)
+        _attempt.set(attempt)
+        return attempt
+
+
+_attempt: ContextVar[Attempt] = ContextVar("attempt")
+
+
+class SecondSend(aiohttp.ClientError):
+    """The attempt had a connection, which may have been written to."""
+
+
+class GuardedResolver(AbstractResolver):
+    """Refuse a name unless every address of it is allowed. Raises TargetRefusal, OSError."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: int = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            answers = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, family=family
+            )
+        except UnicodeError as error:  # an empty label, or one of more than 63 characters
+            raise OSError(str(error)) from error
+        for answer in answers:
+            self._guard.check_address(ip_address(answer[4][0]), host=host)
+        if attempt := _attempt.get(None):
+            attempt.approved.update(ip_address(answer[4][0]) for answer in answers)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=family,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for family, _, proto, _, address in answers
+        ]
+
+    async def close(self) -> None:
+        """Holds nothing that needs closing."""
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """The last check before a send: aiohttp writes to the returned connection at once."""
+
+    def __init__(self, guard: Guard, *, tls: ssl.SSLContext | bool) -> None:
+        super().__init__(
+            resolver=GuardedResolver(guard),
+            use_dns_cache=False,
+            socket_factory=self._make_socket,
+            keepalive_timeout=IDLE_MAX,
+            limit=CONNECTIONS_MAX,
+            ssl=tls,
+        )
+        self._guard = guard
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        attempt = _attempt.get()
+        if attempt.written:
+            raise SecondSend
+        connection = await super().connect(req, traces, timeout)
+        if connection.protocol and connection.protocol.should_close:
+            # The target sent bytes before this request; they must not become its response.
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        # Read the clock here, so that a process that was suspended does not send late.
+        if time.monotonic() >= attempt.deadline:
+            connection.release()
+            raise TimeoutError
+        attempt.written = True
+        if connection.transport:
+            limit_received(connection.transport)
+        return connection
+
+    def _make_socket(self, address_info: Any) -> socket.socket:
+        family, kind, protocol, _, (host, *_) = address_info
+        address = ip_address(host)
+        if address not in _attempt.get().approved:  # an IP literal skips the resolver
+            self._guard.check_address(address)
+        return socket.socket(family, kind, protocol)
+
+
+def limit_received(transport: asyncio.Transport) -> None:
+    """Abort the connection if it receives more than RECEIVED_MAX from now on."""
     protocol = transport.get_protocol()
-    if isinstance(protocol, _Allowance):
+    if isinstance(protocol, _ReceiveLimit):
         protocol.left = RECEIVED_MAX
     else:
-        transport.set_protocol(_Allowance(cast(asyncio.Protocol, protocol), transport))
+        transport.set_protocol(_ReceiveLimit(cast(asyncio.Protocol, protocol), transport))
 
 
-class _Allowance(asyncio.Protocol):
-    """Stands before the protocol of the HTTP client, and hands everything on."""
+class _ReceiveLimit(asyncio.Protocol):
+    """Passes everything on to the protocol of the HTTP client."""
 
     def __init__(self, inner: asyncio.Protocol, transport: asyncio.Transport) -> None:
         self._inner, self._transport = inner, transport
@@ -61,108 +164,3 @@ class _Allowance(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._inner.resume_writing()
-
-
-# Servers commonly close an idle connection after 5 s; a send that meets the
-# closing is unknown.
-IDLE_MAX = 4.0
-# Far above what one process can run; what waits for a place counts against its deadline.
-CONNECTIONS_MAX = 512
-
-
-class Attempt:
-    """One send: until when it may write, and whether it was given its connection."""
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.written = False
-        self.approved: set[IPAddress] = set()
-
-    @classmethod
-    def begin(cls, deadline: float) -> "Attempt":
-        """The attempt of the current task. `deadline`: on the monotonic clock."""
-        attempt = cls(deadline)
-        _attempt.set(attempt)
-        return attempt
-
-
-_attempt: ContextVar[Attempt] = ContextVar("attempt")
-
-
-class SecondSend(aiohttp.ClientError):
-    """The attempt had its connection; it may have been written to."""
-
-
-class GuardedResolver(AbstractResolver):
-    """Refuses a name unless every address it resolves to is allowed. Raises Refused, OSError."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-
-    async def resolve(
-        self, host: str, port: int = 0, family: int = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        try:
-            answers = await asyncio.get_running_loop().getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, family=family
-            )
-        except UnicodeError as error:  # an empty label, or one of more than 63 letters
-            raise OSError(str(error)) from error
-        for answer in answers:
-            self._guard.check_address(ip_address(answer[4][0]), host=host)
-        if attempt := _attempt.get(None):
-            attempt.approved.update(ip_address(answer[4][0]) for answer in answers)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=family,
-                proto=proto,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for family, _, proto, _, address in answers
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-class GuardedConnector(aiohttp.TCPConnector):
-    """The last gate: the connection that `connect` returns is written to at once."""
-
-    def __init__(self, guard: Guard, *, tls: ssl.SSLContext | bool) -> None:
-        super().__init__(
-            resolver=GuardedResolver(guard),
-            use_dns_cache=False,
-            socket_factory=self._make_socket,
-            keepalive_timeout=IDLE_MAX,
-            limit=CONNECTIONS_MAX,
-            ssl=tls,
-        )
-        self._guard = guard
-
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
-        attempt = _attempt.get()
-        if attempt.written:
-            raise SecondSend
-        connection = await super().connect(req, traces, timeout)
-        if connection.protocol and connection.protocol.should_close:
-            # Bytes came that nobody had asked for; they must not answer this request.
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        # Our own clock, read now: a process that was paused must not send late.
-        if time.monotonic() >= attempt.deadline:
-            connection.release()
-            raise TimeoutError
-        attempt.written = True
-        if connection.transport:
-            allow(connection.transport)
-        return connection
-
-    def _make_socket(self, address_info: Any) -> socket.socket:
-        family, kind, protocol, _, (host, *_) = address_info
-        address = ip_address(host)
-        if address not in _attempt.get().approved:  # a literal never met the resolver
-            self._guard.check_address(address)
-        return socket.socket(family, kind, protocol)

@@ -1,4 +1,8 @@
-"""What an attempt that failed came to: nothing was written, or nobody can know."""
+"""The outcome of an attempt that failed: the request was not sent, or its outcome is unknown.
+
+A response counts once its head (status line and headers) is complete and well-formed, as aiohttp
+returns it. Before that the run is `unknown`, which is the safe side.
+"""
 
 import aiohttp
 
@@ -25,9 +29,9 @@ def failure(error: Exception, *, written: bool) -> Outcome:
             return NotSent("The target refused the connection.")
 
 
-def forbidden(refusal: TargetRefusal, where: Span) -> TargetRefused:
-    where.fail(refusal.reason)
-    if where.trace.counted:
+def forbidden(refusal: TargetRefusal, span: Span) -> TargetRefused:
+    span.fail(refusal.reason)
+    if span.trace.counted:
         refusals.labels(refusal.reason).inc()
     return TargetRefused(str(refusal))
 

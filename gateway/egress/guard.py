@@ -1,9 +1,8 @@
-"""Which targets may be dialled: only public addresses and what EGRESS_ALLOW names; and the
-sentence why not.
+"""Which targets may be dialled: public addresses, and those that EGRESS_ALLOW names.
 
-Pure classification. `ipaddress.is_global` is not used: its answer differs between Python patch
-releases (CVE-2024-4032), and it admits NAT64, 6to4 and multicast. IPv6 is an allow list: 2000::/3
-is the only block from which IANA assigns unicast addresses.
+The guard classifies and does no I/O. It does not use `ipaddress.is_global`, which differs between
+patch releases of Python (CVE-2024-4032) and allows NAT64, 6to4 and multicast. IPv6 is an allow
+list: 2000::/3 is the only block from which IANA assigns unicast addresses.
 """
 
 import re
@@ -14,42 +13,30 @@ from yarl import URL
 
 from gateway.config.secret import Network
 
+IPAddress = IPv4Address | IPv6Address
+
 URL_MAX = 2048
 
 SENTENCES = {
     "scheme": "Only https:// URLs (in development also http://) can be targets.",
-    "url_too_long": f"A URL may be {URL_MAX} characters long.",
-    "url_not_ascii": "A URL is ASCII; write a name in its xn-- form, percent-encode the rest.",
+    "url_too_long": f"A URL may have at most {URL_MAX} characters.",
+    "url_not_ascii": "A URL must be ASCII: write names in xn-- form and percent-encode the rest.",
     "url_bad_char": "A URL may not hold spaces, backslashes or control characters.",
     "url_invalid": "This is not a URL.",
     "url_userinfo": "A URL may not hold a user name or a password.",
     "url_fragment": "A URL may not hold a fragment: it is never sent.",
-    "url_rewritten": "This URL would be sent in another form; an empty query is one reason.",
-    "port": "A port is 1 to 65535.",
+    "url_rewritten": "This URL would be sent in another form; an empty query is one cause.",
+    "port": "A port is a number from 1 to 65535.",
     "host_empty": "The URL names no host.",
-    "host_numeric": "A host that ends in a number must be an IPv4 address in four decimal parts.",
-    "host_invalid": "A host name is made of letters, digits and hyphens with dots between.",
+    "host_numeric": "A host that ends in a number must be an IPv4 address of four decimal parts.",
+    "host_invalid": "A host name consists of letters, digits and hyphens, separated by dots.",
     "host_single_label": "A host name of one part is not public.",
     "host_reserved": "This host name is reserved for private use.",
     "ip_scoped": "An address with a scope is not public.",
-    "ip_embedded_v4": "Write an IPv4 address as IPv4.",
+    "ip_embedded_v4": "Write an IPv4 address in its IPv4 form.",
     "ip_not_public": "The target is not a public address.",
     "metadata": "Cloud metadata addresses are never allowed.",
 }
-
-
-class TargetRefusal(OSError):
-    """The guard's no. An OSError, so that the HTTP client hands it on as why it did not connect.
-
-    `reason`: a key of SENTENCES.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(SENTENCES[reason])
-        self.reason = reason
-
-
-IPAddress = IPv4Address | IPv6Address
 
 # IANA's IPv4 special-purpose registry, multicast and class E, and Azure's wire server.
 DENIED_IPV4 = tuple(
@@ -62,7 +49,7 @@ DENIED_IPV4 = tuple(
     )
 )
 PUBLIC_IPV6 = ip_network("2000::/3")
-# Special purposes inside of it: protocol assignments (Teredo, ORCHID), documentation, 6to4, AS112.
+# Special purposes inside it: protocol assignments (Teredo, ORCHID), documentation, 6to4, AS112.
 DENIED_IPV6 = tuple(
     map(
         ip_network,
@@ -84,8 +71,19 @@ RESERVED_SUFFIXES = frozenset(
 )
 
 
+class TargetRefusal(OSError):
+    """The guard refuses a target. An OSError, so that the HTTP client raises it as its cause.
+
+    `reason`: a key of SENTENCES.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(SENTENCES[reason])
+        self.reason = reason
+
+
 class Guard:
-    """`hosts` and `networks` are the exceptions; `https_only` is production's rule."""
+    """`hosts` and `networks` are exceptions. `https_only` is the rule of production."""
 
     def __init__(
         self,
@@ -99,7 +97,7 @@ class Guard:
         self._https_only = https_only
 
     def check_url(self, text: str) -> URL:
-        """The URL, to be sent as it is written. Raises Refused."""
+        """The URL, which is sent exactly as written. Raises TargetRefusal."""
         url = _parse(text)
         host = _canonical(url.raw_host or "")
         address = literal(host)
@@ -112,9 +110,9 @@ class Guard:
         return url
 
     def check_address(self, address: IPAddress, *, host: str = "") -> None:
-        """`host`: the name that led to this address. Raises Refused."""
+        """`host`: the name that resolved to this address. Raises TargetRefusal."""
         if self._excepted(host, address):
-            if _leads_to_metadata(address):
+            if _is_metadata(address):
                 raise TargetRefusal("metadata")
             return
         if isinstance(address, IPv4Address):
@@ -174,7 +172,7 @@ def _check_authority(authority: str) -> None:
 
 
 def literal(host: str) -> IPAddress | None:
-    """The address that this host is, unless it is a name."""
+    """The host as an address; None for a name."""
     try:
         return ip_address(host)
     except ValueError:
@@ -182,17 +180,19 @@ def literal(host: str) -> IPAddress | None:
 
 
 def _canonical(host: str) -> str:
-    """Lower case, without the dot that makes a name absolute."""
+    """The host in lower case, without a final dot."""
     return host.lower().removesuffix(".")
 
 
-def _leads_to_metadata(address: IPAddress) -> bool:
-    """Also in the forms that carry an IPv4 address: mapped, compatible, NAT64 (low bits), 6to4."""
+def _is_metadata(address: IPAddress) -> bool:
+    """Whether this is a metadata address, also in IPv6 forms that embed IPv4: mapped, compatible,
+    NAT64 (low bits), 6to4.
+    """
     if isinstance(address, IPv4Address):
         return address in METADATA
-    plain = IPv6Address(int(address))  # a scope is no other place
-    carried = IPv4Address(int(address) & 0xFFFF_FFFF)
-    return bool({plain, carried, address.sixtofour} & METADATA)
+    plain = IPv6Address(int(address))  # without its scope
+    embedded = IPv4Address(int(address) & 0xFFFF_FFFF)
+    return bool({plain, embedded, address.sixtofour} & METADATA)
 
 
 def _check_name(host: str) -> None:

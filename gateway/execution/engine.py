@@ -19,7 +19,7 @@ from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import origin, preview_document, run_answer
 from gateway.execution.runner import ExecuteResult, Runner, RunResult
 from gateway.outcomes import TargetRefused
-from gateway.telemetry.spans import current, note
+from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Limited, Quota
 from stores.redis.previews import Live, NoPreview, Previews, Spent
 from stores.redis.reservations import Expired, KeyTaken, NoRun, Reservation, Run
@@ -77,7 +77,7 @@ class Engine:
         expires_at_ms = await self._previews.save(
             principal.workspace, preview_id, document, origin=origin, target=effect.target
         )
-        note(preview_id=preview_id, action=action.name)
+        annotate(preview_id=preview_id, action=action.name)
         return Previewed(document, expires_at_ms)
 
     async def _spend(self, principal: Principal) -> Quota | None:
@@ -106,7 +106,7 @@ class Engine:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, and RedisUnavailable."""
         match await self._previews.find(principal.workspace, preview_id):
             case Live(document, expires_at_ms):
-                note(preview_id=preview_id)
+                annotate(preview_id=preview_id)
                 return Previewed(document, expires_at_ms)
             case Spent(run_id=run_id):
                 raise refusals.already_executed(run_id)
@@ -117,7 +117,7 @@ class Engine:
         """The document of the run as it is now. Raises RunNotFound, and RedisUnavailable."""
         match await self._runs.inspect(principal.workspace, run_id):
             case Run() as run:
-                note(run_id=run.id, preview_id=run.preview_id)
+                annotate(run_id=run.id, preview_id=run.preview_id)
                 return run_answer(run)
             case NoRun():
                 raise problems.RunNotFound("There is no run with this id, or it has expired.")

@@ -5,8 +5,8 @@ import logging
 from gateway.execution.documents import Origin
 from gateway.outcomes import RunStatus
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import say
-from gateway.telemetry.spans import Field, current, note, remote
+from gateway.telemetry.logs import log_event
+from gateway.telemetry.spans import Field, annotate, current, remote
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.reservations import Expired, KeyTaken, Reservation, Reserved, Run
@@ -54,9 +54,9 @@ def ended(reservation: Reservation, origin: Origin, run: RunStatus, seconds: flo
         "action": action,
         "outcome": run.status,
     }
-    note(**fields)
+    annotate(**fields)
     reason: dict[str, Field] = {"reason": run.reason} if run.reason else {}
-    say(log, "run.ended", fields | reason | {"duration_ms": round(seconds * 1000, 1)})
+    log_event(log, "run.ended", fields | reason | {"duration_ms": round(seconds * 1000, 1)})
 
 
 def replayed(run: Run, origin: Origin) -> None:
@@ -65,7 +65,7 @@ def replayed(run: Run, origin: Origin) -> None:
     status = "unknown" if run.interrupted else run.state
     if span.trace.record and run.traceparent:
         span.link(remote({"traceparent": run.traceparent}))
-    note(
+    annotate(
         replayed=True,
         run_id=run.id,
         preview_id=run.preview_id,

@@ -1,4 +1,4 @@
-"""Who may ask from a page of another origin (Fetch standard, CORS protocol)."""
+"""Which pages of other origins may send requests (Fetch standard, CORS protocol)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from gateway import problems
 from gateway.http.responses import problem_response
-from gateway.telemetry.spans import current, note
+from gateway.telemetry.spans import annotate, current
 
 ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
 ALLOWED_HEADERS = [
@@ -31,12 +31,12 @@ EXPOSED_HEADERS = [
     "X-Request-ID",
     "X-Trace-Link",
 ]
-# What a problem has of its own.
+# Headers that a problem sets itself.
 OF_BODY = ("content-length", "content-type")
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, around the whole application; a preflight is refused by a problem."""
+    """Starlette's middleware around the whole application. A refused preflight gets a problem."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         super().__init__(
@@ -49,10 +49,10 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        answer = super().preflight_response(request_headers)
-        if answer.status_code < 400:
-            return answer
-        named = {name: it for name, it in answer.headers.items() if name not in OF_BODY}
-        note(problem=problems.code(problems.InvalidRequest))
-        refused = problems.InvalidRequest(f"{bytes(answer.body).decode()}.", headers=named)
-        return problem_response(refused, current().trace.request_id)
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        headers = {name: text for name, text in response.headers.items() if name not in OF_BODY}
+        annotate(problem=problems.code(problems.InvalidRequest))
+        problem = problems.InvalidRequest(f"{bytes(response.body).decode()}.", headers=headers)
+        return problem_response(problem, current().trace.request_id)

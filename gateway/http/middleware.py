@@ -1,7 +1,7 @@
-"""The outermost layer: every request has an id, a server span, a line and a count.
+"""The outermost layer: every request gets an id, a server span, a log line and a count.
 
-Pure ASGI, around everything else, so that Starlette's own errors, CORS
-preflights and cancelled requests pass through here too.
+Pure ASGI around everything else, so that Starlette's own errors, CORS preflights and cancelled
+requests pass through here too.
 """
 
 import asyncio
@@ -19,42 +19,36 @@ from gateway.http import tracing as http
 from gateway.http.responses import problem_response
 from gateway.problems import InternalError, NotReady
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import say
+from gateway.telemetry.logs import log_event
 from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
 
+# The status that nginx logs for a client that has gone. No client receives it.
+CLIENT_GONE = 499
+
 Header = tuple[bytes, bytes]
 
-# Two years, as browsers' preload lists ask; only where answers come over TLS.
+# Two years, as the preload lists of browsers require. Only for responses over TLS.
 HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 ALWAYS: tuple[Header, ...] = (
-    # Each answer has an id of its own, and most have ids of runs and previews.
+    # Each response has its own id, and most hold ids of runs and previews.
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-# Also on answers to no origin: a cache must not give them to one.
+# Also on responses to requests without an origin: a cache must not serve them to one.
 VARY: Header = (b"vary", b"Origin")
-
-
-def standing(*, production: bool, shared: bool) -> tuple[Header, ...]:
-    """`shared`: whether pages of other origins may read answers (CORS)."""
-    return (*ALWAYS, *((HSTS,) if production else ()), *((VARY,) if shared else ()))
-
-
-# The status that nginx logs for a client that disconnected; it is not sent.
-CLIENT_GONE = 499
 
 log = logging.getLogger("relay.request")
 
 
 class RequestContext:
-    """Takes the client's X-Request-ID when there is one and it is harmless, else makes a UUID4.
+    """Takes the client's X-Request-ID if it is well-formed, else makes a UUID4.
 
     `tracing`: None for no spans. `counted`: whether to keep metrics and canonical lines.
-    `standing`: headers of every answer that does not have them. `probes`: paths that load
-    balancers and scrapers poll every second: counted, but neither traced nor, while all is well,
-    logged; three replicas behind one balancer would log 260,000 lines a day.
+    `default_headers`: headers of every response that does not set them itself. `probes`: paths
+    that load balancers and scrapers poll every second: they have no span, and no log line while
+    they answer 200; three replicas behind one balancer would log 260,000 lines a day.
     """
 
     def __init__(
@@ -63,14 +57,14 @@ class RequestContext:
         *,
         tracing: Tracing | None = None,
         counted: bool = False,
-        standing: Sequence[Header] = (),
+        default_headers: Sequence[Header] = (),
         probes: Collection[str] = (),
     ) -> None:
         self._app = app
         self._probes = probes
         self._tracing = tracing
         self._counted = counted
-        self._standing = standing
+        self._default_headers = default_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,24 +72,24 @@ class RequestContext:
             return
         started = time.perf_counter()
         given = _headers(scope)
-        request_id = _harmless(given.get("x-request-id")) or str(uuid4())
+        request_id = _well_formed(given.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         server = self._server_span(scope, request_id, given)
-        answer = Answer(send, request_id, server.trace.link, self._standing)
+        response = HeaderWriter(send, request_id, server.trace.link, self._default_headers)
         with server:
             try:
-                await self._app(scope, receive, answer.send)
-            except asyncio.CancelledError:  # uvicorn does so only when it stops
-                if not answer.status:
-                    await stopping(request_id)(scope, receive, answer.send)
+                await self._app(scope, receive, response.send)
+            except asyncio.CancelledError:  # uvicorn cancels requests only when it stops
+                if not response.status:
+                    await stopping(request_id)(scope, receive, response.send)
                 raise
             except Exception as error:
                 log.exception("http.failed")
                 server.fail(type(error).__name__)
-                if not answer.status:
-                    await internal_error(request_id)(scope, receive, answer.send)
+                if not response.status:
+                    await internal_error(request_id)(scope, receive, response.send)
             finally:
-                self._ended(scope, server, answer.status, time.perf_counter() - started)
+                self._end(scope, server, response.status, time.perf_counter() - started)
 
     def _server_span(self, scope: Scope, request_id: str, given: Mapping[str, str]) -> Span:
         if self._tracing is None or scope["path"] in self._probes:
@@ -108,28 +102,28 @@ class RequestContext:
         server.trace.counted = self._counted
         return server
 
-    def _ended(self, scope: Scope, server: Span, status: int, seconds: float) -> None:
+    def _end(self, scope: Scope, server: Span, status: int, seconds: float) -> None:
         method, endpoint = http.method(scope), http.endpoint(scope)
         trace = server.trace
         if trace.record:
-            http.conclude(server, method, endpoint, status)
+            http.end(server, method, endpoint, status)
         if trace.counted:
             logged = endpoint not in self._probes or status >= 400
-            _tell(trace, method, endpoint, status, seconds, logged=logged)
+            _report(trace, method, endpoint, status, seconds, logged=logged)
 
     def unparsed(self, request_id: str, status: int) -> None:
-        """Count what was no request and got its answer before it came here."""
+        """Count a response to bytes that could not be parsed as a request."""
         if self._counted:
-            _tell(Trace(request_id), http.OTHER, "unmatched", status, 0.0, logged=True)
+            _report(Trace(request_id), http.OTHER, "unmatched", status, 0.0, logged=True)
 
 
-def _tell(
+def _report(
     trace: Trace, method: str, endpoint: str, status: int, seconds: float, *, logged: bool
 ) -> None:
-    answered = metrics.counter(metrics.http_requests, endpoint, method, str(status))
-    answered.inc(exemplar=trace.exemplar)
-    lasted = metrics.histogram(metrics.http_duration, endpoint, method)
-    lasted.observe(seconds, trace.exemplar)
+    requests = metrics.counter(metrics.http_requests, endpoint, method, str(status))
+    requests.inc(exemplar=trace.exemplar)
+    duration = metrics.histogram(metrics.http_duration, endpoint, method)
+    duration.observe(seconds, trace.exemplar)
     if not logged:
         return
     line: dict[str, Field] = {
@@ -139,17 +133,17 @@ def _tell(
         "status": status,
         "duration_ms": round(seconds * 1000, 1),
     }
-    say(log, "http.request", line | trace.fields)
+    log_event(log, "http.request", line | trace.fields)
 
 
-class Answer:
-    """Puts the ids on what is sent, and keeps its status; 0 until there is one."""
+class HeaderWriter:
+    """Adds the ids and default headers to a response. `status`: 0 until the response starts."""
 
     def __init__(
-        self, send: Send, request_id: str, link: str | None, standing: Sequence[Header]
+        self, send: Send, request_id: str, link: str | None, defaults: Sequence[Header]
     ) -> None:
         self._send = send
-        self._standing = standing
+        self._defaults = defaults
         self._headers = [(b"x-request-id", request_id.encode())]
         if link:
             self._headers.append((b"x-trace-link", link.encode()))
@@ -159,36 +153,41 @@ class Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = message["headers"]
-            said = {name for name, _ in given}
-            kept = [header for header in self._standing if header[0] not in said]
-            message["headers"] = [*given, *kept, *self._headers]
+            names = {name for name, _ in given}
+            defaults = [header for header in self._defaults if header[0] not in names]
+            message["headers"] = [*given, *defaults, *self._headers]
         await self._send(message)
 
 
 def internal_error(request_id: str) -> Response:
-    problem = InternalError("This is a fault of Relay; its log has the request_id.")
+    problem = InternalError("This is a fault of Relay. Its log has the request_id.")
     return problem_response(problem, request_id)
 
 
 def stopping(request_id: str) -> Response:
-    detail = "This gateway is stopping. Ask again with the same Idempotency-Key."
+    detail = "This gateway is stopping. Repeat the request with the same Idempotency-Key."
     return problem_response(NotReady(detail, headers={"Retry-After": "1"}), request_id)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Those that are looked at here. What is there twice is joined (RFC 9110, 5.3), which is
-    right for a tracestate and no well-formed id or traceparent.
+    """The headers that this module reads. Repeated ones are joined (RFC 9110, 5.3), which is right
+    for a tracestate and makes an id or a traceparent malformed.
     """
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in scope["headers"]:
-        if name in _LOOKED_AT:
+        if name in _READ:
             key, text = name.decode(), value.decode("latin-1")
-            found[key] = f"{found[key]},{text}" if key in found else text
-    return found
+            headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
 
 
-_LOOKED_AT = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-agent"})
+_READ = frozenset({b"x-request-id", b"traceparent", b"tracestate", b"user-agent"})
 
 
-def _harmless(given: str | None) -> str | None:
+def _well_formed(given: str | None) -> str | None:
     return given if given and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else None
+
+
+def default_headers(*, production: bool, shared: bool) -> tuple[Header, ...]:
+    """`shared`: whether pages of other origins may read responses (CORS)."""
+    return (*ALWAYS, *((HSTS,) if production else ()), *((VARY,) if shared else ()))

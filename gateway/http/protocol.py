@@ -1,4 +1,4 @@
-"""The edge of HTTP: bounded heads, and a problem for what is not HTTP.
+"""The edge of HTTP: heads are bounded, and what is not HTTP gets a problem.
 
 uvicorn sets no limit to headers and trailers; one connection took 2 GB.
 """
@@ -18,15 +18,15 @@ from gateway.http.responses import problem_response
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024
-# What each byte of a body may cost in chunk framing: "1\r\nx\r\n", and some.
+# Bytes of chunk framing for each byte of a body: "1\r\nx\r\n" takes 5.
 FRAMING_MAX = 8
 
 
 class JoinedWrites:
-    """A transport that sends what one turn of the loop wrote as one piece.
+    """A transport that sends in one write all that one turn of the event loop wrote.
 
-    uvicorn writes head and body apart: a system call more an answer, and half
-    an answer if the gateway is killed in between, which no proxy can send again.
+    uvicorn writes head and body separately. That takes a second system call, and a gateway killed
+    between the two leaves half a response, which no proxy can retry.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -54,8 +54,8 @@ class JoinedWrites:
 class UpgradeIgnored(httptools.HttpRequestParser):
     """A parser that reads a request with `Upgrade` by its framing, as RFC 9110, 7.8 allows.
 
-    llhttp stops behind such a head: the body would be lost, and what comes next would be read as
-    a request of its own. The head is read again without the header, then all that follows it.
+    llhttp stops behind such a head: the body would be lost, and the bytes after it would be read as
+    a new request. This parser reads the head again without the header, and then the rest.
     """
 
     def __init__(self, protocol: "ProblemProtocol") -> None:
@@ -79,14 +79,12 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.parser = UpgradeIgnored(self)
-        # As uvicorn does: an answer to what came before the data behind a close.
+        # As uvicorn does: answer the request although data follows its `Connection: close`.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
 
     def head_without_upgrade(self) -> bytes:
-        """The head that was read last, less Upgrade. Raises HttpParserError for CONNECT, which
-        asks for a tunnel.
-        """
+        """The last head without Upgrade. Raises HttpParserError for CONNECT."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
             raise httptools.HttpParserInvalidMethodError("CONNECT")
@@ -98,14 +96,14 @@ class ProblemProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         super().on_headers_complete()
-        # What follows are trailers, which must not count as headers (RFC 9110, 6.5.1).
+        # Trailers follow, which must not count as headers (RFC 9110, 6.5.1).
         self.headers = []
 
     def data_received(self, data: bytes) -> None:
         self._around += len(data)
         super().data_received(data)
         if self._around > self._allowed and not self.transport.is_closing():
-            self.send_400_response(f"More than {HEAD_MAX} bytes of headers.")
+            self.send_400_response(f"The headers have more than {HEAD_MAX} bytes.")
 
     def on_body(self, body: bytes) -> None:
         self._around -= len(body)
@@ -119,7 +117,7 @@ class ProblemProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What cannot be parsed never reaches the app; `msg` is uvicorn's plain text for it."""
+        """Answer with a problem: the app never sees it. `msg`: uvicorn's plain text."""
         request_id = str(uuid4())
         response = problem_response(_problem(sys.exc_info()[1], msg), request_id)
         if isinstance(self.app, RequestContext):
@@ -134,5 +132,7 @@ class ProblemProtocol(HttpToolsProtocol):
 
 def _problem(error: BaseException | None, detail: str) -> problems.Problem:
     if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return problems.MethodNotAllowed("No path takes it.", headers={"Allow": "GET, POST"})
+        return problems.MethodNotAllowed(
+            "No path accepts this method.", headers={"Allow": "GET, POST"}
+        )
     return problems.InvalidRequest(detail)

@@ -1,1 +1,1 @@
-"""What Relay says about itself."""
+"""Spans, metrics and log lines of Relay; no feature is known here."""

@@ -1,4 +1,4 @@
-"""Links from an answer to its trace: built once, put together for each request."""
+"""Links from a response to its trace. The template is parsed once."""
 
 import json
 import re
@@ -30,13 +30,13 @@ class TraceLinks:
 
 
 def grafana(url: str, *, datasource: str, query: str = "{trace_id}") -> str:
-    """The template of a link into Grafana Explore, for the Tempo data source of this uid.
+    """The template of a link into Grafana Explore, for the Tempo data source with this uid.
 
-    `query`: TraceQL, or a trace id. The form is that of Grafana 10 to 13 ("Generate
-    Explore URLs from external tools"); a range in numbers would be dropped silently.
+    `query`: TraceQL, or a trace id. Grafana 10 to 13 documents the form ("Generate Explore URLs
+    from external tools"). It drops a range in numbers without a warning.
     """
     source = {"type": "tempo", "uid": datasource}
-    asked = {
+    search = {
         "refId": "A",
         "datasource": source,
         "queryType": "traceql",
@@ -47,10 +47,10 @@ def grafana(url: str, *, datasource: str, query: str = "{trace_id}") -> str:
     panes = {
         "trc": {
             "datasource": datasource,
-            "queries": [asked],
+            "queries": [search],
             "range": {"from": "now-6h", "to": "now"},
         }
     }
     encoded = quote(json.dumps(panes, separators=(",", ":")), safe="")
-    marked = encoded.replace("%7Btrace_id%7D", "{trace_id}")
-    return f"{url.rstrip('/')}/explore?schemaVersion=1&panes={marked}&orgId=1"
+    template = encoded.replace("%7Btrace_id%7D", "{trace_id}")
+    return f"{url.rstrip('/')}/explore?schemaVersion=1&panes={template}&orgId=1"

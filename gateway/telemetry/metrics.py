@@ -1,4 +1,8 @@
-"""Every instrument, and how they are read."""
+"""Every instrument of Relay, and the text that a scraper reads.
+
+A test compares the metrics that the dashboard, the alerts and the gate query with those that a
+gateway emits. A new route appears in them by itself.
+"""
 
 from functools import cache
 from typing import get_args
@@ -10,28 +14,28 @@ from gateway.version import VERSION
 from stores.redis.client import Check
 from stores.redis.limits import Bound
 
-# Seconds. 0.05 and 1.2 are the objectives; 15 and 20 are around the deadline of a send.
+# Seconds. 0.05 and 1.2 are the objectives; 10 and 20 are on both sides of a send's deadline.
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.2, 2.5, 5, 10, 20, 40)
 # Seconds. A round trip takes a tenth of a millisecond on loopback; the client gives up at 0.8 s.
 ROUND_TRIPS = (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5)
 
-build = Info("relay_build", "Which version runs.")
+build = Info("relay_build", "The version of this gateway.")
 build.info({"version": VERSION})
 
 http_requests = Counter(
     "http_requests",
-    "How many requests were answered; 499 is a client that disconnected.",
+    "How many requests were answered; 499 means that the client had gone.",
     ["endpoint", "method", "status_code"],
 )
 http_duration = Histogram(
     "http_request_duration_seconds",
-    "How long a request took, to the end of its answer.",
+    "How long a request took, to the end of its response.",
     ["endpoint", "method"],
     buckets=DURATIONS,
 )
 executions = Counter(
     "action_exec",
-    "How many executions ended, by outcome; without replays.",
+    "How many executions ended, by outcome; replays are not counted.",
     ["provider", "action", "status"],
 )
 execution_errors = Counter(
@@ -47,59 +51,62 @@ execution_duration = Histogram(
 )
 replays = Counter(
     "action_replay",
-    "How many requests were answered with an earlier run.",
+    "How many requests were answered from a stored run.",
     ["provider", "action", "status"],
 )
 reservations = Counter(
     "relay_run_reservations",
-    "How many reservations of an idempotency key were asked for, by the store's answer.",
+    "How many reservations of an idempotency key were tried, by Redis's answer.",
     ["answer"],
 )
 runs_in_flight = Gauge(
-    "relay_runs_in_flight", "How many executions this process has started and not ended."
+    "relay_runs_in_flight", "How many runs this process has started and not finished."
 )
 refusals = Counter(
     "relay_guard_refusals",
-    "How many targets the guard refused, at a preview or a dial.",
+    "How many targets the guard refused, at a preview or at a send.",
     ["reason"],
 )
 redis_calls = Histogram(
-    "relay_redis_call_seconds", "How long a round trip to the store took.", buckets=ROUND_TRIPS
+    "relay_redis_call_seconds", "How long a round trip to Redis took.", buckets=ROUND_TRIPS
 )
 pipelines = Histogram(
     "relay_redis_pipeline_calls",
-    "How many calls shared a round trip.",
+    "How many calls shared a round trip to Redis.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
 limited = Counter(
     "relay_rate_limited",
-    "How many requests exceeded a limit of the key, the workspace or concurrent runs.",
+    "How many requests exceeded a limit, by limit.",
     ["limit"],
 )
 outbox_entries = Gauge(
-    "relay_audit_outbox_entries", "How many audit entries wait for the database, as last seen."
+    "relay_audit_outbox_entries",
+    "How many audit entries waited for the database at the last check.",
 )
 outbox_oldest = Gauge(
-    "relay_audit_outbox_oldest_seconds",
-    "How long the oldest waiting audit entry has waited, as last seen.",
+    "relay_audit_outbox_oldest_seconds", "How long the oldest of them had waited at the last check."
 )
 audit_chain_broken = Gauge(
     "relay_audit_chain_broken",
-    "Whether some audit chain could not be continued, as last seen: 1 or 0.",
+    "Whether an audit chain could not be continued at the last turn: 1 or 0.",
 )
 audit_shipped = Counter(
     "relay_audit_entries_shipped", "How many audit entries this process wrote to the database."
 )
 audit_dropped = Counter(
     "relay_audit_entries_dropped",
-    "How many refusals and readings were counted instead of recorded one by one.",
+    "How many refusals and reads the audit counted without an entry of their own.",
 )
 ready = Gauge(
-    "relay_ready_check", "How each check of /ready turned out: 1 for ok, else 0.", ["check"]
+    "relay_ready_check", "How each check of /ready ended: 1 if it passed, else 0.", ["check"]
 )
-spans_dropped = Counter("relay_spans_dropped", "How many spans were not exported.", ["reason"])
+spans_dropped = Counter(
+    "relay_spans_dropped", "How many spans were lost before the collector had them.", ["reason"]
+)
 lines_dropped = Counter(
-    "relay_log_lines_dropped", "How many log lines were dropped because their reader was slow."
+    "relay_log_lines_dropped",
+    "How many log lines were dropped because stderr was too slow or closed.",
 )
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
@@ -107,7 +114,7 @@ for bound in get_args(Bound):
     limited.labels(bound)
 
 
-# Labels have few values, and to look a child up takes prometheus_client longer than to count.
+# Labels have few values, and prometheus_client takes longer to look a child up than to count.
 counter = cache(Counter.labels)
 histogram = cache(Histogram.labels)
 
@@ -122,6 +129,6 @@ def round_trip(seconds: float, calls: int) -> None:
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """All instruments in the form that the scraper asks for, and its media type."""
+    """All instruments in the format that `accept` asks for, and its media type."""
     encode, media_type = choose_encoder(accept)
     return encode(REGISTRY), media_type

@@ -1,7 +1,7 @@
-"""Spans: what one request did, part by part, and how its context travels.
+"""Spans: the timed parts of a request, and the propagation of their context.
 
-OpenTelemetry's SDK samples, batches and exports them. Its own writable span is
-not used: one with four attributes costs 18 microseconds, one of these 3.
+OpenTelemetry's SDK samples and batches them. Its own writable span costs 18 microseconds with four
+attributes, and this one 3. The tests compare spans and encoding with OpenTelemetry's.
 """
 
 import random
@@ -42,10 +42,10 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class Trace:
-    """What the spans of one request share, and what its canonical line will say.
+    """What the spans of one request share, and the fields of its canonical line.
 
-    `id`: 0 where no traces are made. `record`: None for what is not kept.
-    `counted`: whether metrics and lines are wanted of this request.
+    `id`: 0 without tracing. `record`: None if the trace is not sampled.
+    `counted`: whether this request counts in metrics and log lines.
     """
 
     __slots__ = (
@@ -82,9 +82,9 @@ class Trace:
 
 
 class Span(ReadableSpan):
-    """A part of a request, timed by its block; the spans that begin inside are its children.
+    """A part of a request, timed by its block. Spans that start inside are its children.
 
-    `id`: 0 where no traces are made.
+    `id`: 0 without tracing.
     """
 
     _instrumentation_scope, _resource = SCOPE, _EMPTY
@@ -99,7 +99,7 @@ class Span(ReadableSpan):
         parent: SpanContext | None = None,
         kind: SpanKind = SpanKind.INTERNAL,
     ) -> None:
-        """Without the SDK's own __init__, which knows of no trace; its readers read these."""
+        """Set what the SDK reads of a span, without its own __init__, which is slow."""
         self.trace = trace
         self.attrs: dict[str, Field] = {}
         self._name, self._kind, self._parent = name, kind, parent
@@ -123,7 +123,7 @@ class Span(ReadableSpan):
         _current.reset(self._token)
         if self.trace.record:
             if kind and issubclass(kind, Exception) and self._status is _OK:
-                self.fail(kind.__name__)  # to be cancelled is no failure
+                self.fail(kind.__name__)  # a cancellation is no failure
             self.attrs["relay.request_id"] = self.trace.request_id
             self._end_time = time.time_ns()
             self.trace.record(self)
@@ -134,7 +134,7 @@ class Span(ReadableSpan):
 
     @property
     def traceparent(self) -> str:
-        """W3C Trace Context, 3.2; empty where no traces are made."""
+        """W3C Trace Context, 3.2; empty without tracing."""
         if not self.trace.id:
             return ""
         return f"00-{self.trace.id:032x}-{self.id:016x}-{self.trace.flags:02x}"
@@ -143,43 +143,43 @@ class Span(ReadableSpan):
         self._name = name
 
     def fail(self, reason: str) -> None:
-        """`reason`: of few values (semantic conventions, `error.type`); never a message."""
+        """`reason`: one of few values (semantic conventions, `error.type`), never a message."""
         self._status = _FAILED
         self.attrs["error.type"] = reason
 
     def link(self, context: SpanContext | None) -> None:
-        """Point at another span, if there is one."""
+        """Link to another span; None links to nothing."""
         if context:
             self._links = (*self._links, Link(context))
 
 
-# What runs outside of requests belongs to no trace.
+# Code outside of requests belongs to no trace.
 OUTSIDE = Span(Trace(""), "")
 _current: ContextVar[Span] = ContextVar("span")
 
 
 def current() -> Span:
-    """The span that the running code belongs to; one of no trace outside of requests."""
+    """The span of the running code; OUTSIDE outside of requests."""
     return _current.get(OUTSIDE)
 
 
 def span(name: str, *, kind: SpanKind = SpanKind.INTERNAL) -> AbstractContextManager[Span]:
-    """A child of the current span; where nothing is kept, that span itself."""
+    """A child of the current span, or that span itself if the trace is not sampled."""
     parent = _current.get(OUTSIDE)
     if not parent.trace.record:
         return nullcontext(parent)
     return Span(parent.trace, name, parent=parent.context, kind=kind)
 
 
-def note(**fields: Field) -> None:
-    """Say something of the current request, on its server span (`relay.` before it) and line."""
+def annotate(**fields: Field) -> None:
+    """Add fields to the current request: to its canonical line, and as `relay.*` to its span."""
     trace = _current.get(OUTSIDE).trace
     if trace.counted:
         trace.fields.update(fields)
 
 
 def propagated() -> dict[str, str]:
-    """The headers that take the current span's context to a target. Never baggage."""
+    """The headers that carry the current span's context to a target. Never baggage."""
     span = _current.get(OUTSIDE)
     if not span.trace.id:
         return {}
@@ -190,11 +190,11 @@ def propagated() -> dict[str, str]:
 
 
 def remote(carrier: Mapping[str, str]) -> SpanContext | None:
-    """The span that a caller names; None unless it is well-formed (W3C Trace Context, 3.2)."""
-    found = get_current_span(_propagator.extract(carrier, Context())).get_span_context()
-    return found if found.is_valid else None
+    """The span that a caller names; None if it is malformed (W3C Trace Context, 3.2)."""
+    named = get_current_span(_propagator.extract(carrier, Context())).get_span_context()
+    return named if named.is_valid else None
 
 
 def random_id(bits: int) -> int:
-    """Never 0, which W3C Trace Context calls invalid."""
+    """Never 0, which W3C Trace Context declares invalid."""
     return random.getrandbits(bits) or random_id(bits)

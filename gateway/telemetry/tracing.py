@@ -1,4 +1,9 @@
-"""Begin the trace of a request: go on with its caller's, or start one; keep it, or not."""
+"""Start the trace of a request: continue the caller's or begin a new one, and sample it.
+
+An untrusted `traceparent` starts a new trace that links to the caller's. The caller's sampled flag
+must not fill our trace store, and its trace id must not join its requests to those of others (W3C
+Trace Context, security considerations).
+"""
 
 from collections.abc import Mapping
 
@@ -12,12 +17,12 @@ from gateway.telemetry.spans import NO_STATE, Recorder, Span, Trace, random_id, 
 
 
 def sampler() -> Sampler:
-    """What OTEL_TRACES_SAMPLER says, for the SDK's provider reads it; else every request."""
+    """The sampler that OTEL_TRACES_SAMPLER names, as the SDK reads it; every request by default."""
     return TracerProvider(shutdown_on_exit=False).sampler
 
 
 class Tracing:
-    """`trusted`: go on with the trace that a caller names."""
+    """`trusted`: whether to continue the trace that a caller names."""
 
     def __init__(self, sampler: Sampler, *, links: TraceLinks, trusted: bool) -> None:
         self._sampler = sampler
@@ -27,7 +32,7 @@ class Tracing:
 
     def begin(self, request_id: str, name: str, carrier: Mapping[str, str]) -> Span:
         """The server span. `carrier`: the caller's traceparent and tracestate, if any."""
-        # A stranger's tracestate goes nowhere, so it is not even parsed.
+        # An untrusted tracestate is not sent on, so it is not parsed either.
         kept = carrier if self._trusted else {"traceparent": carrier.get("traceparent", "")}
         caller = remote(kept) if carrier else None
         parent = caller if self._trusted else None

@@ -74,7 +74,7 @@ def printing(*arguments: str, env: Mapping[str, str]) -> Iterator["subprocess.Po
         (["smoke", "--help"], ["--url", "--target", "--json"]),
         (["receive", "--help"], ["--port", "9000"]),
         (["gate", "--help"], ["--prometheus", "--window", "--baseline-window", "--json"]),
-        (["trace", "--help"], ["REQUEST_ID", "--url", "--json"]),
+        (["trace", "--help"], ["RUN_ID", "--url", "--json"]),
         (["--version"], [f"relay, version {VERSION}"]),
     ],
 )

@@ -204,7 +204,7 @@ async def test_an_attempt_gets_one_connection(target: Target) -> None:
     """Whoever asks in the name of an attempt that has written is refused."""
     async with egress_to() as egress:
         await send(egress, effect(target.url))
-        session, _ = egress._session, Attempt.begin(time.monotonic() + 5)
+        session, _ = egress._session, Attempt.start(time.monotonic() + 5)
         await (await session.post(target.url)).read()
         with pytest.raises(SecondSend):
             await session.post(target.url)

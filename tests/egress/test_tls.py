@@ -1,6 +1,5 @@
 """TLS: what is sent to whom is proven first, or nothing is sent."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,8 @@ from gateway.egress.guard import Guard
 from gateway.outcomes import Answered, NotSent
 from tests.egress.test_client import SHORT, effect, egress_to, send
 from tests.support.gateways import LOOPBACK
-from tests.support.target import Target, listening
+from tests.support.target import Target, hang, listening
+from tests.support.tcp import tcp_server
 
 TLS_FAILED = NotSent("TLS with the target failed: its certificate or its protocol.")
 
@@ -28,20 +28,8 @@ async def tls_target(authority: trustme.CA, *names: str) -> AsyncIterator[Target
     """A target with a certificate for these names; counts a connection once it is encrypted."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(server_side)
-    target, tasks = Target(), set[asyncio.Task[None]]()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.ensure_future(target.serve(reader, writer)))
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=server_side)
-    target.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    try:
+    async with listening(server_side) as target:
         yield target
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
@@ -102,13 +90,7 @@ async def test_a_target_without_tls_gets_nothing(target: Target) -> None:
 async def test_a_handshake_that_hangs_is_not_sent() -> None:
     """The deadline covers TLS; the request was never written."""
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, egress_to() as egress:
+    async with tcp_server(hang) as port, egress_to() as egress:
         outcome = await send(egress, effect(f"https://127.0.0.1:{port}/"), within=SHORT)
     assert outcome == NotSent("The target did not accept a connection in time.")
 

@@ -67,7 +67,7 @@ async def test_a_preview_warns_of_the_effect_and_of_its_way(store: Store) -> Non
     made = await engine(store, Worried()).preview(ASKING, "webhook.save", asked)
 
     warnings = msgspec.json.decode(made.document)["warnings"]
-    assert warnings == ["The preview holds the header Cookie in clear.", "Think twice."]
+    assert warnings == ["The preview stores the header Cookie in clear text.", "Think twice."]
 
 
 async def test_those_who_wait_for_a_run_that_is_given_back_run_once(store: Store) -> None:

@@ -49,13 +49,13 @@ async def test_they_stand_on_preflights_and_what_is_no_request(
 
 async def test_an_answer_may_say_otherwise() -> None:
     """What a handler has set stays, once."""
-    standing = [(b"cache-control", b"no-store"), (b"x-other", b"1")]
+    defaults = [(b"cache-control", b"no-store"), (b"x-other", b"1")]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         head = [(b"cache-control", b"max-age=60")]
         await send({"type": "http.response.start", "status": 200, "headers": head})
 
-    [start] = await messages_of(RequestContext(app, standing=standing))
+    [start] = await messages_of(RequestContext(app, default_headers=defaults))
     said = dict(start["headers"])
     assert (said[b"cache-control"], said[b"x-other"]) == (b"max-age=60", b"1")
 

@@ -1,6 +1,5 @@
 """An OTLP collector on a real socket: keeps the spans that reach it, decoded from protobuf."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -9,7 +8,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tests.support.gateways import until
-from tests.support.target import Answer, Delivery, Target, listening, status
+from tests.support.target import Answer, Delivery, Target, hang, listening, status
+from tests.support.tcp import tcp_server
 
 
 class Exported(NamedTuple):
@@ -85,10 +85,8 @@ async def collecting() -> AsyncIterator[Collector]:
 
 async def refusing() -> str:
     """The endpoint of a collector that is away: nothing listens there."""
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    async with tcp_server(hang) as port:
+        pass
     return f"http://127.0.0.1:{port}/v1/traces"
 
 

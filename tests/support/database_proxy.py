@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from tests.support.postgres import Postgres
+from tests.support.tcp import tcp_server
 
 
 class Proxy:
@@ -60,19 +61,5 @@ class Proxy:
 async def proxy(server: Postgres, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
     """`tls`: speak it to clients, as a server does that has a certificate."""
     between = Proxy(server.port, tls)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(between.serve(client, back))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
-    between.port = listening.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(between.serve) as between.port:
         yield between
-    finally:
-        listening.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,6 +8,7 @@ from hashlib import sha1
 from typing import Literal, NamedTuple
 
 from stores.redis.scripts import SOURCES
+from tests.support.tcp import tcp_server
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Instant = Literal["before", "after"]
@@ -107,19 +108,5 @@ def script(name: str, *, with_: str = "") -> re.Pattern[bytes]:
 async def line(reach: Callable[[], Awaitable[Streams]]) -> AsyncIterator[Line]:
     """On a port of its own."""
     between = Line(reach)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(between.serve(client, back))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    between.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(between.serve) as between.port:
         yield between
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.telemetry.logs import ForPrograms
+from gateway.telemetry.logs import JsonFormatter
 from tests.support.collector import Collector, collecting
 from tests.support.gateways import Relay, gateway
 from tests.support.valkey import Valkey
@@ -44,7 +44,7 @@ class Lines:
 def lines() -> Iterator[Lines]:
     lines = Lines()
     handler = logging.StreamHandler(lines.stream)
-    handler.setFormatter(ForPrograms())
+    handler.setFormatter(JsonFormatter())
     relay = logging.getLogger("relay")
     relay.addHandler(handler)
     relay.setLevel(logging.INFO)

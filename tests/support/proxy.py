@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from stores.redis.scripts import SOURCES
+from tests.support.tcp import tcp_server
 
 Then = Literal["close", "hang"]
 
@@ -16,14 +17,17 @@ Then = Literal["close", "hang"]
 class Proxy:
     """`lost` counts the replies that did not arrive; `alter` may change those that do."""
 
-    def __init__(self, backend: Path, port: int) -> None:
+    def __init__(self, backend: Path) -> None:
         self._backend = backend
         self._sign, self._replies, self._then = b"", range(0), "close"
         self._seen = 0
-        self.port = port
-        self.url = f"redis://127.0.0.1:{port}"
+        self.port = 0
         self.lost = 0
         self.alter: Callable[[bytes], bytes] = bytes
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
 
     def lose(self, what: str, *, nth: int = 1, replies: int = 1, then: Then) -> None:
         """Lose so many replies to a script or a command, from the nth on, each with its connection.
@@ -76,19 +80,6 @@ class Proxy:
 @asynccontextmanager
 async def proxy(backend: Path, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
     """A proxy on a port of its own before the server of a unix socket."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(between.serve(client, back))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    between = Proxy(backend, server.sockets[0].getsockname()[1])
-    try:
+    between = Proxy(backend)
+    async with tcp_server(between.serve, tls=tls) as between.port:
         yield between
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,9 +1,12 @@
 """A webhook target on a real socket that answers as a test says, and keeps every byte it got."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
+
+from tests.support.tcp import tcp_server
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -74,22 +77,8 @@ async def _request(reader: asyncio.StreamReader) -> Delivery:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Target]:
+async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[Target]:
     target = Target()
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(target.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    target.url = f"http://127.0.0.1:{port}/hook"
-    try:
+    async with tcp_server(target.serve, tls=tls) as port:
+        target.url = f"http{'s' if tls else ''}://127.0.0.1:{port}/hook"
         yield target
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -107,7 +107,7 @@ def test_programs_get_json(configured: Configured) -> None:
     """One object a line, whatever is in it; the ids are those of the span."""
     configured.begin(io.StringIO())
     with Span(Trace("r-1", trace_id=5), "x") as span:
-        logs.say(log, "a.b", {"text": 'x"}\n{"event": "forged\u2028\x1b[2J', "n": 1})
+        logs.log_event(log, "a.b", {"text": 'x"}\n{"event": "forged\u2028\x1b[2J', "n": 1})
     line, nothing = configured.text().split("\n")
     assert nothing == ""
     said = json.loads(line)
@@ -128,7 +128,7 @@ def test_programs_get_json(configured: Configured) -> None:
 def test_people_get_colours_and_nothing_that_moves_the_cursor(configured: Configured) -> None:
     """Event and facts on one line; control characters are escaped."""
     configured.begin(Terminal())
-    logs.say(log, "a.b", {"text": "x\ny\x1b[2J\u202e", "n": 1})
+    logs.log_event(log, "a.b", {"text": "x\ny\x1b[2J\u202e", "n": 1})
     text = configured.text()
     assert text.count("\n") == 1
     assert "\x1b[32ma.b\x1b[0m" in text
@@ -181,7 +181,7 @@ def test_without_telemetry_only_what_went_wrong_is_said(
 ) -> None:
     """Warnings stay; canonical lines go."""
     configured.begin(io.StringIO(), lines=lines)
-    logs.say(log, "a.b", {})
+    logs.log_event(log, "a.b", {})
     log.warning("c.d")
     logging.getLogger("somebody.else").info("chatter")
     assert [json.loads(line)["event"] for line in configured.text().splitlines()] == events

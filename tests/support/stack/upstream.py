@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from tests.support.tcp import tcp_server
+
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -40,5 +42,5 @@ class Upstream:
 @asynccontextmanager
 async def upstream(host: str, port: int, behave: Behaviour) -> AsyncIterator[Upstream]:
     opened = Upstream(behave)
-    async with await asyncio.start_server(opened.serve, host, port):
+    async with tcp_server(opened.serve, host=host, port=port):
         yield opened

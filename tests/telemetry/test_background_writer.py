@@ -28,7 +28,7 @@ def test_a_log_that_nobody_takes_stops_nothing() -> None:
     script = (
         "import sys, logging; from gateway.telemetry import logs; "
         "logs.configure(lines=True); sys.stderr.close(); "
-        "logs.say(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
+        "logs.log_event(logging.getLogger('relay.x'), 'a.b', {}); print('went on')"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=-1, text=True, check=True)
     assert done.stdout == "went on\n"
