@@ -17,7 +17,7 @@ from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
 from gateway.api.errors import HANDLERS
 from gateway.api.openapi import document
-from gateway.api.routes import ENDPOINTS, PROBES, routes
+from gateway.api.routes import ENDPOINTS, FAILURES, PROBES, routes
 from gateway.api.state import Opened
 from gateway.audit.journal import Journal, written
 from gateway.audit.shipper import Shipper, shipping
@@ -63,6 +63,9 @@ def create_app(
             failed(error)
             raise
 
+    if settings.counting:
+        for path, method, status in FAILURES:
+            metrics.counter(metrics.http_requests, path, method, str(status))
     app: ASGIApp = _routed(lifespan)
     if settings.origins:
         app = Cors(app, settings.origins)

@@ -56,7 +56,7 @@ class Store(NamedTuple):
         except (RedisError, OSError) as error:
             why = type(error).__name__
             return [Check("store", "failed", f"Redis does not answer INFO and TIME: {why}")]
-        if (role := info.get("role")) != "master":
+        if (role := info.get("role", "master")) != "master":
             # The connections are older than the failover; new ones ask the name again.
             await self.scripts.drop_connections()
             return [Check("store", "failed", f"Redis is a {role}, not a primary")]

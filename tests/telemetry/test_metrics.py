@@ -206,3 +206,12 @@ async def test_edges_of_the_objectives_are_buckets(relay: Relay, target: Target)
         if name in ("http_request_duration_seconds_bucket", "action_latency_seconds_bucket")
     }
     assert {"0.05", "1.2"} <= edges
+
+
+async def test_every_5xx_series_is_there_from_the_start(relay: Relay) -> None:
+    """At 0: `increase()` does not see the first sample of a series."""
+    count = await Count.begin(relay)
+    labels = {"endpoint": "/actions/execute", "method": "POST", "status_code": "502"}
+    assert await count.of("http_requests_total", **labels) == 0
+    series = {frozenset(dict(labels).items()) for _, labels in await samples(relay)}
+    assert frozenset(labels.items()) in series
