@@ -31,7 +31,7 @@ GATE_WINDOW = Duration(shortest=timedelta(milliseconds=1), longest=timedelta(hou
 def relay() -> None:
     """Relay: preview an action, approve it, execute it at most once.
 
-    Settings come from the environment; README.md has the table.
+    Settings come from the environment; deploy/README.md lists them.
     """
 
 
@@ -40,11 +40,11 @@ for command in (audit, keys, migrate, secrets, workspaces):
 
 
 @relay.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--reload", is_flag=True, help="Start anew when a source file changes.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--reload", is_flag=True, help="Restart when a source file changes.")
 def serve(host: str, port: int, reload: bool) -> None:
-    """Run a gateway. Without REDIS_URL it brings its own store."""
+    """Run a gateway. Without REDIS_URL it starts its own store."""
     from gateway.cli import serve as serving
     from gateway.http.server import StartError
 
@@ -59,14 +59,14 @@ def serve(host: str, port: int, reload: bool) -> None:
 
 
 @relay.command()
-@click.option("--url", help="The gateway to try; without it one is started.")
-@click.option("--target", help="Where the webhook goes; without it a receiver is started.")
+@click.option("--url", help="The gateway to try; by default a new one.")
+@click.option("--target", help="The URL of the webhook; by default a new receiver.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def smoke(url: str | None, target: str | None, as_json: bool) -> None:
     """Preview, execute and replay a webhook; exit status 1 when a step fails.
 
-    A gateway of your own (--url) must be allowed to reach the receiver:
-    EGRESS_ALLOW=127.0.0.1, or give a --target that it may reach.
+    A gateway given by --url must be allowed to reach the receiver: set
+    EGRESS_ALLOW=127.0.0.1 there, or give a --target that it may reach.
     """
     from gateway.cli.smoke import Report
     from gateway.cli.smoke import smoke as perform
@@ -82,11 +82,11 @@ def smoke(url: str | None, target: str | None, as_json: bool) -> None:
 
 
 @relay.command()
-@click.option("--port", default=9000, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--port", default=9000, show_default=True, help="The port; 0 takes a free one.")
 def receive(port: int) -> None:
-    """Receive webhooks on 127.0.0.1 and print them, to try Relay with.
+    """Receive webhooks on 127.0.0.1 and print them, to try Relay.
 
-    Checks their signature with the newest of ACTIONS_SIGNING_SECRET.
+    Their signatures are checked with the first secret of ACTIONS_SIGNING_SECRET.
     """
     from gateway.cli.receiver import Delivery, receiver
     from gateway.http.server import ListeningServer, StartError
@@ -114,7 +114,7 @@ def receive(port: int) -> None:
     required=True,
     envvar="PROMETHEUS_URL",
     show_envvar=True,
-    help="The Prometheus to ask, with user:password@ if it wants them.",
+    help="The URL of Prometheus, with user:password@ if it needs them.",
 )
 @click.option(
     "--window",
@@ -127,12 +127,14 @@ def receive(port: int) -> None:
     "--baseline-window",
     "baseline",
     type=GATE_WINDOW,
-    help="The time before it whose CPU is compared; as long as the window by default.",
+    help="The time before the window, for comparing CPU; as long as the window by default.",
 )
-@click.option("--job", default="relay", show_default=True, help="The job of the replicas.")
+@click.option(
+    "--job", default="relay", show_default=True, help="The job of the replicas in Prometheus."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def gate(url: str, window: timedelta, baseline: timedelta | None, job: str, as_json: bool) -> None:
-    """Judge what Prometheus saw of the replicas.
+    """Judge a release by what Prometheus saw of its replicas.
 
     Exit status 1 when a criterion fails, 2 when one cannot be judged.
     """

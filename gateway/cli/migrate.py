@@ -1,4 +1,4 @@
-"""`relay migrate`: bring the database to what this version needs."""
+"""`relay migrate`: upgrade the database to the schema of this version."""
 
 import os
 
@@ -11,9 +11,9 @@ from gateway.database import create_if_missing, location
 
 @click.command()
 def migrate() -> None:
-    """Upgrade the database, or make it; any number of times.
+    """Create or upgrade the database; running it again changes nothing.
 
-    It is the one of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
+    The database is that of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
     """
     from stores.sql.database import DatabaseUnavailable, SchemaOutdated
     from stores.sql.migrate import migrate as upgrade

@@ -1,4 +1,4 @@
-"""How the command line shows what it lists: a table for people, one JSON object for machines."""
+"""Print lists and secrets: a table for people, one JSON object for machines."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,16 +7,16 @@ from typing import Any
 import click
 
 Document = Mapping[str, Any]
-# Columns that may take several lines; what is copied from the others stays whole.
+# Columns that may take several lines; the others can be copied whole.
 FOLDED = ("name", "role")
 FOLDED_MIN = 9
 GAP = 2
 
 
-def shown(
+def print_list(
     name: str, documents: Sequence[Document], row: Callable[[Document], Document], *, as_json: bool
 ) -> None:
-    """`row`: what of a document has room on a terminal, by its heading."""
+    """`row`: the cells of a document, by heading."""
     if as_json:
         click.echo(json.dumps({name: documents}, indent=2, ensure_ascii=False))
     elif documents:
@@ -25,12 +25,12 @@ def shown(
         click.echo(f"No {name}.", err=True)
 
 
-def told(document: Document, *, as_json: bool, secret: str, said: str) -> None:
-    """A secret, this once: alone on stdout, or as `secret` of a JSON object. `said`: what of it."""
+def print_secret(document: Document, *, as_json: bool, secret: str, text: str) -> None:
+    """Print a secret, alone on stdout or as `secret` of a JSON object. `text` goes to stderr."""
     if as_json:
         click.echo(json.dumps({**document, "secret": secret}, indent=2, ensure_ascii=False))
         return
-    click.echo(said, err=True)
+    click.echo(text, err=True)
     click.echo(secret)
 
 
@@ -54,7 +54,7 @@ def _print(rows: Sequence[Document]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # As Text: a name is not to be read as markup.
+    # As Text: a name is not markup.
     cells = [[Text("-" if value is None else str(value)) for value in row.values()] for row in rows]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     width = -GAP
@@ -65,6 +65,6 @@ def _print(rows: Sequence[Document]) -> None:
     for row in cells:
         table.add_row(*row)
     console = Console()
-    # A terminal too narrow breaks the lines: to leave columns out would hide what a key may do.
+    # A narrow terminal breaks the lines: leaving out columns would hide what a key may do.
     console.width = max(console.width, width)
     console.print(table)

@@ -87,5 +87,5 @@ def test_no_terminal_is_too_narrow_for_a_column(relay: Typed, columns: int) -> N
 def test_a_test_key_sends(relay: Typed) -> None:
     """So says the help, lest somebody takes it for a rehearsal."""
     said = " ".join(re.sub(r"\s+", " ", relay.well("keys", "create", "--help").stdout).split())
-    assert "A test key. What it executes is sent as with any other" in said
-    assert "no live keys and no signing secrets" in said
+    assert "Create a test key. It sends like a live key" in said
+    assert "cannot create live keys or signing secrets" in said

@@ -11,17 +11,17 @@ from gateway.access.roles import ROLES, SCOPES
 from gateway.admin.keys import EXPIRES_IN, OVERLAP, KeyRequest, NewKey, kind
 from gateway.cli.admin.session import CLI, ask
 from gateway.cli.options import Duration
-from gateway.cli.output import Document, day, shown, time, told
+from gateway.cli.output import Document, day, print_list, print_secret, time
 
 if TYPE_CHECKING:
     from stores.sql.api_keys import ApiKey
 
 in_workspace = click.option(
-    "--workspace", default="default", show_default=True, help="Whose key it is."
+    "--workspace", default="default", show_default=True, help="The workspace of the key."
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-TEST = """A test key. What it executes is sent as with any other; it only makes no live keys and no
-signing secrets. A developer may execute with it."""
+TEST = """Create a test key. It sends like a live key, but cannot create live keys or signing
+secrets. With the role developer, only a test key can execute."""
 
 
 class KeyId(click.ParamType[str]):
@@ -34,27 +34,27 @@ class KeyId(click.ParamType[str]):
         if whole := parse(given):
             return whole.id
         if len(given) != ID or not set(given) <= set(BASE62):
-            # What it is, is not said: it may be most of a key.
+            # The text is not repeated: it may be most of a key.
             self.fail("it is neither the id of a key (8 letters and digits) nor a key.", param, ctx)
         return given
 
 
 @click.group()
 def keys() -> None:
-    """API keys: who may ask, and for what."""
+    """Manage API keys."""
 
 
 @keys.command()
 @in_workspace
-@click.option("--name", required=True, help="What it is for.")
-@click.option("--role", required=True, type=click.Choice(list(ROLES)), help="What it may do.")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--role", required=True, type=click.Choice(list(ROLES)), help="What the key may do.")
 @click.option("--test", is_flag=True, help=TEST)
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(sorted(SCOPES)),
-    help="This scope of the role alone; may be repeated.",
+    help="Only this scope of the role; can be repeated.",
 )
 @click.option(
     "--expires",
@@ -65,11 +65,11 @@ def keys() -> None:
 )
 @as_json_option
 def create(workspace: str, test: bool, as_json: bool, **asked: Any) -> None:
-    """Make a key and print it, this once."""
+    """Create a key and print it, once."""
     scopes = asked.pop("scopes") or None
     wanted = KeyRequest(**asked, scopes=scopes, live=not test)
     new_key = ask(lambda services: services.keys.create_key(workspace, wanted, actor=CLI))
-    _tell(new_key, as_json=as_json)
+    _print(new_key, as_json=as_json)
 
 
 @keys.command(name="list")
@@ -79,14 +79,14 @@ def list_(workspace: str, as_json: bool) -> None:
     """List the keys of a workspace, newest first."""
     listed = ask(lambda services: services.keys.list_keys(workspace))
     now_ms = clock.time() * 1000
-    shown("keys", [document(key, now_ms) for key in listed], _row, as_json=as_json)
+    print_list("keys", [document(key, now_ms) for key in listed], _row, as_json=as_json)
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID", type=KeyId())
 @in_workspace
 def revoke(key_id: str, workspace: str) -> None:
-    """End a key; gateways refuse it within 5 s."""
+    """Revoke a key; every gateway refuses it within 5 s."""
     ask(lambda services: services.keys.revoke_key(workspace, key_id, actor=CLI))
     click.echo(f"Key {key_id} is revoked.")
 
@@ -102,11 +102,11 @@ def revoke(key_id: str, workspace: str) -> None:
 )
 @as_json_option
 def rotate(key_id: str, workspace: str, overlap: timedelta, as_json: bool) -> None:
-    """Make another key like it and print it, this once; the old one ends after the overlap."""
+    """Replace a key by one like it and print it, once; the old one ends after the overlap."""
     new_key = ask(
         lambda services: services.keys.rotate_key(workspace, key_id, actor=CLI, overlap=overlap)
     )
-    _tell(new_key, as_json=as_json)
+    _print(new_key, as_json=as_json)
 
 
 def document(key: "ApiKey", now_ms: float) -> Document:
@@ -152,10 +152,10 @@ def _row(key: Document) -> Document:
     }
 
 
-def _tell(new_key: NewKey, *, as_json: bool) -> None:
+def _print(new_key: NewKey, *, as_json: bool) -> None:
     key = document(new_key.key, clock.time() * 1000)
-    said = (
+    text = (
         "Key {id} ({kind} {role}) of the workspace {workspace} expires {expires_at}. "
-        "It is shown this once and kept nowhere:"
+        "It is shown only this once:"
     )
-    told(key, as_json=as_json, secret=new_key.secret, said=said.format(**key))
+    print_secret(key, as_json=as_json, secret=new_key.secret, text=text.format(**key))

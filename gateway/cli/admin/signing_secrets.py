@@ -1,4 +1,4 @@
-"""`relay secrets`: the signing secrets of workspaces, by which receivers know what Relay sent."""
+"""`relay secrets`: the signing secrets with which receivers verify what Relay sent."""
 
 import time as clock
 from typing import TYPE_CHECKING
@@ -6,35 +6,27 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.admin.session import CLI, ask
-from gateway.cli.output import Document, minute, shown, time, told
+from gateway.cli.output import Document, minute, print_list, print_secret, time
 
 if TYPE_CHECKING:
     from stores.sql.signing_secrets import SealedSecret
 
 in_workspace = click.option(
-    "--workspace", default="default", show_default=True, help="Whose secret it is."
+    "--workspace", default="default", show_default=True, help="The workspace of the secret."
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 
 @click.group()
 def secrets() -> None:
-    """Signing secrets of workspaces; one without takes ACTIONS_SIGNING_SECRET."""
+    """Manage signing secrets; a workspace without one uses ACTIONS_SIGNING_SECRET."""
 
 
 @secrets.command()
 @in_workspace
 @as_json_option
 def create(workspace: str, as_json: bool) -> None:
-    """Make a secret and print it, this once; one before it signs for another day."""
-    _create(workspace, as_json=as_json)
-
-
-@secrets.command()
-@in_workspace
-@as_json_option
-def rotate(workspace: str, as_json: bool) -> None:
-    """The same as `create`: for a day the old and the new one both sign."""
+    """Create a secret and print it, once; the secret before it signs for another day."""
     _create(workspace, as_json=as_json)
 
 
@@ -42,15 +34,15 @@ def rotate(workspace: str, as_json: bool) -> None:
 @in_workspace
 @as_json_option
 def list_(workspace: str, as_json: bool) -> None:
-    """List the secrets of a workspace, newest first; not what they are."""
+    """List the secrets of a workspace, newest first, without their text."""
     listed = ask(lambda services: services.secrets.list_secrets(workspace))
     now_ms = clock.time() * 1000
-    shown("secrets", [document(one, now_ms) for one in listed], _row, as_json=as_json)
+    print_list("secrets", [document(one, now_ms) for one in listed], _row, as_json=as_json)
 
 
 @secrets.command()
 def reseal() -> None:
-    """Seal all secrets under the first key of RELAY_ENCRYPTION_KEY; then the others can go."""
+    """Seal all secrets under the first key of RELAY_ENCRYPTION_KEY; then remove the others."""
     count = ask(lambda services: services.secrets.reseal(actor=CLI))
     click.echo(f"{count} secrets were sealed under another key." if count else "Nothing to do.")
 
@@ -81,8 +73,8 @@ def _row(secret: Document) -> Document:
 def _create(workspace: str, *, as_json: bool) -> None:
     issued = ask(lambda services: services.secrets.create_secret(workspace, actor=CLI))
     document = {"id": issued.id, "workspace": workspace}
-    said = (
+    text = (
         f"Signing secret {issued.id} of the workspace {workspace}. It is shown this once, "
         "and kept sealed:"
     )
-    told(document, as_json=as_json, secret=issued.secret, said=said)
+    print_secret(document, as_json=as_json, secret=issued.secret, text=text)

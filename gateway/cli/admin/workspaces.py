@@ -1,4 +1,4 @@
-"""`relay workspaces`: make them, list them, set their limits."""
+"""`relay workspaces`: create and list workspaces, set their limits."""
 
 import re
 from typing import TYPE_CHECKING, Literal
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from gateway.cli.admin.session import CLI, ask
-from gateway.cli.output import Document, day, shown, time
+from gateway.cli.output import Document, day, print_list, time
 
 if TYPE_CHECKING:
     from stores.sql.workspaces import Workspace
@@ -16,7 +16,7 @@ MOST = 1_000_000
 
 
 class Limit(click.ParamType[int | Literal["default"]]):
-    """A number, or `default` for what the gateway's settings say."""
+    """A number, or `default` for the setting of the gateway."""
 
     name = "number"
 
@@ -32,38 +32,38 @@ class Limit(click.ParamType[int | Literal["default"]]):
 
 @click.group()
 def workspaces() -> None:
-    """Workspaces: every key and limit is inside one."""
+    """Manage workspaces: every key and limit is inside one."""
 
 
 @workspaces.command()
 @click.argument("name")
 def create(name: str) -> None:
-    """Make a workspace."""
+    """Create a workspace."""
     ask(lambda services: services.workspaces.create(name, actor=CLI))
-    click.echo(f"Workspace {name} is made.")
+    click.echo(f"Workspace {name} is created.")
 
 
 @workspaces.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def list_(as_json: bool) -> None:
-    """List all workspaces with their limits; those of the settings are not repeated."""
+    """List all workspaces with their own limits."""
     listed = ask(lambda services: services.workspaces.list())
-    shown("workspaces", [document(one) for one in listed], _row, as_json=as_json)
+    print_list("workspaces", [document(one) for one in listed], _row, as_json=as_json)
 
 
 @workspaces.command()
 @click.argument("name")
 @click.option("--preview", type=Limit(), help="Previews a minute.")
-@click.option("--execute", type=Limit(), help="Runner a minute.")
-@click.option("--runs-at-once", type=Limit(), help="Runs at the same time.")
-@click.option("--runs-at-once-per-target", type=Limit(), help="Of those to one target host.")
+@click.option("--execute", type=Limit(), help="Executions a minute.")
+@click.option("--runs-at-once", type=Limit(), help="Concurrent runs.")
+@click.option("--runs-at-once-per-target", type=Limit(), help="Concurrent runs to one target.")
 def limits(name: str, **given: int | Literal["default"] | None) -> None:
-    """Set limits of a workspace; `default` takes the gateway's own again."""
+    """Set limits of a workspace; `default` resets one to the gateway's setting."""
     changes = {of: to if isinstance(to, int) else None for of, to in given.items() if to}
     if not changes:
         raise click.UsageError("Name a limit, such as --execute 50.")
     workspace = ask(lambda services: services.workspaces.limit(name, changes, actor=CLI))
-    click.echo(f"Workspace {name}: {_said(workspace)}.")
+    click.echo(f"Workspace {name}: {_text(workspace)}.")
 
 
 def document(workspace: "Workspace") -> Document:
@@ -82,6 +82,6 @@ def _row(workspace: Document) -> Document:
     }
 
 
-def _said(workspace: "Workspace") -> str:
+def _text(workspace: "Workspace") -> str:
     held = workspace.limits._asdict().items()
     return ", ".join(f"{of.replace('_', ' ')} {to or DEFAULT}" for of, to in held)

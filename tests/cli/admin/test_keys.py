@@ -34,7 +34,7 @@ def test_the_key_stands_alone_on_stdout(relay: Typed) -> None:
     assert key
     assert re.fullmatch(
         rf"Key {key.id} \(live operator\) of the workspace default expires \S+\. "
-        r"It is shown this once and kept nowhere:\n",
+        r"It is shown only this once:\n",
         done.stderr,
     )
     for file in relay.folder.iterdir():
@@ -99,7 +99,7 @@ def test_a_rotated_key_is_printed_like_a_new_one(relay: Typed) -> None:
     key = parse(done.stdout.removesuffix("\n"))
     assert key
     assert key.id != old["id"]
-    assert "shown this once" in done.stderr
+    assert "shown only this once" in done.stderr
 
 
 @pytest.mark.parametrize(

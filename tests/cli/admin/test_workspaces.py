@@ -23,7 +23,7 @@ def limits(relay: Typed, name: str) -> dict[str, int | None]:
 
 
 def test_a_workspace_is_made_without_limits_of_its_own(relay: Typed) -> None:
-    assert relay.well("workspaces", "create", "team").stdout == "Workspace team is made.\n"
+    assert relay.well("workspaces", "create", "team").stdout == "Workspace team is created.\n"
     assert limits(relay, "team") == NO_LIMITS
     names = [one["name"] for one in relay.json("workspaces", "list")["workspaces"]]
     assert names == ["default", "team"]
