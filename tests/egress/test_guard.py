@@ -237,9 +237,7 @@ def of_length(length: int) -> str:
     ],
 )
 def test_the_form_of_a_url(url: str, verdict: str) -> None:
-    """Length, user name, fragment, dots, letter case, port and label are tested on both sides of
-    their limits.
-    """
+    """Each limit is tested on both sides: length, user name, fragment, dots, case, port, label."""
     assert verdict_on(Guard(), url) == verdict
 
 
