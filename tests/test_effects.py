@@ -1,4 +1,4 @@
-"""The digest of an effect: SHA-256 over all that is sent."""
+"""The digest of an effect is the SHA-256 of all that is sent."""
 
 from hashlib import sha256
 from typing import Any
@@ -30,7 +30,7 @@ def test_the_digest_by_hand() -> None:
 
 
 def test_the_digest_without_headers_and_body() -> None:
-    """No header leaves no line, no body leaves nothing."""
+    """Without headers there is no line for them, and without a body nothing follows."""
     bare = effect(method="GET", headers={}, body=None)
     text = b"GET https://example.org/hook?a=1\n\n"
     assert bare.digest == f"sha256:{sha256(text).hexdigest()}"
@@ -50,13 +50,13 @@ def test_the_digest_without_headers_and_body() -> None:
         {"body": None},
     ],
 )
-def test_whatever_is_sent_is_in_the_digest(change: dict[str, Any]) -> None:
-    """Another method, URL, header, order of headers, or byte of the body: another digest."""
+def test_the_digest_covers_all_that_is_sent(change: dict[str, Any]) -> None:
+    """Another method, URL, header, order of headers or byte of the body changes it."""
     assert effect(**change).digest != effect().digest
 
 
-def test_what_is_not_sent_is_not_in_the_digest() -> None:
-    """The words around an effect may change."""
+def test_the_digest_covers_nothing_else() -> None:
+    """Summary and warnings may change."""
     assert effect(summary="other", warnings=("careful",)).digest == effect().digest
 
 
@@ -73,6 +73,6 @@ def test_what_is_not_sent_is_not_in_the_digest() -> None:
         ("https://192.0.2.1/", "192.0.2.1"),
     ],
 )
-def test_a_target_is_a_host_however_it_is_written(url: str, target: str) -> None:
-    """Its places are counted once: no spelling, scheme or port has places of its own."""
+def test_a_target_is_one_host_in_any_spelling(url: str, target: str) -> None:
+    """Its concurrency limit is the same for every spelling, scheme and port."""
     assert effect(url=url).target == target

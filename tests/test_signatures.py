@@ -1,4 +1,4 @@
-"""Signatures, with the `standardwebhooks` package as the oracle and vectors made by hand."""
+"""Signatures, checked with the `standardwebhooks` package and with vectors made by hand."""
 
 import base64
 import time
@@ -41,7 +41,7 @@ def flipped(data: bytes, bit: int) -> bytes:
 
 @pytest.mark.parametrize("body", [BODY, b"", b"{}", b'{"a":  1.50}'])
 def test_the_oracle_verifies_ours(body: bytes) -> None:
-    """A receiver that uses the Standard Webhooks library accepts what we sign."""
+    """A receiver with the Standard Webhooks library accepts our signatures."""
     headers = signed(KEY, timestamp=int(time.time()), body=body)
     Webhook(WHSEC).verify(body, headers, json_parse=False)
     with pytest.raises(WebhookVerificationError):
@@ -49,7 +49,7 @@ def test_the_oracle_verifies_ours(body: bytes) -> None:
 
 
 def test_ours_verifies_the_oracle() -> None:
-    """What the Standard Webhooks library signs, we accept."""
+    """We accept signatures of the Standard Webhooks library."""
     moment = datetime.fromtimestamp(NOW, UTC)
     signature = Webhook(WHSEC).sign("run-1", moment, BODY.decode())
     headers = {"webhook-id": "run-1", "webhook-timestamp": str(NOW), "webhook-signature": signature}
@@ -58,7 +58,7 @@ def test_ours_verifies_the_oracle() -> None:
 
 
 def test_a_whsec_secret_is_its_base64() -> None:
-    """The setting takes the secret as Standard Webhooks writes it; the oracle agrees on the key."""
+    """The setting accepts the form of Standard Webhooks; the library derives the same key."""
     settings = Settings.from_env({"ACTIONS_SIGNING_SECRET": f"{WHSEC},plain"})
     newest, older = (secret.reveal() for secret in settings.signing_secrets)
     assert (newest, older) == (KEY, b"plain")
@@ -67,7 +67,7 @@ def test_a_whsec_secret_is_its_base64() -> None:
 
 
 def test_the_headers_by_hand() -> None:
-    """Four headers with the values of `openssl dgst -sha256 -hmac key` over what is signed."""
+    """Four headers with the values of `openssl dgst -sha256 -hmac key`."""
     assert sign([b"key"], message_id="run-1", timestamp=NOW, body=b'{"test": "hello"}') == {
         "webhook-id": "run-1",
         "webhook-timestamp": "1700000000",
@@ -77,7 +77,7 @@ def test_the_headers_by_hand() -> None:
 
 
 def test_rotation_signs_with_each_secret() -> None:
-    """One signature a secret, newest first; X-Signature has room for the newest only."""
+    """One signature for each secret, newest first; X-Signature holds the newest only."""
     both, new = signed(b"new", b"old"), signed(b"new")
     first, second = both["webhook-signature"].split(" ")
     assert first == new["webhook-signature"]
@@ -89,7 +89,7 @@ def test_rotation_signs_with_each_secret() -> None:
 
 
 def test_without_a_secret_nothing_is_signed() -> None:
-    """No secret, no header: nothing looks signed that is not."""
+    """No signature header is sent."""
     assert sign([], message_id="run-1", timestamp=NOW, body=BODY) == {}
 
 
@@ -97,12 +97,12 @@ def test_without_a_secret_nothing_is_signed() -> None:
     ("seconds", "accepted"),
     [(-301, False), (-300, True), (-299, True), (0, True), (299, True), (300, True), (301, False)],
 )
-def test_a_timestamp_is_good_for_five_minutes(seconds: int, accepted: bool) -> None:
-    """300 s early or late are accepted, 301 are not."""
+def test_a_timestamp_is_valid_for_five_minutes(seconds: int, accepted: bool) -> None:
+    """300 s early or late are accepted, 301 s are not."""
     assert accepts(headers=signed(KEY), now=NOW + seconds) is accepted
 
 
-def test_the_tolerance_is_the_receivers_to_choose() -> None:
+def test_a_receiver_chooses_the_tolerance() -> None:
     """A narrower tolerance refuses what the default accepts."""
     headers = signed(KEY)
     narrow = timedelta(seconds=10)
@@ -111,30 +111,30 @@ def test_the_tolerance_is_the_receivers_to_choose() -> None:
 
 
 @given(st.integers(min_value=0), st.sampled_from(["webhook-id", "webhook-timestamp"]))
-def test_a_flipped_bit_in_a_header_is_seen(bit: int, name: str) -> None:
-    """The id and the timestamp are signed to the bit."""
+def test_a_flipped_bit_in_a_header_does_not_verify(bit: int, name: str) -> None:
+    """The signature covers every bit of id and timestamp."""
     headers = signed(KEY)
     headers[name] = flipped(headers[name].encode(), bit).decode("latin-1")
     assert not accepts(headers=headers)
 
 
 @given(st.integers(min_value=0), st.binary(min_size=1, max_size=80))
-def test_a_flipped_bit_in_the_body_is_seen(bit: int, body: bytes) -> None:
-    """The body is signed to the bit; unflipped it verifies."""
+def test_a_flipped_bit_in_the_body_does_not_verify(bit: int, body: bytes) -> None:
+    """The signature covers every bit; unflipped it verifies."""
     headers = signed(KEY, body=body)
     assert accepts(headers=headers, body=body)
     assert not accepts(headers=headers, body=flipped(body, bit))
 
 
 @given(st.integers(min_value=0))
-def test_a_flipped_bit_in_the_secret_is_seen(bit: int) -> None:
-    """Only the very secret verifies."""
+def test_a_flipped_bit_in_the_secret_does_not_verify(bit: int) -> None:
+    """Only the exact secret verifies."""
     assert not accepts(flipped(KEY, bit), headers=signed(KEY))
 
 
 @given(st.integers(min_value=0))
-def test_a_flipped_bit_in_the_signature_is_seen(bit: int) -> None:
-    """Every bit of the signature's text counts, its version's too."""
+def test_a_flipped_bit_in_the_signature_does_not_verify(bit: int) -> None:
+    """Every bit of its text counts, including the version."""
     headers = signed(KEY)
     changed = flipped(headers["webhook-signature"].encode(), bit).decode("latin-1")
     assert not accepts(headers={**headers, "webhook-signature": changed})
@@ -155,22 +155,22 @@ def test_a_flipped_bit_in_the_signature_is_seen(bit: int) -> None:
         {"webhook-id": ""},
     ],
 )
-def test_half_a_signature_is_none(change: dict[str, str]) -> None:
-    """A header that is empty, cut or written in another way does not verify."""
+def test_a_partial_signature_does_not_verify(change: dict[str, str]) -> None:
+    """An empty, cut or otherwise encoded header does not verify."""
     assert not accepts(headers={**signed(KEY), **change})
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-def test_a_missing_header_is_no_signature(name: str) -> None:
-    """All three are needed."""
+def test_a_missing_header_does_not_verify(name: str) -> None:
+    """All three are required."""
     headers = signed(KEY)
     del headers[name]
     assert not accepts(headers=headers)
 
 
 @pytest.mark.parametrize("version", ["v1a", "v2", "V1", "v0", ""])
-def test_another_version_is_no_signature(version: str) -> None:
-    """Only `v1` counts: the same bytes under another version do not."""
+def test_another_version_does_not_verify(version: str) -> None:
+    """Only `v1` counts, even with the same bytes."""
     headers = signed(KEY)
     mac = headers["webhook-signature"].removeprefix("v1,")
     assert not accepts(headers={**headers, "webhook-signature": f"{version},{mac}"})
@@ -182,13 +182,13 @@ def test_another_version_is_no_signature(version: str) -> None:
 def test_junk_never_verifies_and_never_fails(
     message_id: str, timestamp: str, signature: str, body: bytes
 ) -> None:
-    """Headers of any text are answered with no, not with an error."""
+    """Any text in the headers gives False and no error."""
     headers = {"webhook-id": message_id, "webhook-signature": signature}
     assert not accepts(headers={**headers, "webhook-timestamp": timestamp}, body=body)
     assert not accepts(headers={**headers, "webhook-timestamp": str(NOW)}, body=body)
 
 
-def test_a_lone_surrogate_is_answered_with_no() -> None:
-    """Also text that has no UTF-8 is only a header that does not verify."""
+def test_a_lone_surrogate_does_not_verify() -> None:
+    """Text without a UTF-8 form gives False and no error."""
     for name in ("webhook-id", "webhook-signature"):
         assert not accepts(headers={**signed(KEY), name: "\ud800"})

@@ -1,1 +1,1 @@
-"""Spans, metrics and log lines of Relay; no feature is known here."""
+"""Spans, metrics and log lines of Relay."""

@@ -4,8 +4,8 @@ Only a thread of the SDK waits for the collector. A full queue drops the newest 
 drops the oldest), so that the count of dropped spans is exact.
 
 The encoder makes what OpenTelemetry's own makes, in a quarter of its CPU: 27 microseconds an
-execution instead of 103. The other asks each value for its type in turn, copies each message into
-the one around it, and hashes the resource as JSON for every span.
+execution instead of 103. The other tests the type of each value in turn, copies each message into
+its parent, and hashes the resource as JSON for every span.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ QUEUE_MAX = 2048
 BATCH_MAX = 512
 # Seconds between two garbage collections after failed exports; one takes 25 ms of a busy core.
 COLLECT_SECONDS = 10.0
-# Bytes that are read of a collector's response, which says little.
+# Bytes that are read of a collector's response; the status is enough.
 RESPONSE_MAX = 4096
 # The collector may take the batch later (OTLP 1.7, 2.5.2); 0 is no response at all.
 RETRYABLE = frozenset({0, 429, 502, 503, 504})

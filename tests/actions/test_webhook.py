@@ -1,4 +1,4 @@
-"""The action `webhook.save`: from params to an effect, by calling it."""
+"""The action `webhook.save` turns params into an effect."""
 
 import json
 from typing import Any
@@ -35,8 +35,8 @@ def refused(params: str | dict[str, Any]) -> BadParams:
     return caught.value
 
 
-def test_the_registry_knows_it() -> None:
-    """Its name, provider and title; it needs no provider to be configured."""
+def test_webhook_save_is_registered() -> None:
+    """It has a name, provider and title, and needs no configured provider."""
     action = registered(webhook_url=None)["webhook.save"]
     assert (action.name, action.provider) == ("webhook.save", "independent")
     assert action.title == "Send JSON to a URL"
@@ -44,7 +44,7 @@ def test_the_registry_knows_it() -> None:
 
 
 def test_a_url_is_enough() -> None:
-    """POST, no body, our headers and no other."""
+    """The method is POST, without a body and with our default headers only."""
     made = effect({})
     assert made == Effect(
         method="POST",
@@ -55,8 +55,8 @@ def test_a_url_is_enough() -> None:
     )
 
 
-def test_the_body_is_the_bytes_that_were_written() -> None:
-    """Spaces, escapes, digits and doubled names stay; a body brings its content type."""
+def test_the_body_is_kept_byte_for_byte() -> None:
+    """Spaces, escapes, digits and duplicate names stay; a body adds its content type."""
     body = '{"a":  1.50, "b": "h\\u00e9", "a": [ ]}'
     made = effect(f'{{"url": "{URL}", "body": {body}}}')
     assert made.body == body.encode()
@@ -66,26 +66,26 @@ def test_the_body_is_the_bytes_that_were_written() -> None:
 
 @pytest.mark.parametrize("body", ["null", "false", "0", '""', "{}", "[]", '"héllo"'])
 def test_any_json_is_a_body(body: str) -> None:
-    """Also what is falsy: `null` is sent as null, not as nothing."""
+    """Falsy JSON too: `null` is sent as null."""
     assert effect(f'{{"url": "{URL}", "body": {body}}}').body == body.encode()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
 def test_the_methods(method: str) -> None:
-    """Five methods, as they are spelled."""
+    """The five methods are spelled in upper case."""
     made = effect({"method": method})
     assert made.method == method
     assert made.summary.startswith(f"{method} ")
 
 
 @pytest.mark.parametrize("method", ["post", "HEAD", "OPTIONS", "CONNECT", "TRACE", "", "GET "])
-def test_no_other_method(method: str) -> None:
-    """The pointer says method."""
+def test_other_methods_are_refused(method: str) -> None:
+    """The pointer names the method."""
     assert refused({"method": method}).pointer == "/method"
 
 
-def test_webhook_url_is_where_to_unless_told() -> None:
-    """The params' url goes before WEBHOOK_URL; an empty one is not none."""
+def test_webhook_url_is_the_default_target() -> None:
+    """The url of the params wins; an empty url is not a missing one."""
     action = webhook_save(default_url="https://example.org/default")
     assert action.effect(Raw(b"{}")).url == "https://example.org/default"
     assert action.effect(Raw(json.dumps({"url": URL}).encode())).url == URL
@@ -93,7 +93,7 @@ def test_webhook_url_is_where_to_unless_told() -> None:
 
 
 def test_without_any_url_the_url_is_missing() -> None:
-    """The refusal points to the field and names the variable."""
+    """The problem points to the field and names the variable."""
     error = refused("{}")
     assert error.pointer == "/url"
     assert "WEBHOOK_URL" in str(error)
@@ -116,7 +116,7 @@ def test_without_any_url_the_url_is_missing() -> None:
         ('"text"', ""),
     ],
 )
-def test_params_of_another_form_are_refused(params: Any, pointer: str) -> None:
+def test_malformed_params_are_refused(params: Any, pointer: str) -> None:
     """A misspelt `body` is an error, not an empty send; each error has its pointer."""
     assert refused(params).pointer == pointer
 
@@ -133,7 +133,7 @@ def test_params_of_another_form_are_refused(params: Any, pointer: str) -> None:
         ({"headers": {"X-Custom": "x"}}, 0),
     ],
 )
-def test_what_is_worrying_is_a_warning(params: dict[str, Any], warnings: int) -> None:
+def test_risky_params_have_warnings(params: dict[str, Any], warnings: int) -> None:
     """A GET with a body, and each credential that the preview will show."""
     made = effect(params)
     assert len(made.warnings) == warnings
@@ -150,7 +150,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["url", "method", "headers", "body"]), json_values))
 def test_it_is_pure_and_total(params: dict[str, Any]) -> None:
-    """The same params come to equal effects, or to the same refusal; to nothing else."""
+    """The same params have equal effects, or the same error; nothing else happens."""
     text = Raw(json.dumps(params).encode())
     results: list[Any] = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The headers of `webhook.save`: which the caller may set, and what they may hold."""
+"""Which headers of `webhook.save` the caller may set, and their values."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.actions.test_webhook import PLAIN, effect, refused
     X-AWS-EC2-Metadata-Token-TTL-Seconds X-Forwarded-For x-forwarded-host""".split(),
 )
 def test_headers_of_http_and_of_relay_are_refused(name: str) -> None:
-    """In any case of letters, with a pointer to the header."""
+    """In any case, with a pointer to the header."""
     for spelled in (name, name.lower(), name.upper()):
         assert refused({"headers": {spelled: "x"}}).pointer == f"/headers/{spelled}"
 
@@ -67,7 +67,7 @@ def test_the_form_of_a_header_name(name: str, taken: bool) -> None:
     ],
 )
 def test_the_form_of_a_header_value(value: str, taken: bool) -> None:
-    """Up to 4096 visible ASCII characters, with spaces inside only."""
+    """At most 4096 visible ASCII characters, and spaces only inside."""
     if taken:
         assert effect({"headers": {"X-A": value}}).headers["X-A"] == value
     else:
@@ -76,7 +76,7 @@ def test_the_form_of_a_header_value(value: str, taken: bool) -> None:
 
 @pytest.mark.parametrize(("count", "taken"), [(64, True), (65, False)])
 def test_the_number_of_headers(count: int, taken: bool) -> None:
-    """64 headers are taken, 65 are not."""
+    """64 headers are accepted, 65 are not."""
     headers = {f"X-{n}": "x" for n in range(count)}
     if taken:
         assert len(effect({"headers": headers}).headers) == count + len(PLAIN)
@@ -85,12 +85,12 @@ def test_the_number_of_headers(count: int, taken: bool) -> None:
 
 
 def test_a_header_twice_is_refused() -> None:
-    """Names ignore case."""
+    """Names are case-insensitive."""
     assert refused({"headers": {"X-A": "1", "x-a": "2"}}).pointer == "/headers"
 
 
 def test_a_header_replaces_our_default() -> None:
-    """In any case of letters, and as it was written; the others stay."""
+    """In any case, and with its own spelling; the other defaults stay."""
     given = {"user-agent": "me/1", "CONTENT-TYPE": "application/cloudevents+json", "Accept": "a/b"}
     made = effect({"headers": given, "body": {}})
     assert made.headers == {"Accept-Encoding": "identity", **given}

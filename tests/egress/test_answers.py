@@ -1,4 +1,4 @@
-"""What is kept of an answer: hostile bodies and heads on real sockets."""
+"""How a response becomes an outcome: hostile bodies and heads on real sockets."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ KIB = 1024
 
 
 def drip(start: bytes, each: bytes) -> Answer:
-    """A piece every 10 ms, until the other side gives up."""
+    """Send a piece every 10 ms until the other side gives up."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
@@ -30,7 +30,7 @@ def drip(start: bytes, each: bytes) -> Answer:
 
 
 def endless(start: bytes, each: bytes) -> Answer:
-    """As fast as it is taken."""
+    """Send without a pause."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
@@ -67,7 +67,7 @@ async def kept(egress: Egress, target: Target, answer: Answer, within: float = 1
 async def test_the_first_16_kib_are_kept(
     egress: Egress, target: Target, size: int, length: int, truncated: bool
 ) -> None:
-    """What is longer is cut, and said to be cut."""
+    """A longer body is truncated and marked so."""
     answer = await kept(egress, target, status(200, b"a" * size))
     assert answer == Answered(status_code=200, response="a" * length, truncated=truncated)
 
@@ -76,7 +76,7 @@ async def test_the_first_16_kib_are_kept(
     ("size", "connections"), [(64 * KIB - 1, 1), (64 * KIB, 1), (1024 * KIB, 2)]
 )
 async def test_64_kib_are_read(egress: Egress, target: Target, size: int, connections: int) -> None:
-    """A body up to there is read to its end, which keeps the connection; a longer one is left."""
+    """Such a body is read to its end and keeps the connection; a longer one is left."""
     await kept(egress, target, status(200, b"a" * size))
     await kept(egress, target, status(200))
     assert target.connections == connections
@@ -90,7 +90,7 @@ async def test_64_kib_are_read(egress: Egress, target: Target, size: int, connec
 async def test_an_endless_body_is_cut(
     egress: Egress, target: Target, start: bytes, each: bytes
 ) -> None:
-    """The status is the outcome, long before the deadline; the connection is not used again."""
+    """The status decides long before the deadline; the connection is not used again."""
     began = time.monotonic()
     answer = await kept(egress, target, endless(start, each))
     assert answer == Answered(status_code=200, response="a" * 16 * KIB, truncated=True)
@@ -115,24 +115,22 @@ async def test_an_endless_body_is_cut(
 async def test_a_body_that_never_ends_is_cut_at_the_deadline(
     egress: Egress, target: Target, answer: Answer
 ) -> None:
-    """The head came: that is the outcome, with what there is of the body."""
+    """The head decides; the body is what had arrived."""
     outcome = await kept(egress, target, answer, within=SHORT)
     assert outcome.status_code == 200
     assert outcome.truncated
     assert set(outcome.response) <= {"a"}
 
 
-async def test_a_body_that_ends_with_the_connection_is_whole(
-    egress: Egress, target: Target
-) -> None:
-    """HTTP/1.0 servers end a body so."""
+async def test_a_body_may_end_with_the_connection(egress: Egress, target: Target) -> None:
+    """HTTP/1.0 servers end a body this way."""
     answer = await kept(egress, target, raw(b"HTTP/1.0 200 OK\r\n\r\nhello"))
     assert answer == Answered(status_code=200, response="hello", truncated=False)
 
 
 @pytest.mark.parametrize("code", [200, 204, 500])
-async def test_an_answer_without_a_body(egress: Egress, target: Target, code: int) -> None:
-    """Nothing is waited for after 204, and the connection stays."""
+async def test_a_response_without_a_body(egress: Egress, target: Target, code: int) -> None:
+    """A 204 needs no wait and keeps the connection."""
     bare = f"HTTP/1.1 {code} X\r\n{'' if code == 204 else 'Content-Length: 0'}\r\n"
     data = bare.encode() + (b"" if code == 204 else b"\r\n")
     for _ in range(2):
@@ -141,8 +139,8 @@ async def test_an_answer_without_a_body(egress: Egress, target: Target, code: in
     assert target.connections == 1
 
 
-async def test_an_upgrade_is_an_answer(egress: Egress, target: Target) -> None:
-    """101 is not 2xx; what follows is not read, and the connection is given up."""
+async def test_an_upgrade_is_a_response(egress: Egress, target: Target) -> None:
+    """A 101 is not 2xx; what follows is not read, and the connection is closed."""
     head = b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\njunk"
     answer = await kept(egress, target, raw(head, hang), within=5)
     assert (answer.status_code, answer.response, answer.success) == (101, "", False)
@@ -150,34 +148,34 @@ async def test_an_upgrade_is_an_answer(egress: Egress, target: Target) -> None:
     assert target.connections == 2
 
 
-async def test_hints_are_not_the_answer(egress: Egress, target: Target) -> None:
-    """103 and 100 are passed over; the answer behind them counts."""
+async def test_interim_responses_are_skipped(egress: Egress, target: Target) -> None:
+    """The response after 100 and 103 counts."""
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + b"HTTP/1.1 100 Continue\r\n\r\n"
     answer = await kept(egress, target, raw(hints + PLAIN + b"OK"))
     assert answer == Answered(status_code=200, response="OK", truncated=False)
 
 
-async def test_endless_hints_are_unknown(egress: Egress, target: Target) -> None:
-    """They are no answer: the deadline ends them."""
+async def test_endless_interim_responses_are_unknown(egress: Egress, target: Target) -> None:
+    """They are no response, and the deadline ends them."""
     target.answer = drip(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
     assert isinstance(await send(egress, effect(target.url), within=SHORT), NoResponse)
 
 
-async def test_a_flood_of_hints_is_cut_off(egress: Egress, target: Target) -> None:
-    """After half a megabyte without an answer the connection is ended, long before the deadline."""
+async def test_a_flood_of_interim_responses_is_cut_off(egress: Egress, target: Target) -> None:
+    """After half a megabyte the connection is aborted, long before the deadline."""
     target.answer = raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40_000, hang)
     outcome = await send(egress, effect(target.url), within=30)
     assert outcome == NoResponse("The target closed the connection without an answer.")
 
 
 async def test_a_status_line_that_drips_is_unknown(egress: Egress, target: Target) -> None:
-    """No complete status line before the deadline."""
+    """It is not complete before the deadline."""
     target.answer = drip(b"HTTP/1.1 200 O", b"O")
     assert isinstance(await send(egress, effect(target.url), within=SHORT), NoResponse)
 
 
 async def test_a_complete_head_is_the_outcome(egress: Egress, target: Target) -> None:
-    """The target has the request and has said so, whatever it does then."""
+    """The target has the request, whatever happens to the connection afterwards."""
     target.answer = raw(PLAIN, hang)
     outcome = await send(egress, effect(target.url), within=SHORT)
     assert outcome == Answered(status_code=200, response="", truncated=True)
@@ -192,25 +190,23 @@ async def test_a_complete_head_is_the_outcome(egress: Egress, target: Target) ->
     ],
     ids=["line", "drip", "broken"],
 )
-async def test_an_incomplete_or_broken_answer_is_unknown(
+async def test_an_incomplete_or_broken_head_is_unknown(
     egress: Egress, target: Target, answer: Answer
 ) -> None:
-    """Until the head is whole there is no answer to go by."""
+    """Only a complete head is a response."""
     target.answer = answer
     assert isinstance(await send(egress, effect(target.url), within=SHORT), NoResponse)
 
 
 @pytest.mark.parametrize("size", [8 * KIB - 100, 12 * KIB])
-async def test_a_large_header_does_not_hide_the_answer(
-    egress: Egress, target: Target, size: int
-) -> None:
+async def test_a_large_header_is_accepted(egress: Egress, target: Target, size: int) -> None:
     """A 200 with a long cookie or policy is a success."""
     answer = await kept(egress, target, status(200, b"OK", "X-Policy: " + "a" * size))
     assert answer.success
 
 
 async def test_a_compressed_body_is_not_unpacked(egress: Egress, target: Target) -> None:
-    """A small bomb stays small: its bytes are text like any other."""
+    """A compression bomb stays small: its bytes are stored as text."""
     packed = gzip.compress(b"a" * 1024 * KIB)
     answer = await kept(egress, target, status(200, packed, "Content-Encoding: gzip"))
     assert answer.response == packed.decode("utf-8", "replace")
@@ -220,14 +216,14 @@ async def test_a_compressed_body_is_not_unpacked(egress: Egress, target: Target)
 async def test_a_body_that_is_not_utf8_is_still_text(
     egress: Egress, target: Target, body: bytes
 ) -> None:
-    """What has no meaning is replaced; the outcome can be stored."""
+    """Invalid bytes are replaced, so that the outcome can be stored."""
     answer = await kept(egress, target, status(200, body))
     assert "\ufffd" in answer.response
     assert answer.response.encode()
 
 
 def _then_next(data: bytes) -> Answer:
-    """These bytes on a connection that stays."""
+    """These bytes on a connection that stays open."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)

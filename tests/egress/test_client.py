@@ -1,4 +1,4 @@
-"""What becomes of a send, on real sockets: each row of the table of outcomes."""
+"""The outcomes of a send, on real sockets."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ async def egress() -> AsyncIterator[Egress]:
 
 
 def raw(data: bytes, then: Answer | None = None) -> Answer:
-    """These bytes, and then another answer or the end of the connection."""
+    """Send these bytes, and then another response or the end of the connection."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
@@ -65,10 +65,10 @@ def raw(data: bytes, then: Answer | None = None) -> Answer:
     ("code", "success"),
     [(200, True), (201, True), (299, True), (300, False), (404, False), (410, False), (500, False)],
 )
-async def test_an_answer_is_told_by_its_status(
+async def test_the_status_decides_the_outcome(
     egress: Egress, target: Target, code: int, success: bool
 ) -> None:
-    """2xx is a success, everything else is not; the answer's text is kept."""
+    """2xx is a success and all else is not; the text of the response is kept."""
     target.answer = status(code, "grüß".encode())
     outcome = await send(egress, effect(target.url))
     assert outcome == Answered(status_code=code, response="grüß", truncated=False)
@@ -78,7 +78,7 @@ async def test_an_answer_is_told_by_its_status(
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(egress: Egress, target: Target, code: int) -> None:
-    """It is the answer; where it leads to is never asked."""
+    """It is the response, and no request goes to its location."""
     async with listening() as elsewhere:
         target.answer = status(code, b"", f"Location: {elsewhere.url}")
         outcome = await send(egress, effect(target.url))
@@ -86,8 +86,8 @@ async def test_a_redirect_is_not_followed(egress: Egress, target: Target, code: 
         assert (len(target.deliveries), elsewhere.connections) == (1, 0)
 
 
-async def test_no_answer_is_unknown(egress: Egress, target: Target) -> None:
-    """The deadline ends the wait; the request is out, once."""
+async def test_a_silent_target_is_unknown(egress: Egress, target: Target) -> None:
+    """The deadline ends the wait; the request was sent once."""
     target.answer = hang
     began = time.monotonic()
     outcome = await send(egress, effect(target.url), within=SHORT)
@@ -100,7 +100,7 @@ async def test_no_answer_is_unknown(egress: Egress, target: Target) -> None:
     "answer", [reset, raw(b""), raw(b"HTTP/1.1 20")], ids=["rst", "fin", "cut"]
 )
 async def test_a_lost_connection_is_unknown(egress: Egress, target: Target, answer: Answer) -> None:
-    """Reset or closed, or cut inside of the status line: nobody can know, nothing is sent again."""
+    """Reset, closed, or cut within the status line: Relay sends nothing again."""
     target.answer = answer
     outcome = await send(egress, effect(target.url))
     assert outcome == NoResponse("The target closed the connection without an answer.")
@@ -119,7 +119,7 @@ async def test_a_lost_connection_is_unknown(egress: Egress, target: Target, answ
     ],
 )
 async def test_what_is_not_http_is_unknown(egress: Egress, target: Target, answer: bytes) -> None:
-    """Garbage is no status; what the target did with the request is not known."""
+    """Garbage has no status, and the target may have acted on the request."""
     target.answer = raw(answer, hang)
     outcome = await send(egress, effect(target.url), within=1)
     assert outcome == NoResponse("The target answered something that is not HTTP.")
@@ -127,7 +127,7 @@ async def test_what_is_not_http_is_unknown(egress: Egress, target: Target, answe
 
 
 async def test_a_refused_connection_is_not_sent(egress: Egress) -> None:
-    """Nobody listens there: nothing was sent, it may be tried again."""
+    """Nothing listens there, so the send may be repeated."""
     async with listening() as gone:
         pass
     outcome = await send(egress, effect(gone.url))
@@ -138,7 +138,7 @@ async def test_a_refused_connection_is_not_sent(egress: Egress) -> None:
 async def test_after_the_deadline_nothing_is_written(
     egress: Egress, target: Target, within: float
 ) -> None:
-    """Neither on a new connection nor on one that stands open, which stays usable."""
+    """Neither on a new connection nor on an open one, which stays usable."""
     assert isinstance(await send(egress, effect(target.url), within=within), NotSent)
     assert not target.deliveries
     await send(egress, effect(target.url))
@@ -149,7 +149,7 @@ async def test_after_the_deadline_nothing_is_written(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "0.0.0.0", "LOCALHOST."])
 async def test_a_private_target_is_forbidden(target: Target, host: str) -> None:
-    """Without an exception no connection is made, whatever the host is called."""
+    """Without an exception no connection is made, whatever the name of the host."""
     url = target.url.replace("127.0.0.1", host)
     async with open_egress(Guard(), unsigned) as strict:
         assert isinstance(await send(strict, effect(url)), TargetRefused)
@@ -158,7 +158,7 @@ async def test_a_private_target_is_forbidden(target: Target, host: str) -> None:
 
 
 async def test_an_allowed_name_is_dialled(target: Target) -> None:
-    """The exception is the name; each address of it is tried until one answers."""
+    """The exception is the name; its addresses are tried until one answers."""
     url = target.url.replace("127.0.0.1", "localhost")
     async with open_egress(Guard(hosts=["localhost"]), unsigned) as egress:
         assert isinstance(await send(egress, effect(url)), Answered)
@@ -166,7 +166,7 @@ async def test_an_allowed_name_is_dialled(target: Target) -> None:
 
 
 async def test_http_to_a_public_target_is_forbidden_in_production(target: Target) -> None:
-    """The send asks the guard again: a preview of an earlier configuration is not sent."""
+    """The send checks the URL again, so a preview from an earlier configuration is not sent."""
     guard = Guard(networks=[ip_network("10.0.0.0/8")], https_only=True)
     async with open_egress(guard, unsigned) as egress:
         outcome = await send(egress, effect("http://93.184.216.34/hook"))
@@ -176,7 +176,7 @@ async def test_http_to_a_public_target_is_forbidden_in_production(target: Target
 
 
 async def test_only_the_effect_is_on_the_wire(egress: Egress, target: Target) -> None:
-    """Its headers in their order, Host and Content-Length; nothing that a library would add."""
+    """Its headers in their order, Host and Content-Length; the library adds nothing."""
     assert await send(egress, effect(target.url + "?q=%2F%C3%A9&&a=+b"))
     [delivery] = target.deliveries
     assert delivery.line == "POST /hook?q=%2F%C3%A9&&a=+b HTTP/1.1"
@@ -186,8 +186,10 @@ async def test_only_the_effect_is_on_the_wire(egress: Egress, target: Target) ->
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "PUT", "PATCH"])
-async def test_no_body_brings_no_header(egress: Egress, target: Target, method: str) -> None:
-    """Without a body there is no content type, and a length only where HTTP wants one."""
+async def test_without_a_body_there_is_no_content_type(
+    egress: Egress, target: Target, method: str
+) -> None:
+    """A length is sent only where HTTP requires one."""
     assert await send(egress, effect(target.url, method, None))
     [delivery] = target.deliveries
     assert delivery.line == f"{method} /hook HTTP/1.1"
@@ -199,7 +201,7 @@ async def test_no_body_brings_no_header(egress: Egress, target: Target, method: 
 
 
 async def test_the_exact_bytes_are_signed(target: Target) -> None:
-    """Four headers more and no other; each secret verifies, the id is the run's."""
+    """Signing adds exactly four headers; each secret verifies, and the id is that of the run."""
     async with egress_to(secrets=lambda workspace: (b"new", b"old")) as egress:
         await send(egress, effect(target.url))
         await send(egress, effect(target.url, "GET", None))

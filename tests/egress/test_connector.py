@@ -1,4 +1,4 @@
-"""Dialling: which connection a send gets, that it gets only one, and that the guard stands by."""
+"""Which connection a send gets, that it gets only one, and that the guard checks it."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ close = raw(b"")
 
 
 class Names:
-    """What the resolver of the machine answers, by name; a name that is not there hangs."""
+    """Answers of the machine's resolver, by name. An unlisted name hangs."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[str] | OSError] = {}
@@ -47,8 +47,8 @@ class Names:
         return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
 
 
-class FirstGateOpen(Guard):
-    """Lets every URL pass, so that only what stands at the dial is left."""
+class OpenUrlGuard(Guard):
+    """Accepts every URL, so that only the check of the connector is left."""
 
     def check_url(self, text: str) -> URL:
         return URL(text, encoded=True)
@@ -79,7 +79,7 @@ def named(target: Target, host: str) -> str:
 async def test_a_name_with_one_private_address_is_forbidden(
     strict: Egress, names: Names, target: Target, answers: list[str]
 ) -> None:
-    """One refused address among the answers refuses the name; nobody is dialled."""
+    """One refused address refuses the name, and no address is dialled."""
     names.answers["pub.example.org"] = answers
     wanted = effect(named(target, "pub.example.org"))
     assert isinstance(await strict.inspect(wanted, "w"), TargetRefused)
@@ -90,7 +90,7 @@ async def test_a_name_with_one_private_address_is_forbidden(
 async def test_a_name_that_turned_private_is_forbidden(
     strict: Egress, names: Names, target: Target
 ) -> None:
-    """Public at the preview, private at the send (DNS rebinding): not dialled."""
+    """DNS rebinding: a name that is private at the send is not dialled."""
     wanted = effect(named(target, "pub.example.org"))
     names.answers["pub.example.org"] = [PUBLIC]
     assert not isinstance(await strict.inspect(wanted, "w"), TargetRefused)
@@ -99,8 +99,8 @@ async def test_a_name_that_turned_private_is_forbidden(
     assert target.connections == 0
 
 
-async def test_a_name_is_asked_for_each_connection(names: Names, target: Target) -> None:
-    """What it led to before is not remembered: a name that turned private is seen."""
+async def test_a_name_is_resolved_for_each_connection(names: Names, target: Target) -> None:
+    """Nothing is cached, so a name that turned private is noticed."""
     target.answer = status(200, b"OK", "Connection: close")
     wanted = effect(named(target, "pub.example.org"))
     async with egress_to() as egress:
@@ -113,7 +113,7 @@ async def test_a_name_is_asked_for_each_connection(names: Names, target: Target)
 
 
 async def test_the_checked_address_is_dialled(names: Names, target: Target) -> None:
-    """A name is asked once a connection: nobody can answer otherwise in between."""
+    """A name is resolved once a connection, so its answer cannot change between check and dial."""
     names.answers["pub.example.org"] = ["127.0.0.1"]
     async with egress_to() as egress:
         assert isinstance(await send(egress, effect(named(target, "pub.example.org"))), Answered)
@@ -122,7 +122,7 @@ async def test_the_checked_address_is_dialled(names: Names, target: Target) -> N
 
 
 async def test_a_name_without_an_address_is_not_sent(strict: Egress, names: Names) -> None:
-    """At the preview it is a warning, at the send nothing was sent."""
+    """The preview warns, and the send is not sent."""
     names.answers["pub.example.org"] = socket.gaierror(socket.EAI_NONAME, "no such name")
     wanted = effect("https://pub.example.org/")
     warnings = await strict.inspect(wanted, "w")
@@ -131,33 +131,33 @@ async def test_a_name_without_an_address_is_not_sent(strict: Egress, names: Name
     assert await send(strict, wanted) == NotSent("The name of the target does not resolve.")
 
 
-async def test_a_name_that_cannot_be_one_is_not_sent() -> None:
-    """What the machine's resolver refuses to look up is a name that does not resolve."""
-    async with open_egress(FirstGateOpen(), unsigned) as egress:
+async def test_a_malformed_name_is_not_sent() -> None:
+    """The machine's resolver refuses to look it up, so it does not resolve."""
+    async with open_egress(OpenUrlGuard(), unsigned) as egress:
         wanted = effect("http://pub.example.org../")
         assert isinstance(await send(egress, wanted), NotSent)
         assert await egress.inspect(wanted, "w")
 
 
 async def test_a_resolver_that_hangs_is_given_up(strict: Egress, names: Names) -> None:
-    """The deadline covers the name: nothing was sent."""
+    """The deadline covers resolving; nothing was sent."""
     outcome = await send(strict, effect("https://pub.example.org/"), within=SHORT)
     assert outcome == NotSent("The target did not accept a connection in time.")
     assert names.asked == ["pub.example.org"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_the_dial_refuses_by_itself(target: Target, host: str) -> None:
-    """Were a URL to slip through, its address is checked when the socket is made."""
-    async with open_egress(FirstGateOpen(), unsigned) as egress:
+async def test_the_socket_is_checked_too(target: Target, host: str) -> None:
+    """If a URL slipped through, its address is checked when the socket is made."""
+    async with open_egress(OpenUrlGuard(), unsigned) as egress:
         outcome = await send(egress, effect(named(target, host)))
     assert outcome == TargetRefused("The target is not a public address.")
     assert target.connections == 0
 
 
 async def test_an_approval_is_for_one_attempt(target: Target) -> None:
-    """An address that a name was allowed to lead to stays refused as a literal."""
-    guard = FirstGateOpen(hosts=["localhost"])
+    """An address that an allowed name resolved to stays refused as a literal."""
+    guard = OpenUrlGuard(hosts=["localhost"])
     async with open_egress(guard, unsigned) as egress:
         target.answer = status(200, b"OK", "Connection: close")
         assert isinstance(await send(egress, effect(named(target, "localhost"))), Answered)
@@ -166,7 +166,7 @@ async def test_an_approval_is_for_one_attempt(target: Target) -> None:
 
 
 async def test_the_resolver_checks_every_answer() -> None:
-    """The machine's own `localhost` is refused, and given when it is an exception."""
+    """The machine's own `localhost` is refused, and allowed as an exception."""
     with pytest.raises(TargetRefusal):
         await GuardedResolver(Guard()).resolve("localhost", 80)
     network = [*LOOPBACK, ip_network("::1")]
@@ -179,7 +179,7 @@ async def test_the_resolver_checks_every_answer() -> None:
 async def test_a_send_that_meets_a_closing_connection_is_unknown(
     target: Target, method: str
 ) -> None:
-    """The kept connection is closed after the request was read: it is not sent again."""
+    """The target read the request and closed the kept connection: nothing is sent again."""
     async with egress_to() as egress:
         await send(egress, effect(target.url))
         target.answer = close
@@ -191,7 +191,7 @@ async def test_a_send_that_meets_a_closing_connection_is_unknown(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_the_library_alone_would_send_twice(target: Target, method: str) -> None:
-    """What the test above would count without `dial.py`."""
+    """aiohttp without our connector sends that request again."""
     async with aiohttp.ClientSession() as session:
         await (await session.post(target.url)).read()
         target.answer = close
@@ -201,7 +201,7 @@ async def test_the_library_alone_would_send_twice(target: Target, method: str) -
 
 
 async def test_an_attempt_gets_one_connection(target: Target) -> None:
-    """Whoever asks in the name of an attempt that has written is refused."""
+    """An attempt that has written gets no second one."""
     async with egress_to() as egress:
         await send(egress, effect(target.url))
         session, _ = egress._session, Attempt.start(time.monotonic() + 5)
@@ -215,7 +215,7 @@ async def test_an_attempt_gets_one_connection(target: Target) -> None:
 async def test_a_connection_is_reused_for_four_seconds(
     target: Target, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
 ) -> None:
-    """Servers close at five; the library's clock is put forward, not waited for."""
+    """Servers close after five. The test moves the clock of the library."""
     async with egress_to() as egress:
         await send(egress, effect(target.url))
         moved = time.monotonic
@@ -228,7 +228,7 @@ async def test_a_connection_is_reused_for_four_seconds(
 async def test_proxies_of_the_environment_are_not_used(
     target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
-    """Nor is a password from ~/.netrc: what was previewed is what is sent, and to whom."""
+    """Nor are passwords from ~/.netrc: the previewed request is sent, and only to its target."""
     (tmp_path / "netrc").write_text("default login a password b\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("NO_PROXY", "no_proxy"):
@@ -241,7 +241,7 @@ async def test_proxies_of_the_environment_are_not_used(
 
 
 async def test_no_cookie_is_kept(target: Target) -> None:
-    """What one answer sets, the next request does not bring."""
+    """A cookie from one response is not sent with the next request."""
     target.answer = status(200, b"OK", "Set-Cookie: a=b; Path=/")
     async with egress_to(hosts=("localhost",)) as egress:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""The guard, against the table of hostile URLs and with both neighbours of every edge."""
+"""The guard against a table of hostile URLs, with both neighbours of every edge."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -55,8 +55,8 @@ def reason(guard: Guard, address: str, host: str = "") -> str | None:
     return None
 
 
-def test_the_table_is_whole() -> None:
-    """It has its 67 rows, each name once, and no reason that the guard does not know."""
+def test_the_table_is_complete() -> None:
+    """It has 67 rows, each name once, and only reasons that the guard has."""
     names = [name for name, _, _ in rows()]
     assert len(names) == len(set(names)) == 67
     reasons = {verdict.removeprefix("DENY ") for _, _, verdict in rows()} - {"ALLOW"}
@@ -66,16 +66,16 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize(
     ("url", "verdict"), [row[1:] for row in rows()], ids=[r[0] for r in rows()]
 )
-def test_the_table_holds(url: str, verdict: str) -> None:
-    """Each URL has the verdict of the table, to the word of its reason."""
+def test_each_url_has_its_verdict(url: str, verdict: str) -> None:
+    """The verdict and its reason equal those of the table."""
     assert verdict_on(Guard(https_only=True), url) == verdict
 
 
 @pytest.mark.parametrize(("first", "last"), EDGES, ids=str)
-def test_a_range_ends_where_it_ends(
+def test_denied_ranges_have_exact_edges(
     first: IPv4Address | IPv6Address, last: IPv4Address | IPv6Address
 ) -> None:
-    """The first and the last address are refused, what stands before and behind is public."""
+    """The first and the last address are refused; their outer neighbours are public."""
     guard, top = Guard(), LAST[first.version]
     assert reason(guard, str(first)) == reason(guard, str(last)) == "ip_not_public"
     kind = type(first)
@@ -83,8 +83,8 @@ def test_a_range_ends_where_it_ends(
     assert [reason(guard, str(address)) for address in outside] == [None] * len(outside)
 
 
-def test_no_range_is_without_its_edges() -> None:
-    """Each refused network of the source begins inside of a range above."""
+def test_every_denied_range_is_tested() -> None:
+    """Each refused network of the source starts within a range above."""
     for network in (*DENIED_IPV4, *DENIED_IPV6):
         begin = network.network_address
         assert any(
@@ -105,14 +105,14 @@ def test_no_range_is_without_its_edges() -> None:
         ("93.184.216.34", None),
     ],
 )
-def test_an_address_in_disguise_is_refused(address: str, why: str | None) -> None:
-    """An IPv4 address inside of an IPv6 one, or a scope, is refused also when it is public."""
+def test_an_embedded_ipv4_address_is_refused(address: str, why: str | None) -> None:
+    """So is an address with a scope, also if the address is public."""
     assert reason(Guard(), address) == why
 
 
 @pytest.mark.parametrize("address", sorted(map(str, METADATA)))
 def test_metadata_is_never_allowed(address: str) -> None:
-    """Neither by its address, its network nor by the name that leads to it."""
+    """Neither its address, its network nor a name that resolves to it can be an exception."""
     named = Settings.from_env({"EGRESS_ALLOW": f"{address},metadata.internal"})
     guard = Guard(hosts=named.egress_hosts, networks=named.egress_networks)
     assert reason(guard, address) == "metadata"
@@ -132,14 +132,14 @@ def test_metadata_is_never_allowed(address: str) -> None:
         "64:ff9b::a9fe:a9fe",
     ],
 )
-def test_metadata_in_disguise_is_never_allowed(address: str) -> None:
-    """No spelling that a kernel or a gateway turns into a metadata address is an exception."""
+def test_embedded_metadata_is_never_allowed(address: str) -> None:
+    """No spelling that a kernel or gateway turns into a metadata address can be an exception."""
     assert reason(Guard(networks=EVERYTHING), address) is not None
     assert reason(Guard(hosts=["target.internal"]), address, host="target.internal") is not None
 
 
 def test_the_list_of_metadata_addresses() -> None:
-    """AWS, Azure, Google, ECS, EKS, Alibaba and Oracle are on it."""
+    """It has AWS, Azure, Google, ECS, EKS, Alibaba and Oracle."""
     known = """169.254.169.254 169.254.170.2 169.254.170.23 168.63.129.16 100.100.100.200
     192.0.0.192 fd00:ec2::254 fd00:ec2::23 fd20:ce::254""".split()
     assert set(map(ip_address, known)) == METADATA
@@ -178,8 +178,8 @@ def test_a_network_is_an_exception_to_its_edges(address: str, why: str | None) -
         ("vm2", False),
     ],
 )
-def test_a_host_is_an_exception_whole(host: str, allowed: bool) -> None:
-    """EGRESS_ALLOW with a name allows that name, in any case, with or without its last dot."""
+def test_a_host_can_be_an_exception(host: str, allowed: bool) -> None:
+    """EGRESS_ALLOW with a name allows it in any case, with or without a final dot."""
     guard = Guard(hosts=["printer.local", "vm"])
     assert (verdict_on(guard, f"https://{host}/") == "ALLOW") is allowed
     assert (reason(guard, "10.0.0.1", host=host) is None) is allowed
@@ -196,8 +196,8 @@ def test_a_host_is_an_exception_whole(host: str, allowed: bool) -> None:
         ("https://pub.example.org/", "ALLOW"),
     ],
 )
-def test_production_takes_http_for_exceptions_only(url: str, production: str) -> None:
-    """Development takes http for public targets too; an exception may be http everywhere."""
+def test_production_allows_http_for_exceptions_only(url: str, production: str) -> None:
+    """Development allows http for public targets too."""
     networks = [ip_network("10.1.0.0/16")]
     strict = Guard(hosts=["printer.local"], networks=networks, https_only=True)
     lenient = Guard(hosts=["printer.local"], networks=networks)
@@ -237,7 +237,7 @@ def of_length(length: int) -> str:
     ],
 )
 def test_the_form_of_a_url(url: str, verdict: str) -> None:
-    """Each limit has its neighbour: length, user name, fragment, dots, letter case, port, label."""
+    """Each limit is tested on both sides: length, user name, fragment, dots, case, port, label."""
     assert verdict_on(Guard(), url) == verdict
 
 
@@ -245,5 +245,5 @@ def test_the_form_of_a_url(url: str, verdict: str) -> None:
     st.one_of(st.text(), st.builds("https://{}".format, st.text("0aA.:[]%@/#?-\\é。", max_size=20)))
 )
 def test_any_text_gets_a_verdict(url: str) -> None:
-    """Whatever stands there, the guard answers or refuses; it never fails."""
+    """The guard accepts or refuses any text, and never fails."""
     assert verdict_on(Guard(https_only=True), url)

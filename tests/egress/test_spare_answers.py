@@ -1,4 +1,4 @@
-"""An answer belongs to the request before it, never to the next one on the connection."""
+"""A response belongs to the request before it, never to the next one on the connection."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ ANSWERED = Answered(status_code=200, response="OK", truncated=False)
 
 
 class Kept:
-    """Answers, and keeps the connection to write on it later."""
+    """Answers, and keeps the connection, to write on it later."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -29,8 +29,8 @@ class Kept:
         await writer.drain()
 
 
-async def test_bytes_behind_an_answer_are_no_answer(egress: Egress, target: Target) -> None:
-    """Two answers to one request: the second is not kept for the next request."""
+async def test_a_second_response_is_not_kept(egress: Egress, target: Target) -> None:
+    """Two responses to one request: the second does not answer the next request."""
     target.answer = Kept(OK + SPARE)
     assert await send(egress, effect(target.url)) == ANSWERED
     target.answer = status(200)
@@ -41,10 +41,10 @@ async def test_bytes_behind_an_answer_are_no_answer(egress: Egress, target: Targ
 @pytest.mark.parametrize(
     "spare", [SPARE, SPARE[:20], b"junk\r\n\r\n"], ids=["whole", "part", "junk"]
 )
-async def test_an_answer_to_nothing_is_no_answer(
+async def test_bytes_on_an_idle_connection_are_no_response(
     egress: Egress, target: Target, spare: bytes
 ) -> None:
-    """What a server says on an idle connection (408, say) is not about the next request."""
+    """A 408, for example, does not answer the next request."""
     target.answer = kept = Kept(OK)
     assert await send(egress, effect(target.url)) == ANSWERED
     kept.writers[0].write(spare)

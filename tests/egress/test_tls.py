@@ -1,4 +1,4 @@
-"""TLS: what is sent to whom is proven first, or nothing is sent."""
+"""The target proves its identity before anything is sent."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ def authority() -> trustme.CA:
 
 @asynccontextmanager
 async def tls_target(authority: trustme.CA, *names: str) -> AsyncIterator[Target]:
-    """A target with a certificate for these names; counts a connection once it is encrypted."""
+    """A target with a certificate for these names. It counts a connection once it is encrypted."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(server_side)
     async with listening(server_side) as target:
@@ -39,7 +39,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_a_trusted_target_gets_the_request(authority: trustme.CA) -> None:
-    """By address and by name, each proven by the certificate; the name is sent as SNI and Host."""
+    """The certificate proves an address and a name; the name is sent as SNI and Host."""
     async with (
         tls_target(authority, "127.0.0.1", "localhost") as target,
         egress_to(hosts=("localhost",), tls=trusting(authority)) as egress,
@@ -50,14 +50,14 @@ async def test_a_trusted_target_gets_the_request(authority: trustme.CA) -> None:
 
 
 async def test_an_unknown_authority_is_not_trusted(authority: trustme.CA) -> None:
-    """The system's authorities decide unless told: no byte of the request is sent."""
+    """By default the system's authorities decide. No byte of the request is sent."""
     async with tls_target(authority, "127.0.0.1") as target, egress_to() as egress:
         assert await send(egress, effect(target.url)) == TLS_FAILED
         assert not target.deliveries
 
 
 async def test_a_certificate_of_another_name_is_not_trusted(authority: trustme.CA) -> None:
-    """The right authority, the wrong name."""
+    """Its authority is trusted, but its name is wrong."""
     async with (
         tls_target(authority, "other.example.org") as target,
         egress_to(hosts=("localhost",), tls=trusting(authority)) as egress,
@@ -68,7 +68,7 @@ async def test_a_certificate_of_another_name_is_not_trusted(authority: trustme.C
 
 
 async def test_a_connection_of_one_name_is_not_used_for_another(authority: trustme.CA) -> None:
-    """Same address, same port: who was proven to be `localhost` was not proven to be 127.0.0.1."""
+    """A proof for `localhost` is no proof for 127.0.0.1 at the same address and port."""
     async with (
         tls_target(authority, "localhost") as target,
         egress_to(hosts=("localhost",), tls=trusting(authority)) as egress,
@@ -80,7 +80,7 @@ async def test_a_connection_of_one_name_is_not_used_for_another(authority: trust
 
 
 async def test_a_target_without_tls_gets_nothing(target: Target) -> None:
-    """https to a port that speaks http: the request is never in clear."""
+    """An https request to a port that speaks http is never sent in clear text."""
     async with egress_to() as egress:
         outcome = await send(egress, effect(target.url.replace("http", "https")), within=SHORT)
     assert isinstance(outcome, NotSent)
@@ -88,7 +88,7 @@ async def test_a_target_without_tls_gets_nothing(target: Target) -> None:
 
 
 async def test_a_handshake_that_hangs_is_not_sent() -> None:
-    """The deadline covers TLS; the request was never written."""
+    """The deadline covers TLS, and the request was never written."""
 
     async with tcp_server(hang) as port, egress_to() as egress:
         outcome = await send(egress, effect(f"https://127.0.0.1:{port}/"), within=SHORT)
@@ -96,8 +96,8 @@ async def test_a_handshake_that_hangs_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("secrets", [0, 1])
-async def test_what_is_worrying_about_a_target(secrets: int) -> None:
-    """A preview warns of http and of a missing secret; no packet goes to the target."""
+async def test_a_preview_warns_of_its_target(secrets: int) -> None:
+    """It warns of http and of a missing secret. No packet goes to the target."""
     signed = ["The request will not be signed: there is no signing secret."] * (1 - secrets)
     clear = "The request is not encrypted: the URL is http."
     async with listening() as target:

@@ -1,4 +1,4 @@
-"""A request ends where its framing says: neither Upgrade nor trailers change what is read."""
+"""A request ends where its framing says; neither Upgrade nor trailers change that."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ class Wire:
         self._reader, self._writer = reader, writer
 
     async def send(self, *segments: bytes) -> None:
-        """Each in a segment of its own, and read before the next is sent."""
+        """Send each part in its own segment, after the previous one was read."""
         for segment in segments:
             self._writer.write(segment)
             await self._writer.drain()
@@ -43,7 +43,7 @@ class Wire:
         return int(head.split()[1]), json.loads(body)
 
     async def nothing_more(self) -> bool:
-        """Whether the server closes behind the last answer without another."""
+        """Whether the server closes after the last response without another."""
         self._writer.write_eof()
         async with asyncio.timeout(5):
             return await self._reader.read() == b""
@@ -82,7 +82,7 @@ def single(data: bytes) -> Iterable[bytes]:
 async def test_a_request_with_upgrade_has_its_body(
     relay: Relay, target: Target, upgrade: bytes, cut: str, framing: str
 ) -> None:
-    """It is answered like any other, and the connection goes on; so is one in its wake."""
+    """It gets a normal response, and so does the next request on the connection."""
     body = preview_of(target)
     sent = head(b"/actions/preview", upgrade, length(body)), body
     if framing == "chunked":
@@ -103,7 +103,7 @@ async def test_a_request_with_upgrade_has_its_body(
 
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
 async def test_a_body_is_no_request(relay: Relay, upgrade: bytes) -> None:
-    """What stands in the body of a request with Upgrade gets no answer of its own."""
+    """Bytes in the body of a request with Upgrade get no response of their own."""
     async with wired(relay.base_url) as wire:
         await wire.send(head(b"/actions/preview", upgrade, length(NEXT)), NEXT)
         status, answer = await wire.answer()
@@ -111,8 +111,8 @@ async def test_a_body_is_no_request(relay: Relay, upgrade: bytes) -> None:
         assert await wire.nothing_more()
 
 
-async def test_without_a_body_there_is_an_answer(relay: Relay) -> None:
-    """As a browser's WebSocket asks: the plain answer of the path."""
+async def test_a_websocket_request_gets_the_plain_response(relay: Relay) -> None:
+    """An Upgrade without a body is ignored."""
     get = NEXT.replace(b"Host: a\r\n", b"Host: a\r\n" + UPGRADES["websocket"])
     async with wired(relay.base_url) as wire:
         await wire.send(get + get)
@@ -121,7 +121,7 @@ async def test_without_a_body_there_is_an_answer(relay: Relay) -> None:
 
 
 async def test_no_tunnel_is_opened(relay: Relay) -> None:
-    """CONNECT is refused, and nothing behind it is read."""
+    """CONNECT is refused, and what follows it is not read."""
     async with wired(relay.base_url) as wire:
         await wire.send(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n" + NEXT)
         status, answer = await wire.answer()
@@ -136,7 +136,7 @@ X-Request-ID: 00000000-0000-4000-8000-000000000000\r
 
 
 async def test_trailers_are_no_headers(valkey: Valkey, tmp_path: Path, target: Target) -> None:
-    """Neither the audit's address, nor the key, nor the id of a request is taken from them."""
+    """No address, key or request id is read from them."""
     proxies = (ip_network("127.0.0.0/8"),)
     async with keyed_gateway(valkey.url, tmp_path, trusted_proxies=proxies) as keyed:
         made = await keyed.relay.preview_id(target.url)
@@ -165,7 +165,7 @@ async def test_trailers_are_no_headers(valkey: Valkey, tmp_path: Path, target: T
 
 
 async def addresses(valkey: Valkey) -> list[tuple[str, str]]:
-    """Event and address of what waits in the outboxes."""
+    """Event and address of each entry in the outboxes."""
     with valkey.client() as client:
         rows = [row for key in client.scan_iter("*:outbox") for row in client.xrange(key)]
     entries = [json.loads(fields[b"entry"]) for _, fields in rows]

@@ -1,4 +1,4 @@
-"""Headers that stand on every answer."""
+"""The default headers of every response."""
 
 import asyncio
 from pathlib import Path
@@ -21,10 +21,10 @@ HSTS = "max-age=63072000; includeSubDomains"
 
 
 @pytest.mark.parametrize(("env", "hsts"), [("development", None), ("production", HSTS)])
-async def test_they_stand_on_every_kind_of_answer(
+async def test_every_response_has_the_default_headers(
     valkey: Valkey, target: Target, tmp_path: Path, env: str, hsts: str | None
 ) -> None:
-    """No store, no sniffing, no referrer; TLS from now on where it is production."""
+    """No store, no sniffing, no referrer; HSTS in production only."""
     statuses = []
     reachable = {"egress_hosts": {"127.0.0.1"}}
     async with keyed_gateway(valkey.url, tmp_path, env=env, **reachable) as keyed:
@@ -37,18 +37,16 @@ async def test_they_stand_on_every_kind_of_answer(
     assert statuses == ANSWERS
 
 
-async def test_they_stand_on_preflights_and_what_is_no_request(
-    relay: Relay, target: Target
-) -> None:
-    """Whoever wrote the answer."""
+async def test_preflights_and_malformed_requests_have_them(relay: Relay, target: Target) -> None:
+    """Whichever layer wrote the response."""
     assert (await preflight(relay, target)).headers["cache-control"] == "no-store"
     status, headers, _ = await answered(relay, b"GARBAGE\r\n\r\n")
     assert (status, headers["cache-control"]) == (405, "no-store")
     assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_an_answer_may_say_otherwise() -> None:
-    """What a handler has set stays, once."""
+async def test_a_handler_may_override_a_default() -> None:
+    """Its header is sent once."""
     defaults = [(b"cache-control", b"no-store"), (b"x-other", b"1")]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +58,8 @@ async def test_an_answer_may_say_otherwise() -> None:
     assert (said[b"cache-control"], said[b"x-other"]) == (b"max-age=60", b"1")
 
 
-async def test_an_answer_outside_of_cors_varies_too(valkey: Valkey, tmp_path: Path) -> None:
-    """Such as that to a request whose body is still awaited when the gateway has to stop."""
+async def test_a_response_outside_of_cors_varies_too(valkey: Valkey, tmp_path: Path) -> None:
+    """For example a 503 to a request that is still uploading when the gateway stops."""
     chosen = settings(valkey.url, tmp_path, cors_origins=(ORIGIN,))
     server = ListeningServer(create_app(chosen), host="127.0.0.1", port=0, grace=0.0)
     async with running(server) as url, client(url) as relay:
@@ -78,7 +76,7 @@ async def test_an_answer_outside_of_cors_varies_too(valkey: Valkey, tmp_path: Pa
 
 
 async def test_a_cache_never_takes_one_origin_for_another(valkey: Valkey) -> None:
-    """Vary: Origin, also on answers to none, and on errors; once."""
+    """Vary: Origin is on every response once, with or without an origin, and on errors."""
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         for headers in ({}, {"Origin": ORIGIN}, {"Origin": "null"}):
             for path in ("/health", "/nothing"):

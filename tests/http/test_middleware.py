@@ -1,4 +1,4 @@
-"""Every response has its request's id, whoever wrote it; and CORS headers where they are due."""
+"""Every response has its request's id and the CORS headers it needs."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -42,8 +42,10 @@ GIVEN_IDS = [
 ]
 
 
-async def test_a_harmless_id_is_taken(relay: Relay, subtests: pytest.Subtests) -> None:
-    """1 to 64 of letters, digits, dot, underscore and hyphen, once; else a new UUID4 is made."""
+async def test_a_well_formed_id_is_kept(relay: Relay, subtests: pytest.Subtests) -> None:
+    """One header with 1 to 64 letters, digits, dots, underscores and hyphens; otherwise the id is a
+    new UUID4.
+    """
     for given, taken in GIVEN_IDS:
         with subtests.test(str(given)):
             headers = [(b"X-Request-ID", value.encode("latin-1")) for value in given]
@@ -53,14 +55,14 @@ async def test_a_harmless_id_is_taken(relay: Relay, subtests: pytest.Subtests) -
             assert request_id == given[0] if taken else is_new(request_id)
 
 
-async def test_ids_are_made_anew(relay: Relay) -> None:
+async def test_ids_are_unique(relay: Relay) -> None:
     """No two requests share one."""
     made = {(await relay.get("/health")).headers["x-request-id"] for _ in range(5)}
     assert len(made) == 5
 
 
 async def asked_of(relay: Relay, valkey: Valkey, target: Target) -> AsyncIterator[httpx2.Response]:
-    """An answer of each kind, in the order of ANSWERS."""
+    """One response of each kind, in the order of ANSWERS."""
     yield await relay.get("/health")
     yield await relay.post("/actions/execute", content=b"", headers=JSON)
     yield await relay.get("/nothing")
@@ -83,10 +85,10 @@ async def broken_preview(relay: Relay, valkey: Valkey, target: Target) -> str:
 
 
 @pytest.mark.parametrize("origins", [(), (ORIGIN,)])
-async def test_every_answer_has_its_id(
+async def test_every_response_has_its_id(
     valkey: Valkey, target: Target, origins: tuple[str, ...]
 ) -> None:
-    """Good or bad, with CORS or without: once in the header, the same in the body."""
+    """Once in the header, and the same in the body, with and without CORS."""
     statuses = []
     async with gateway(valkey.url, cors_origins=origins) as relay:
         relay.headers["X-Request-ID"] = "asked-1"
@@ -99,8 +101,8 @@ async def test_every_answer_has_its_id(
     assert statuses == ANSWERS
 
 
-async def test_every_answer_can_be_read_across_origins(valkey: Valkey, target: Target) -> None:
-    """A page of an allowed origin sees errors too, and the headers that matter."""
+async def test_allowed_origins_can_read_every_response(valkey: Valkey, target: Target) -> None:
+    """Errors too, and the exposed headers."""
     statuses = []
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         relay.headers["Origin"] = ORIGIN
@@ -114,7 +116,7 @@ async def test_every_answer_can_be_read_across_origins(valkey: Valkey, target: T
 
 
 async def test_a_preflight_is_answered(valkey: Valkey) -> None:
-    """With an id of its own, for the methods and headers there are; no credentials."""
+    """With its own id, the allowed methods and headers, and no credentials."""
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         response = await preflight(relay, ORIGIN)
     assert response.status_code == 200
@@ -126,8 +128,8 @@ async def test_a_preflight_is_answered(valkey: Valkey) -> None:
     assert "access-control-allow-credentials" not in response.headers
 
 
-async def test_a_preflight_is_refused_as_all_else(valkey: Valkey) -> None:
-    """With a problem that says what is not allowed, and that the page may read if it is one."""
+async def test_a_refused_preflight_gets_a_problem(valkey: Valkey) -> None:
+    """It names what is not allowed, and an allowed origin can read it."""
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         for origin, method, detail in (
             ("https://evil.example", "POST", "Disallowed CORS origin."),
@@ -142,7 +144,7 @@ async def test_a_preflight_is_refused_as_all_else(valkey: Valkey) -> None:
 
 
 async def test_another_origin_is_not_allowed(valkey: Valkey, subtests: pytest.Subtests) -> None:
-    """Neither at the preflight nor on an answer; a part of the name is another name."""
+    """Neither in a preflight nor in a response; a part of an origin is another origin."""
     others = ("https://evil.example", "null", f"{ORIGIN}.evil.example", "http://studio.example.com")
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         for origin in others:
@@ -153,8 +155,8 @@ async def test_another_origin_is_not_allowed(valkey: Valkey, subtests: pytest.Su
                     assert "x-request-id" in response.headers
 
 
-async def test_production_shares_nothing_unless_told(valkey: Valkey) -> None:
-    """No CORS header on any answer, and a preflight is only an unknown method."""
+async def test_production_allows_no_origin_by_default(valkey: Valkey) -> None:
+    """No response has a CORS header, and OPTIONS is an unknown method."""
     async with gateway(valkey.url, env="production") as relay:
         for origin in (ORIGIN, *STUDIO):
             problem(await preflight(relay, origin), 405, "method_not_allowed")
@@ -165,8 +167,8 @@ async def test_production_shares_nothing_unless_told(valkey: Valkey) -> None:
 
 
 @pytest.mark.parametrize("origin", STUDIO)
-async def test_development_shares_with_a_studio_beside_it(relay: Relay, origin: str) -> None:
-    """Only with that; named origins take its place."""
+async def test_development_allows_a_local_studio(relay: Relay, origin: str) -> None:
+    """Only that; configured origins replace it."""
     assert (await preflight(relay, origin)).status_code == 200
     answer = await relay.get("/health", headers={"Origin": origin})
     assert answer.headers["access-control-allow-origin"] == origin
@@ -185,7 +187,7 @@ async def preflight(relay: Relay, origin: str) -> httpx2.Response:
 
 
 async def test_what_a_page_may_send_and_see() -> None:
-    """The headers of the documentation, each named."""
+    """The documented headers, each by name."""
     sent = """Authorization Content-Type Idempotency-Key Prefer X-Request-ID X-Signature
     traceparent"""
     assert set(sent.split()) == set(ALLOWED_HEADERS)
@@ -226,8 +228,8 @@ async def messages_of(app: RequestContext) -> list[Message]:
     return sent
 
 
-async def test_a_fault_below_everything_is_a_problem_too() -> None:
-    """The outermost layer answers for an app that did not, and does not say why."""
+async def test_an_unhandled_error_gets_a_problem() -> None:
+    """The outermost layer answers without the reason."""
     start, body = await messages_of(failing(after=None))
     assert start["status"] == 500
     headers = dict(start["headers"])
@@ -238,8 +240,8 @@ async def test_a_fault_below_everything_is_a_problem_too() -> None:
     assert b"hunter2" not in body["body"]
 
 
-async def test_an_answer_that_breaks_off_is_not_answered_twice() -> None:
-    """Once the status is out nothing more can be said."""
+async def test_a_broken_response_gets_no_second_one() -> None:
+    """Once the status is sent, no problem can follow."""
     [start] = await messages_of(failing(after="http.response.start"))
     assert start["status"] == 200
     assert dict(start["headers"]) == {b"x-request-id": b"asked-1"}

@@ -1,4 +1,4 @@
-"""What is not HTTP is refused like everything else: a problem, with a request id."""
+"""Bytes that are not HTTP get a problem with a request id."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from tests.support.gateways import Relay
 
 
 async def answered(relay: Relay, sent: bytes) -> tuple[int, dict[str, str], Any]:
-    """Status, headers in lower case and JSON of the answer to bytes on a connection."""
+    """Status, headers in lower case and JSON of the response to bytes on a connection."""
     url = relay.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(sent)
@@ -39,10 +39,10 @@ async def answered(relay: Relay, sent: bytes) -> tuple[int, dict[str, str], Any]
     ],
     ids=["unknown method", "lower case", "no such version", "no colon", "two lengths"],
 )
-async def test_what_cannot_be_parsed_is_a_problem(
+async def test_malformed_bytes_get_a_problem(
     relay: Relay, sent: bytes, status: int, code: str
 ) -> None:
-    """The connection is closed behind a problem whose request_id is that of its header."""
+    """Header and body have the same request id, and the connection is closed."""
     got, headers, body = await answered(relay, sent)
     assert (got, body["status"], body["code"]) == (status, status, code)
     assert headers["content-type"] == "application/problem+json"
@@ -65,15 +65,15 @@ CHUNKED += b"Transfer-Encoding: chunked\r\n\r\n"
     ],
     ids=["many headers", "a long header", "a long path", "trailers"],
 )
-async def test_what_is_around_a_body_is_bounded(relay: Relay, sent: bytes) -> None:
-    """Beyond 64 KiB the request is refused and its connection closed, whatever would follow."""
+async def test_heads_and_trailers_are_bounded(relay: Relay, sent: bytes) -> None:
+    """Above 64 KiB the request is refused and its connection closed."""
     status, headers, body = await answered(relay, sent)
     assert (status, body["code"], headers["connection"]) == (400, "invalid_request", "close")
     assert "65536 bytes" in body["detail"]
 
 
-async def test_large_headers_and_small_chunks_are_taken(relay: Relay) -> None:
-    """60 KiB of headers, again and again on one connection, and 60 KB in chunks of 4 bytes."""
+async def test_large_headers_and_small_chunks_are_accepted(relay: Relay) -> None:
+    """Several requests on one connection with 60 KiB of headers, and 60 KB in chunks of 4 bytes."""
     for _ in range(3):
         response = await relay.get("/health", headers={"X-Long": "a" * 60_000})
         assert response.status_code == 200

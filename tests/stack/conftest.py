@@ -1,4 +1,4 @@
-"""Three gateways over one store behind HAProxy, found by DNS: as in docker-compose.yml."""
+"""Three gateways over one store behind HAProxy, found by DNS as in docker-compose.yml."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ class Stack(NamedTuple):
     stats: Relay
 
     def served_by(self, request_id: str) -> str | None:
-        """The address of the replica that gave this answer."""
+        """The address of the replica that sent this response."""
         line = self.haproxy.line(request_id)
         return line["address"].split(":")[0] if line else None
 
@@ -35,7 +35,7 @@ class Stack(NamedTuple):
         return served
 
     async def servers(self) -> int:
-        """How many replicas HAProxy sends requests to."""
+        """How many replicas HAProxy uses."""
         lines = (await self.stats.get("/metrics")).text.splitlines()
         wanted = 'haproxy_backend_active_servers{proxy="gateway"} '
         return int(next(line for line in lines if line.startswith(wanted)).split()[1])

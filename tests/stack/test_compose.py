@@ -1,4 +1,4 @@
-"""docker-compose.yml and the files it mounts, as far as they can be judged without an engine."""
+"""docker-compose.yml and the files it mounts, checked without Docker."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ def seconds(text: str) -> timedelta:
     return timedelta(milliseconds=int(number)) if unit == "ms" else timedelta(seconds=int(number))
 
 
-def test_the_compose_file_is_one() -> None:
+def test_the_compose_file_is_valid() -> None:
     """By the schema of compose-spec."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*command, COMPOSE], capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def mounts() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("service", "source"), mounts())
 def test_what_a_service_mounts_exists(service: str, source: str) -> None:
-    """A file of the repository, read-only; or a volume that is declared."""
+    """A file of the repository, read-only, or a declared volume."""
     if source.startswith("./"):
         assert (ROOT / source).exists()
         assert any(m.startswith(f"{source}:") and m.endswith(":ro") for m in mounted(service))
@@ -66,9 +66,9 @@ def mounted(service: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", services())
-def test_a_service_is_pinned_and_held(name: str) -> None:
-    """Our image, or one of one version; no right, no writing to its root; it comes back by itself,
-    but for what is done once.
+def test_a_service_is_pinned_and_hardened(name: str) -> None:
+    """Its image has one version, it has no capability and a read-only root, and it restarts, except
+    for migrate.
     """
     service = services()[name]
     pinned = re.fullmatch(r"[\w./-]+:v?\d+(\.\d+){1,2}(-\w+)?", service["image"])
@@ -82,7 +82,7 @@ def test_a_service_is_pinned_and_held(name: str) -> None:
 
 
 def test_only_loopback_is_published() -> None:
-    """The stores, the gateways and Tempo are not published at all."""
+    """The stores, the gateways and Tempo publish no port at all."""
     published = {name: each["ports"] for name, each in services().items() if "ports" in each}
     assert published == {
         "haproxy": ["127.0.0.1:8000:8000"],
@@ -92,7 +92,7 @@ def test_only_loopback_is_published() -> None:
 
 
 def gateway_environment() -> dict[str, str]:
-    """As it is when the caller sets nothing."""
+    """Its environment if the caller sets nothing."""
     given: dict[str, str] = services()["gateway"]["environment"]
     return {name: unset(value) for name, value in given.items()}
 
@@ -101,8 +101,8 @@ def unset(value: str) -> str:
     return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
 
 
-def test_the_gateway_takes_its_environment() -> None:
-    """Its settings are valid, and it knows each variable; TEMPO_URL is for `relay trace`."""
+def test_the_environment_of_the_gateway_is_valid() -> None:
+    """Relay knows each variable; TEMPO_URL is for `relay trace`."""
     environment = gateway_environment()
     assert environment.keys() - VARIABLES.keys() <= {"TEMPO_URL"}
     settings = Settings.from_env(environment)
@@ -111,8 +111,8 @@ def test_the_gateway_takes_its_environment() -> None:
     assert settings.trace_link
 
 
-def test_gateways_believe_whom_their_network_has() -> None:
-    """HAProxy is in it, and no address that is fixed is beside it."""
+def test_gateways_trust_their_own_network() -> None:
+    """HAProxy is in it, and no fixed address."""
     (config,) = COMPOSED["networks"]["default"]["ipam"]["config"]
     trusted = Settings.from_env(gateway_environment()).trusted_proxies
     assert trusted == (ip_network(unset(config["subnet"])),)
@@ -121,7 +121,7 @@ def test_gateways_believe_whom_their_network_has() -> None:
 
 
 def test_gateways_start_with_the_schema_of_their_own_image() -> None:
-    """`relay migrate` has ended well before, on the database that they use."""
+    """`relay migrate` ends before, on the database that they use."""
     gateway, migrate = services()["gateway"], services()["migrate"]
     assert gateway["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert (migrate["image"], migrate["command"]) == (gateway["image"], ["relay", "migrate"])
@@ -134,9 +134,9 @@ def test_gateways_start_with_the_schema_of_their_own_image() -> None:
     Settings.from_env(migrate["environment"])
 
 
-def test_replicas_share_the_secrets_that_nobody_gave(tmp_path: Path) -> None:
-    """In the volume that all of them mount where the image may write; production refuses to start
-    without being given them.
+def test_replicas_share_generated_secrets(tmp_path: Path) -> None:
+    """They are in the volume that all replicas mount and the image may write. Production does not
+    start without given ones.
     """
     home = re.search(r"RELAY_DATA_DIR=(\S+)", dockerfile())
     assert home
@@ -149,8 +149,8 @@ def test_replicas_share_the_secrets_that_nobody_gave(tmp_path: Path) -> None:
         Settings.from_env({**environment, "RELAY_ENV": "production"})
 
 
-def test_given_the_secrets_a_replica_writes_nothing(tmp_path: Path) -> None:
-    """Its root cannot be written to, and it needs no volume."""
+def test_a_replica_with_secrets_writes_nothing(tmp_path: Path) -> None:
+    """Its root is read-only, and it needs no volume."""
     given = dict.fromkeys(("RELAY_KEY_PEPPER", "RELAY_AUDIT_KEY"), 32 * "k")
     given["RELAY_ENCRYPTION_KEY"] = base64.b64encode(32 * b"k").decode()
     home = {"RELAY_DATA_DIR": str(tmp_path / "none")}
@@ -161,7 +161,7 @@ def test_given_the_secrets_a_replica_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_replica_that_stops_has_the_time_it_needs() -> None:
+def test_a_stopping_replica_has_enough_time() -> None:
     """HAProxy notices before it stops listening; it is killed after the last run and trace."""
     settings = Settings.from_env(gateway_environment())
     server = next(line for line in haproxy() if line.startswith("default-server "))
@@ -181,7 +181,7 @@ def haproxy_value(name: str) -> timedelta:
 
 
 def test_haproxy_waits_longer_than_relay() -> None:
-    """For a send and for the run of another request; and is given the time to."""
+    """For a send, and for the run of another request; its own stop waits as long."""
     settings = Settings.from_env(gateway_environment())
     longest = max(WAIT_MAX, settings.action_timeout + LEASE_MARGIN)
     assert haproxy_value("timeout server") > longest
@@ -192,7 +192,7 @@ def test_haproxy_waits_longer_than_relay() -> None:
 
 @contextmanager
 def configured_server() -> Iterator[str]:
-    """A Valkey with deploy/redis.conf, on a socket instead of its port; its URL."""
+    """A Valkey with deploy/redis.conf, on a socket instead of its port. Yields its URL."""
     with TemporaryDirectory(prefix="relay-test-") as folder:
         options = ("--port", "0", "--unixsocket", "v.sock", "--logfile", "valkey.log")
         command = [server_binary(), str(DEPLOY / "redis.conf"), *options]
@@ -205,7 +205,7 @@ def configured_server() -> Iterator[str]:
 
 
 async def test_the_store_passes_the_checks_of_production(tmp_path: Path) -> None:
-    """A server takes redis.conf, and what a gateway then says of it is ok."""
+    """The server accepts redis.conf, and all checks of a gateway pass."""
     with configured_server() as url:
         async with open_store(url, tmp_path) as store:
 
@@ -219,8 +219,8 @@ def dockerfile() -> str:
     return (DEPLOY / "Dockerfile").read_text()
 
 
-def test_the_image_is_pinned_and_runs_without_rights() -> None:
-    """Versions of both stages, hashes of all packages, a numeric user, a health check."""
+def test_the_image_is_pinned_and_unprivileged() -> None:
+    """Both stages have versions, all packages hashes; it has a numeric user and a health check."""
     assert re.findall(r"^FROM (\S+)", dockerfile(), re.MULTILINE) == 2 * ["python:3.13.14-slim"]
     installs = re.findall(r"pip install ((?:--\S+ ?)+)", dockerfile())
     assert installs == 2 * ["--no-deps --require-hashes "] + ["--no-deps "]
@@ -229,8 +229,8 @@ def test_the_image_is_pinned_and_runs_without_rights() -> None:
     assert '\nCMD ["relay", "serve", "--host", "0.0.0.0"]\n' in dockerfile()
 
 
-def test_the_image_is_made_of_what_is_there() -> None:
-    """Each file that it copies exists, and its ignore file lets it in."""
+def test_the_files_of_the_image_exist() -> None:
+    """The ignore file lets each of them in."""
     allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     copied = {
         source

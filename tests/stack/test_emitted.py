@@ -1,4 +1,4 @@
-"""What a gateway emits under traffic of every kind is what alerts and dashboard are told."""
+"""A gateway emits the metrics that alerts, dashboard and gate query."""
 
 import re
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Emitted(NamedTuple):
 
 
 async def every_kind(relay: Relay, target: Target) -> None:
-    """Success, failure, unknown, unreachable, refused, replay, conflict, wrong requests, reads."""
+    """Runs with every outcome, replays, conflicts, wrong requests and reads."""
     ran = await relay.preview_id(target.url)
     run = (await relay.execute(ran, "order-1")).json()
     await relay.execute(ran, "order-1")
@@ -73,8 +73,9 @@ async def seen(valkey: Valkey, target: Target) -> Emitted:
 
 
 async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
-    """Every metric with exactly these labels, at bucket edges where the objectives are, and
-    exemplars where a graph leads to traces."""
+    """Every metric has exactly these labels, buckets at the objectives, and exemplars where a graph
+    leads to traces.
+    """
     found = {name: seen.labels.get(name) for name in METRICS}
     assert found == METRICS
     assert seen.labels.keys() >= HISTOGRAMS
@@ -93,8 +94,8 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
     }
 
 
-def test_the_gate_asks_for_what_is_emitted() -> None:
-    """Each metric that its files name is among them."""
+def test_the_gate_queries_emitted_metrics() -> None:
+    """Each metric that its files name exists."""
     sources = [file.read_text() for file in (ROOT / "gateway" / "cli" / "gate").glob("*.py")]
     named = {name for text in sources for name in re.findall(r'"([a-z]+(?:_[a-z]+)+)"', text)}
     asked = {name for name in named if name.endswith(("_total", "_bucket", "_bytes", "_seconds"))}

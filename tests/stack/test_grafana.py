@@ -1,4 +1,4 @@
-"""What Grafana is given: data sources, and the dashboard."""
+"""The data sources and the dashboard of Grafana."""
 
 import json
 import re
@@ -15,7 +15,7 @@ def sources() -> list[dict[str, Any]]:
 
 
 def test_data_sources_have_the_uids_that_links_name() -> None:
-    """Where their services are, with dots in graphs that lead to Tempo."""
+    """They point to their services, and exemplars lead to Tempo."""
     assert {(each["uid"], each["url"]) for each in sources()} == {
         ("prometheus", "http://prometheus:9090"),
         ("tempo", "http://tempo:3200"),
@@ -26,7 +26,7 @@ def test_data_sources_have_the_uids_that_links_name() -> None:
 
 
 def test_the_dashboard_is_where_grafana_looks() -> None:
-    """Its provider's folder is the one that is mounted, and the first page is the dashboard."""
+    """The folder of its provider is mounted, and the home page is the dashboard."""
     folder = DEPLOY / "grafana" / "provisioning" / "dashboards"
     (provider,) = yaml(folder / "relay.yaml")["providers"]
     path = provider["options"]["path"]
@@ -36,7 +36,7 @@ def test_the_dashboard_is_where_grafana_looks() -> None:
 
 
 def test_panels_lie_beside_each_other() -> None:
-    """On the grid of 24 columns, none over another; each says what it shows."""
+    """They do not overlap on the grid of 24 columns, and each has a description."""
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         at = panel["gridPos"]
@@ -48,7 +48,7 @@ def test_panels_lie_beside_each_other() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
-def test_panels_ask_sources_that_exist() -> None:
+def test_panels_query_existing_sources() -> None:
     """By uid, in the panel and in each query."""
     uids = {each["uid"] for each in sources()}
     named = set(re.findall(r'"datasource": \{[^}]*"uid": "(\w+)"', json.dumps(panels())))

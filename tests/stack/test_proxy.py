@@ -1,4 +1,4 @@
-"""What HAProxy itself does with requests, by deploy/haproxy.cfg."""
+"""HAProxy with deploy/haproxy.cfg."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -44,7 +44,7 @@ async def relay(haproxy: Proxy) -> AsyncIterator[Relay]:
 
 @asynccontextmanager
 async def found(net: Network, relay: Relay) -> AsyncIterator[Upstream]:
-    """One replica, of an address of its own, which HAProxy has found and sends requests to."""
+    """One replica with its own address, which HAProxy has found and uses."""
     address = next(net.unused)
     async with upstream(address, PORT, says(OK)) as opened:
         net.names["gateway"] = [address]
@@ -60,14 +60,14 @@ async def found(net: Network, relay: Relay) -> AsyncIterator[Upstream]:
             net.names["gateway"] = []
 
 
-def test_haproxy_takes_its_configuration() -> None:
-    """haproxy -c, without a warning."""
+def test_the_configuration_is_valid() -> None:
+    """`haproxy -c` reports no warning."""
     said = run("haproxy", "-c", "-f", DEPLOY / "haproxy.cfg").strip()
     assert said in {"", "Configuration file is valid"}  # newer ones say nothing
 
 
-async def test_without_a_replica_the_answer_has_relays_form(relay: Relay) -> None:
-    """503 as a problem, with the caller's request id in header and body, and when to come again."""
+async def test_without_a_replica_the_response_is_a_problem(relay: Relay) -> None:
+    """A 503 with the caller's request id in header and body, and Retry-After."""
     answer = await relay.post("/actions/execute", headers={"X-Request-ID": "mine-1"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, MEDIA_TYPE)
     assert answer.headers["Retry-After"] == "1"
@@ -81,22 +81,22 @@ async def test_without_a_replica_the_answer_has_relays_form(relay: Relay) -> Non
 
 
 @pytest.mark.parametrize("given", ["", "a b", 'a"b', "a" * 65, "ä"])
-async def test_a_request_id_that_may_do_harm_is_replaced(relay: Relay, given: str) -> None:
-    """By the rule of the gateway, so that both speak of one id."""
+async def test_a_malformed_request_id_is_replaced(relay: Relay, given: str) -> None:
+    """By the rule of the gateway, so that both use one id."""
     answer = await relay.get("/", headers=[(b"X-Request-ID", given.encode())])
     made = answer.headers["X-Request-ID"]
     assert made == answer.json()["request_id"] != given
     assert len(made) == 36
 
 
-async def test_two_request_ids_are_none(relay: Relay) -> None:
-    """Which one is meant?"""
+async def test_two_request_ids_are_replaced(relay: Relay) -> None:
+    """Neither can be preferred."""
     answer = await relay.get("/", headers=[("X-Request-ID", "one"), ("X-Request-ID", "two")])
     assert len(answer.headers["X-Request-ID"]) == 36
 
 
 async def test_the_replica_gets_the_request_id_and_the_trace(net: Network, relay: Relay) -> None:
-    """Given by the caller, or made when there is none."""
+    """HAProxy makes an id if the caller sends none."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     async with found(net, relay) as replica:
         await relay.get("/x", headers={"X-Request-ID": "mine-2", "traceparent": trace})
@@ -110,7 +110,7 @@ async def test_the_replica_gets_the_request_id_and_the_trace(net: Network, relay
 async def test_the_replica_gets_the_key_and_the_address_of_the_caller(
     net: Network, relay: Relay
 ) -> None:
-    """Authorization as it came; of X-Forwarded-For only what HAProxy saw itself."""
+    """Authorization is unchanged; X-Forwarded-For holds only the address that HAProxy saw."""
     made_up = [("X-Forwarded-For", "203.0.113.9"), ("x-forwarded-for", "127.0.0.1, 10.0.0.1")]
     async with found(net, relay) as replica:
         await relay.get("/x", headers=[("Authorization", "Bearer rly_test_a"), *made_up])
@@ -121,7 +121,7 @@ async def test_the_replica_gets_the_key_and_the_address_of_the_caller(
 
 
 async def test_every_request_has_a_line(haproxy: Proxy, relay: Relay) -> None:
-    """JSON with its id and status, also when its path is hostile; the query is left out."""
+    """JSON with its id and status, also if its path is hostile, without the query."""
     await relay.get('/"}\\?secret=1', headers={"X-Request-ID": "line-1"})
 
     async def logged() -> bool:
@@ -135,15 +135,13 @@ async def test_every_request_has_a_line(haproxy: Proxy, relay: Relay) -> None:
 
 
 async def asked_once(relay: Relay) -> httpx2.Response:
-    """On a connection of its own: on a kept one HAProxy closes it where it would say 502."""
+    """On a new connection: HAProxy closes a kept one instead of answering 502."""
     async with client(str(relay.base_url)) as fresh:
         return await fresh.post("/actions/execute", json={"preview_id": "p"})
 
 
-async def test_only_an_answer_that_did_not_come_is_asked_for_again(
-    net: Network, relay: Relay
-) -> None:
-    """Of a POST too, for Relay sends once per key; but not after a 503, nor after nonsense."""
+async def test_only_a_missing_response_is_retried(net: Network, relay: Relay) -> None:
+    """POST too, because Relay sends once a key. A 503 or a malformed response is not retried."""
     async with found(net, relay) as replica:
         for behave, status, attempts in SENT:
             replica.behave = behave
@@ -156,7 +154,7 @@ async def test_only_an_answer_that_did_not_come_is_asked_for_again(
 
 
 async def test_haproxy_can_be_scraped(haproxy: Proxy, relay: Relay) -> None:
-    """By Prometheus, on a port of its own; the alert's metric is there."""
+    """It has its own port for Prometheus, with the metric of the alert."""
     async with client(haproxy.stats) as stats:
         metrics = (await stats.get("/metrics")).text
         assert (await stats.get("/")).status_code == 404

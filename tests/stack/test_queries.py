@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for what there is, and for nothing else."""
+"""Alerts and dashboard query existing metrics only, and all of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_names_are_found_in_an_expression(expression: str, expected: Named) -> N
 
 @pytest.mark.parametrize("expression", QUERIES)
 def test_every_metric_and_label_of_a_query_exists(expression: str) -> None:
-    """It is recorded by a rule, or emitted with these labels."""
+    """A rule records it, or a gateway emits it with these labels."""
     emitted, found = labels(), named(expression)
     assert found.metrics
     for metric, matched in found.metrics.items():
@@ -53,14 +53,14 @@ def endpoints_named() -> Iterator[str]:
 
 
 def test_every_endpoint_of_a_query_is_a_route() -> None:
-    """As its template: that is what the label holds."""
+    """The label holds the template of the route."""
     paths = {endpoint.path for endpoint in ENDPOINTS}
     assert {*endpoints_named()} <= paths
     assert len({*endpoints_named()}) == 9
 
 
-def test_every_metric_is_looked_at() -> None:
-    """What a gateway counts is in the dashboard or in an alert."""
+def test_every_metric_is_used() -> None:
+    """By the dashboard or an alert."""
     looked_at = {metric for query in QUERIES for metric in named(query).metrics}
     counted = {name for name in labels() if not name.endswith(("_bucket", "_count", "_sum"))}
     counted |= {f"{name}_count" for name in HISTOGRAMS if name == "relay_redis_pipeline_calls"}
@@ -69,7 +69,7 @@ def test_every_metric_is_looked_at() -> None:
 
 
 def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
-    """As the expression of a rule, which promtool parses."""
+    """promtool parses each as the expression of a rule."""
     queries = [*dashboard_queries()]
     asked = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
     file = tmp_path / "queries.yml"
@@ -77,16 +77,16 @@ def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> 
     assert f"SUCCESS: {len(queries)} rules found" in run("promtool", "check", "rules", file)
 
 
-def test_prometheus_takes_its_configuration_and_the_rules() -> None:
-    """promtool check config, with the rules that it names."""
+def test_prometheus_accepts_its_configuration() -> None:
+    """`promtool check config` also checks the rules."""
     assert f"SUCCESS: {len(rules())} rules found" in run(
         "promtool", "check", "config", DEPLOY / "prometheus.yml"
     )
 
 
 @pytest.mark.parametrize("file", CASES)
-def test_alerts_fire_when_they_should_and_not_beside_it(file: str) -> None:
-    """promtool test rules: the cases of this file."""
+def test_alerts_pass_their_cases(file: str) -> None:
+    """`promtool test rules` runs the files of cases."""
     assert "SUCCESS" in run("promtool", "test", "rules", file)
 
 
@@ -95,8 +95,8 @@ def alerts() -> list[str]:
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: str) -> None:
-    """Counted in the files of cases."""
+def test_every_alert_has_both_kinds_of_case(alert: str) -> None:
+    """It fires in one and does not in another."""
     cases = [
         check["exp_alerts"]
         for file in CASES
@@ -109,14 +109,14 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: st
 
 
 @pytest.mark.parametrize("rule", [rule for rule in rules() if "alert" in rule])
-def test_every_alert_says_what_to_do(rule: dict[str, dict[str, str]]) -> None:
-    """A summary, a description and a runbook; it wakes somebody or waits."""
+def test_every_alert_has_a_runbook(rule: dict[str, dict[str, str]]) -> None:
+    """A summary, a description, a runbook and a severity."""
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
     assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
 def test_latency_panels_show_exemplars() -> None:
-    """A dot in them leads to its trace."""
+    """A dot leads to its trace."""
     asked = [t for panel in panels() for t in panel.get("targets", []) if "expr" in t]
     latencies = [t for t in asked if "seconds_bucket" in t["expr"] and "[20s]" not in t["expr"]]
     graphs = [t for t in latencies if "$__rate_interval" in t["expr"] and "redis" not in t["expr"]]

@@ -18,7 +18,7 @@ from tests.support.target import Target
 
 
 def deliveries(target: Target) -> Counter[str]:
-    """How often each run came to the target."""
+    """How many deliveries each run had at the target."""
     return Counter(delivery.header("webhook-id") for delivery in target.deliveries)
 
 
@@ -27,7 +27,7 @@ async def executed(stack: Stack, url: str, key: str) -> httpx2.Response:
 
 
 async def test_every_replica_runs_and_every_replica_replays(stack: Stack, target: Target) -> None:
-    """Executes spread over all three. Whichever ran one, the others give its answer again."""
+    """Executions spread over all three, and each replays the runs of the others."""
     answers = [await executed(stack, target.url, f"order-{number}") for number in range(12)]
     assert {answer.json()["status"] for answer in answers} == {"success"}
     addresses = {replica.address for replica in stack.replicas}
@@ -46,7 +46,7 @@ async def served_by(stack: Stack, answer: httpx2.Response) -> str:
 
 
 class Load:
-    """`answers` of all requests; `broken`: how many of them broke off half-way."""
+    """`answers` of all requests; `broken`: how many responses broke off."""
 
     def __init__(self) -> None:
         self.answers: list[httpx2.Response] = []
@@ -72,7 +72,7 @@ class Load:
 
 
 async def under_load(stack: Stack, target: Target, end: Callable[[], None]) -> Load:
-    """Eight callers, from before a replica's end until it is gone and HAProxy knows."""
+    """Eight callers send requests, from before a replica ends until HAProxy has noticed."""
 
     async def two_left() -> bool:
         return await stack.servers() == 2
@@ -90,11 +90,10 @@ async def under_load(stack: Stack, target: Target, end: Callable[[], None]) -> L
     return load
 
 
-async def test_a_replica_that_is_killed_under_load_fails_nobody(
-    stack: Stack, target: Target
-) -> None:
-    """Its requests go to another replica, but for those of which half an answer had come. 409
-    says of a run that the dead one had begun that it is in progress; none is sent twice."""
+async def test_killing_a_replica_under_load_fails_no_caller(stack: Stack, target: Target) -> None:
+    """Its requests go to another replica, except those with half a response. 409 reports that a run
+    of the killed replica is in progress; none is sent twice.
+    """
     load = await under_load(stack, target, stack.replicas[0].kill)
     assert {answer.status_code for answer in load.answers} <= {200, 409}
     begun = [answer for answer in load.answers if answer.status_code == 409]
@@ -109,10 +108,10 @@ async def test_a_replica_that_is_killed_under_load_fails_nobody(
     assert set(delivered.values()) == {1}
 
 
-async def test_a_replica_that_is_stopped_under_load_fails_nobody(
-    stack: Stack, target: Target
-) -> None:
-    """SIGTERM: HAProxy sees /ready and goes elsewhere before the replica stops listening."""
+async def test_stopping_a_replica_under_load_fails_no_caller(stack: Stack, target: Target) -> None:
+    """After SIGTERM HAProxy sees the 503 of /ready and uses other replicas before it stops
+    listening.
+    """
     load = await under_load(stack, target, stack.replicas[0].process.terminate)
     assert load.broken == 0
     assert {answer.status_code for answer in load.answers} == {200}
@@ -122,7 +121,7 @@ async def test_a_replica_that_is_stopped_under_load_fails_nobody(
 
 
 async def runs_in_flight(replica: Replica) -> float:
-    """As the replica itself counts them."""
+    """The gauge of this replica."""
     async with client(f"http://{replica.address}:{PORT}") as relay:
         lines = (await relay.get("/metrics")).text.splitlines()
     return float(
@@ -133,7 +132,7 @@ async def runs_in_flight(replica: Replica) -> float:
 async def test_a_run_whose_replica_dies_is_in_progress_for_the_others(
     stack: Stack, target: Target
 ) -> None:
-    """Its request goes to another replica, which knows of the run and does not send it again."""
+    """Its request goes to another replica, which knows the run and does not send it again."""
     preview_id = await stack.relay.preview_id(target.url)
     gate = Gate(target)
     asked = asyncio.create_task(stack.relay.execute(preview_id, "order-1", wait=0))

@@ -1,4 +1,4 @@
-"""Prometheus, with the stack's own configuration, finds each replica and what it says."""
+"""Prometheus with the configuration of the stack finds and scrapes each replica."""
 
 from pathlib import Path
 
@@ -19,8 +19,9 @@ async def exemplars(asked: Prometheus, query: str) -> list[str]:
 async def test_each_replica_is_scraped_and_leads_to_its_traces(
     stack: Stack, target: Target, tmp_path: Path
 ) -> None:
-    """Three targets by DNS, and HAProxy; counters of all three; exemplars with trace ids; and
-    every query of the dashboard is one that Prometheus answers."""
+    """DNS gives three targets; HAProxy is scraped too, exemplars have trace ids, and Prometheus
+    answers every query of the dashboard.
+    """
     answers = [
         await stack.relay.execute(await stack.relay.preview_id(target.url), f"order-{number}")
         for number in range(9)

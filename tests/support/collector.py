@@ -1,4 +1,4 @@
-"""An OTLP collector on a real socket: keeps the spans that reach it, decoded from protobuf."""
+"""An OTLP collector on a real socket, which decodes and keeps spans."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from tests.support.tcp import tcp_server
 
 
 class Exported(NamedTuple):
-    """A span as the collector got it; ids in hexadecimal, `parent` empty for a root."""
+    """A span as the collector got it. Ids are hexadecimal; `parent` is empty for a root."""
 
     name: str
     kind: int
@@ -37,7 +37,7 @@ class Collector:
 
     @property
     def raw(self) -> bytes:
-        """Everything that arrived, to look for what must not."""
+        """All bytes that arrived."""
         return b"".join(delivery.body for delivery in self._target.deliveries)
 
     @property
@@ -53,7 +53,7 @@ class Collector:
         return [span for delivery in self._target.deliveries for span in _spans(delivery)]
 
     async def trace(self, trace_id: str, count: int) -> dict[str, Exported]:
-        """The spans of a trace by name, once there are as many."""
+        """The spans of a trace by name, once there are `count`."""
 
         async def complete() -> bool:
             return len([span for span in self.spans if span.trace_id == trace_id]) >= count
@@ -62,7 +62,7 @@ class Collector:
         return {span.name: span for span in self.spans if span.trace_id == trace_id}
 
     async def of_request(self, request_id: str, count: int = 1) -> list[Exported]:
-        """The spans that carry this request id, once there are as many."""
+        """The spans with this request id, once there are `count`."""
 
         def found() -> list[Exported]:
             return [
@@ -84,7 +84,7 @@ async def collecting() -> AsyncIterator[Collector]:
 
 
 async def refusing() -> str:
-    """The endpoint of a collector that is away: nothing listens there."""
+    """The endpoint of a collector that does not listen."""
     async with tcp_server(hang) as port:
         pass
     return f"http://127.0.0.1:{port}/v1/traces"

@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that can fall silent, as a network or a stopped process does, or be cut."""
+"""A proxy in front of PostgreSQL that can be silent, like a stopped process, or be cut."""
 
 import asyncio
 import socket
@@ -23,12 +23,12 @@ class Proxy:
         return direct.replace(f":{self._backend}/", f":{self.port}/")
 
     def cut(self) -> None:
-        """End every connection in order."""
+        """Close every connection in order."""
         for writer in self._lines:
             writer.close()
 
     def reset(self) -> None:
-        """End every connection as a host that restarts does: SO_LINGER with no time sends RST."""
+        """Reset every connection like a host that restarts: SO_LINGER with no time sends RST."""
         for writer in self._lines:
             line = writer.get_extra_info("socket")
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -59,7 +59,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy(server: Postgres, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    """`tls`: speak it to clients, as a server does that has a certificate."""
+    """`tls`: speak TLS to clients, like a server with a certificate."""
     between = Proxy(server.port, tls)
     async with tcp_server(between.serve) as between.port:
         yield between

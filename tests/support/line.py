@@ -1,4 +1,4 @@
-"""A line to Redis or PostgreSQL that can be cut, and at whose requests somebody may die."""
+"""A connection to Redis or PostgreSQL that a test can cut, also at a certain request."""
 
 import asyncio
 import re
@@ -15,7 +15,9 @@ Instant = Literal["before", "after"]
 
 
 class Step(NamedTuple):
-    """A request, and whether the server still gets it: `after`, it has answered, unheard."""
+    """A request; `moment`: whether it stops before the server gets it or after the server has
+    replied.
+    """
 
     sign: re.Pattern[bytes]
     moment: Instant
@@ -35,15 +37,15 @@ class Line:
 
     @property
     def url(self) -> str:
-        """For Redis."""
+        """The URL for Redis."""
         return f"redis://127.0.0.1:{self.port}"
 
     def at(self, step: Step, then: Callable[[], None]) -> None:
-        """Do this, once, at that step, and let nothing pass any more."""
+        """Call `then` once at this step, and let nothing pass afterwards."""
         self._step, self._then = step, then
 
     def cut(self) -> None:
-        """End all connections, and every new one at once, until `restore`."""
+        """Close all connections, and every new one at once, until `restore`."""
         self._away = True
         for writer in self._writers:
             writer.close()
@@ -99,14 +101,14 @@ class Line:
 
 
 def script(name: str, *, with_: str = "") -> re.Pattern[bytes]:
-    """A call of it; `with_`: and of what comes behind in the same command."""
+    """A call of this script whose arguments contain `with_`."""
     digest = sha1(SOURCES[name].encode(), usedforsecurity=False).hexdigest()
     return re.compile(f"{digest}.*{with_}".encode(), re.DOTALL)
 
 
 @asynccontextmanager
 async def line(reach: Callable[[], Awaitable[Streams]]) -> AsyncIterator[Line]:
-    """On a port of its own."""
+    """A line with its own port."""
     between = Line(reach)
     async with tcp_server(between.serve) as between.port:
         yield between

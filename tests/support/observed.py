@@ -1,4 +1,4 @@
-"""What telemetry is seen by: a collector on a socket, and the lines as programs read them."""
+"""Fixtures that observe telemetry: a collector on a socket, and log lines as JSON."""
 
 import io
 import json
@@ -28,16 +28,16 @@ class Lines:
         return self.stream.getvalue()
 
     @property
-    def said(self) -> list[dict[str, Any]]:
-        """Each of them as JSON; one that is not, fails."""
+    def parsed(self) -> list[dict[str, Any]]:
+        """Each line as JSON."""
         return [json.loads(line) for line in self.text.splitlines()]
 
     @property
     def events(self) -> list[str]:
-        return [line["event"] for line in self.said]
+        return [line["event"] for line in self.parsed]
 
     def of(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.said if line["event"] == event]
+        return [line for line in self.parsed if line["event"] == event]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ Traced = Callable[..., AbstractAsyncContextManager[Relay]]
 
 @pytest.fixture
 def traced(valkey: Valkey, collector: Collector) -> Traced:
-    """Opens a gateway whose traces go to the collector, and whose links go to Grafana."""
+    """Open a gateway whose traces go to the collector and whose links go to Grafana."""
 
     @asynccontextmanager
     async def opened(redis_url: str = valkey.url, **settings: Any) -> AsyncIterator[Relay]:

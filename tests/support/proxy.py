@@ -1,4 +1,4 @@
-"""A proxy in front of Valkey that loses replies after the work is done, as networks do."""
+"""A proxy in front of Valkey that loses replies after the server has done the work."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ Then = Literal["close", "hang"]
 
 
 class Proxy:
-    """`lost` counts the replies that did not arrive; `alter` may change those that do."""
+    """`lost` counts lost replies; `alter` may change the others."""
 
     def __init__(self, backend: Path) -> None:
         self._backend = backend
@@ -30,9 +30,8 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}"
 
     def lose(self, what: str, *, nth: int = 1, replies: int = 1, then: Then) -> None:
-        """Lose so many replies to a script or a command, from the nth on, each with its connection.
-
-        `then`: whether the connection is closed or says nothing any more.
+        """Lose replies to a script or command, each with its connection. `replies`: how many, from
+        the nth on. `then`: close the connection, or send nothing more.
         """
         source = SOURCES.get(what)
         digest = sha1(source.encode(), usedforsecurity=False).hexdigest() if source else what
@@ -72,14 +71,14 @@ class Proxy:
         back.close()
 
     async def _lose(self, server: asyncio.StreamReader) -> None:
-        """The server has answered, so it has done what was asked; the answer ends here."""
+        """Discard the reply: the server has done the work."""
         await server.read(1 << 20)
         self.lost += 1
 
 
 @asynccontextmanager
 async def proxy(backend: Path, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    """A proxy on a port of its own before the server of a unix socket."""
+    """A proxy with its own port in front of the server on a unix socket."""
     between = Proxy(backend)
     async with tcp_server(between.serve, tls=tls) as between.port:
         yield between

@@ -1,4 +1,4 @@
-"""A webhook target on a real socket that answers as a test says, and keeps every byte it got."""
+"""A webhook target on a real socket: it answers as the test configures and keeps every request."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Delivery(NamedTuple):
-    """One request as it came over the wire. `headers`: as sent, in order."""
+    """One request as it was received. `headers`: in the order in which they were sent."""
 
     line: str
     headers: list[tuple[str, str]]
@@ -23,7 +23,7 @@ class Delivery(NamedTuple):
 
 
 def status(code: int, body: bytes = b"OK", *headers: str) -> Answer:
-    """A complete answer that keeps the connection."""
+    """A complete response that keeps the connection."""
     lines = [f"HTTP/1.1 {code} Status", f"Content-Length: {len(body)}", *headers, "", ""]
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,12 +34,12 @@ def status(code: int, body: bytes = b"OK", *headers: str) -> Answer:
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Says nothing until the other side gives up."""
+    """Send nothing until the other side gives up."""
     await reader.read()
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Closes the connection with a reset (RST), the request read."""
+    """Read the request, then close the connection with a reset (RST)."""
     writer.transport.abort()
 
 

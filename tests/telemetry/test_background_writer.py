@@ -1,4 +1,4 @@
-"""Lines reach whoever reads them; who does not read stops nobody."""
+"""Log lines are written in the background; a slow or missing reader stops nothing."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ from tests.support.valkey import Valkey
 SERVE = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
 
 
-def test_a_log_that_nobody_takes_stops_nothing() -> None:
-    """A closed stderr loses lines, and that is all."""
+def test_a_closed_stderr_only_loses_lines() -> None:
+    """The program goes on."""
     script = (
         "import sys, logging; from gateway.telemetry import logs; "
         "logs.configure(lines=True); sys.stderr.close(); "
@@ -35,8 +35,10 @@ def test_a_log_that_nobody_takes_stops_nothing() -> None:
 
 
 @contextlib.contextmanager
-def begun(command: list[str], valkey: Valkey, **streams: Any) -> Iterator[subprocess.Popen[str]]:
-    """A gateway; whatever becomes of the test, it is ended."""
+def running_gateway(
+    command: list[str], valkey: Valkey, **streams: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A gateway, which is terminated even if the test fails."""
     env = {**os.environ, "REDIS_URL": valkey.url, "STOP_DELAY": "0"}
     with (
         TemporaryDirectory(prefix="relay-test-") as folder,
@@ -50,39 +52,39 @@ def begun(command: list[str], valkey: Valkey, **streams: Any) -> Iterator[subpro
             process.terminate()
 
 
-def test_a_start_without_stderr_is_a_start(valkey: Valkey) -> None:
+def test_a_gateway_starts_without_stderr(valkey: Valkey) -> None:
     """`2>&-` loses the log, and nothing else."""
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *SERVE]
-    with begun(command, valkey, stdout=subprocess.PIPE) as process:
+    with running_gateway(command, valkey, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("Relay listens on ")
 
 
-def test_who_reads_slowly_stops_nobody() -> None:
-    """A pipe that is full: what there is no room for is dropped and counted; the end is in time."""
+def test_a_full_pipe_blocks_no_caller() -> None:
+    """Lines above the bound are dropped and counted, and the writer closes in time."""
     reading, writing = os.pipe()
     before = REGISTRY.get_sample_value("relay_log_lines_dropped_total") or 0.0
     with os.fdopen(writing, "w") as stream:
-        outlet = BackgroundWriter(stream, room=100)
-        outlet.setFormatter(logging.Formatter("%(message)s"))
+        writer = BackgroundWriter(stream, room=100)
+        writer.setFormatter(logging.Formatter("%(message)s"))
         started = time.monotonic()
         for _ in range(5_000):
-            outlet.handle(logging.makeLogRecord({"msg": "x" * 1000}))
-        outlet.close()
+            writer.handle(logging.makeLogRecord({"msg": "x" * 1000}))
+        writer.close()
         took = time.monotonic() - started
         assert REGISTRY.get_sample_value("relay_log_lines_dropped_total") - before > 4_000  # type: ignore[operator]
         assert took < 3
         os.close(reading)  # the thread gets its error, and ends
-        outlet._thread.join(5)
-        assert not outlet._thread.is_alive()
+        writer._thread.join(5)
+        assert not writer._thread.is_alive()
         with contextlib.suppress(BrokenPipeError):
             stream.close()
 
 
-async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
-    """While it serves, and the last of them when it is stopped; stdout is for people."""
+async def test_a_gateway_logs_to_stderr(valkey: Valkey) -> None:
+    """It logs while it serves and until it has stopped; stdout is for people."""
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with begun(SERVE, valkey, **piped) as process:
+    with running_gateway(SERVE, valkey, **piped) as process:
         assert process.stdout
         assert process.stderr
         async with client(process.stdout.readline().split()[3]) as relay:
@@ -100,12 +102,12 @@ async def test_a_gateway_says_its_lines_on_stderr(valkey: Valkey) -> None:
         assert last.headers["X-Request-ID"] in rest
 
 
-async def test_a_gateway_of_another_server_logs_the_same(valkey: Valkey) -> None:
-    """`uvicorn --factory gateway.app:from_env`: canonical lines too."""
+async def test_a_gateway_of_another_server_logs_too(valkey: Valkey) -> None:
+    """`uvicorn --factory gateway.app:from_env` writes canonical lines too."""
     port = free_port()
     served = "-m uvicorn --factory gateway.app:from_env --port".split()
     command = [sys.executable, *served, str(port)]
-    with begun(command, valkey, stderr=subprocess.PIPE) as process:
+    with running_gateway(command, valkey, stderr=subprocess.PIPE) as process:
         async with client(f"http://127.0.0.1:{port}") as relay:
 
             async def answers() -> bool:

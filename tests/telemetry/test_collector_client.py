@@ -1,4 +1,4 @@
-"""Batches reach a collector as OpenTelemetry's variables say, and again after a pause."""
+"""Batches reach a collector as OpenTelemetry's variables configure, with retries."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ def answering(target: Target, *answers: Answer) -> None:
 async def test_headers_come_from_the_environment(
     target: Target, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """Those for traces win; values are percent-encoded."""
+    """The variable for traces wins, and values are percent-encoded."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=all")
     monkeypatch.setenv(f"{variable}HEADERS", "api-key=a%20b,x-scope=relay")
     assert await posted(target.url) == 200
@@ -53,7 +53,7 @@ async def test_headers_come_from_the_environment(
 async def test_batches_are_compressed(
     target: Target, monkeypatch: pytest.MonkeyPatch, name: str, decompress: type[bytes]
 ) -> None:
-    """With gzip or deflate; an unsupported compression is none."""
+    """With gzip or deflate. Any other compression means none."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", name)
     assert await posted(target.url, b"spans" * 100) == 200
     [delivery] = target.deliveries
@@ -65,7 +65,7 @@ async def test_batches_are_compressed(
 async def test_a_collector_proves_its_certificate_and_gets_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the authority, or without our own certificate, no batch is sent."""
+    """Without its authority, or without our own certificate, no batch is sent."""
     authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     ours = authority.issue_cert("relay.example")
@@ -86,7 +86,7 @@ async def test_a_collector_proves_its_certificate_and_gets_ours(
 
 
 async def test_a_busy_collector_gets_the_batch_again(target: Target) -> None:
-    """503 is retried after a second."""
+    """A 503 is retried after a second."""
     answering(target, status(503), status(200))
     started = time.monotonic()
     assert await posted(target.url) == 200
@@ -96,14 +96,14 @@ async def test_a_busy_collector_gets_the_batch_again(target: Target) -> None:
 
 @pytest.mark.parametrize("code", [400, 413, 500, 307])
 async def test_other_refusals_are_not_retried(target: Target, code: int) -> None:
-    """OTLP 1.7, 2.5.2: the same batch would be refused again."""
+    """The collector would refuse the same batch again (OTLP 1.7, 2.5.2)."""
     target.answer = status(code, b"", "Location: /elsewhere")
     assert await posted(target.url) == code
     assert len(target.deliveries) == 1
 
 
 async def test_retry_after_beyond_the_timeout_ends_the_attempts(target: Target) -> None:
-    """The batch is given up at once; a pause that fits is kept."""
+    """The batch is given up at once. A pause within the timeout is respected."""
     target.answer = status(503, b"", "Retry-After: 60")
     started = time.monotonic()
     assert await posted(target.url) == 503
@@ -113,7 +113,7 @@ async def test_retry_after_beyond_the_timeout_ends_the_attempts(target: Target) 
 
 
 async def test_a_lost_connection_is_replaced_at_once(target: Target) -> None:
-    """A collector closes idle connections, and no batch waits for that."""
+    """A collector may close idle connections; no batch waits for that."""
     answering(target, reset, status(200))
     started = time.monotonic()
     assert await posted(target.url) == 200
@@ -121,7 +121,7 @@ async def test_a_lost_connection_is_replaced_at_once(target: Target) -> None:
 
 
 async def test_batches_share_a_connection(target: Target) -> None:
-    """Also with a collector whose responses have a body."""
+    """Whether or not the responses have a body."""
     client = CollectorClient(target.url)
     for body in (b"", b"{}", b""):
         target.answer = status(200, body)
@@ -134,7 +134,7 @@ async def test_batches_share_a_connection(target: Target) -> None:
 async def test_the_timeout_bounds_a_batch(
     target: Target, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """In seconds."""
+    """The variables hold seconds."""
     monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{variable}", "0.3")
     target.answer = hang
     started = time.monotonic()

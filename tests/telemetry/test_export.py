@@ -1,4 +1,4 @@
-"""A collector that is away, slow or full costs spans, never a request; and the end is in time."""
+"""An absent, slow or full collector costs spans and no request, and the process ends in time."""
 
 import asyncio
 import resource
@@ -23,17 +23,17 @@ def dropped(reason: str) -> float:
     return REGISTRY.get_sample_value("relay_spans_dropped_total", {"reason": reason}) or 0.0
 
 
-def ended(record: Recorder, number: int) -> None:
-    """So many spans, recorded."""
+def record_spans(record: Recorder, number: int) -> None:
+    """Record this number of spans."""
     for _ in range(number):
         with Span(Trace("r-1", trace_id=1, sampled=True, record=record), "x"):
             pass
 
 
-async def test_what_is_queued_goes_out_at_the_end(collector: Collector) -> None:
-    """Nothing is lost when a gateway stops before its next batch."""
+async def test_the_queue_is_flushed_at_the_end(collector: Collector) -> None:
+    """A gateway that stops before its next batch loses no span."""
     async with exporting(collector.endpoint, "development") as record:
-        ended(record, 300)
+        record_spans(record, 300)
     assert len(collector.spans) == 300
 
 
@@ -45,18 +45,18 @@ async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
         await writer.drain()
 
 
-async def test_little_of_a_collectors_answer_is_read(collector: Collector) -> None:
-    """However much it says, the memory stays as it is."""
+async def test_a_collectors_response_is_read_in_part(collector: Collector) -> None:
+    """An endless response takes no memory."""
     collector.answer(endless)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with exporting(collector.endpoint, "development") as record:
-        ended(record, 7)
+        record_spans(record, 7)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
     assert len(collector.spans) == 7
 
 
 async def test_a_span_that_cannot_be_encoded_is_counted(collector: Collector) -> None:
-    """With those of its batch; the next goes out."""
+    """With the spans of its batch. The next batch is sent."""
     before = dropped("export_failed")
     async with exporting(collector.endpoint, "development") as record:
         with Span(Trace("r-1", trace_id=1, sampled=True, record=record), "x") as span:
@@ -66,29 +66,29 @@ async def test_a_span_that_cannot_be_encoded_is_counted(collector: Collector) ->
             return dropped("export_failed") - before == 1
 
         await until(counted)
-        ended(record, 3)
+        record_spans(record, 3)
     assert len(collector.spans) == 3
 
 
 @pytest.mark.parametrize("answer", [status(400), status(503), status(307), reset])
-async def test_what_a_collector_refuses_is_counted(collector: Collector, answer: Answer) -> None:
-    """Each span of the batch, by why."""
+async def test_refused_spans_are_counted(collector: Collector, answer: Answer) -> None:
+    """Each span of the batch counts as dropped."""
     before = dropped("export_failed")
     collector.answer(answer)
     async with exporting(collector.endpoint, "development") as record:
-        ended(record, 7)
+        record_spans(record, 7)
     assert dropped("export_failed") - before == 7
 
 
-async def test_what_there_is_no_room_for_is_dropped(
+async def test_a_full_queue_drops_spans(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue is bounded, the count exact, and nobody waits."""
+    """The queue is bounded, the count is exact, and no caller waits."""
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "50")
     before = dropped("queue_full")
     async with exporting(collector.endpoint, "development") as record:
         started = time.perf_counter()
-        ended(record, 1000)  # in one turn, 50 and what the thread has taken meanwhile
+        record_spans(record, 1000)  # in one turn, 50 and what the thread has taken meanwhile
         took = time.perf_counter() - started
     lost = dropped("queue_full") - before
     assert 0 < lost <= 950
@@ -98,11 +98,11 @@ async def test_what_there_is_no_room_for_is_dropped(
 
 @pytest.mark.parametrize("answer", [hang, status(503, b"", "Retry-After: 60")])
 async def test_the_end_does_not_wait_for_a_collector(collector: Collector, answer: Answer) -> None:
-    """Whatever it does: 2.5 s, and what did not get out is counted."""
+    """Export ends after 2.5 s, and the spans that are left count as dropped."""
     collector.answer(answer)
     before = dropped("export_failed")
     async with exporting(collector.endpoint, "development") as record:
-        ended(record, 1000)
+        record_spans(record, 1000)
         started = time.monotonic()
     took = time.monotonic() - started
     assert took < FLUSH_PATIENCE + 0.5
@@ -124,7 +124,7 @@ def exporting_process(valkey: Valkey, endpoint: str) -> Iterator[GatewayProcess]
 async def test_a_gateway_works_and_stops_whatever_its_collector_does(
     valkey: Valkey, collector: Collector, target: Target, how: str
 ) -> None:
-    """No request fails, and the process is gone within 3 s of its signal."""
+    """No request fails, and the process ends within 3 s of its signal."""
     if how == "hanging":
         collector.answer(hang)
     endpoint = await refusing() if how == "refusing" else collector.endpoint
@@ -143,8 +143,10 @@ async def test_a_gateway_works_and_stops_whatever_its_collector_does(
         assert len(collector.spans) == 307
 
 
-async def test_no_endpoint_is_no_exporter(traced: Traced, collector: Collector) -> None:
-    """Nothing is sent anywhere, not even to a default address; nothing counts as lost."""
+async def test_without_an_endpoint_nothing_is_exported(
+    traced: Traced, collector: Collector
+) -> None:
+    """Nothing is sent, not even to a default address, and nothing counts as dropped."""
     lost = dropped("export_failed")
     async with traced(otlp_traces_endpoint=None) as relay:
         assert (await relay.get("/version")).headers["X-Trace-Link"]
@@ -155,7 +157,9 @@ async def test_no_endpoint_is_no_exporter(traced: Traced, collector: Collector) 
 async def test_the_environment_names_the_service(
     traced: Traced, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before ours; each process has an id."""
+    """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over our attributes; each process has an
+    id.
+    """
     monkeypatch.setenv("OTEL_SERVICE_NAME", "payments-relay")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue,service.version=9")
     async with traced(env="development") as relay:
@@ -171,7 +175,7 @@ async def test_the_environment_names_the_service(
 async def test_a_base_endpoint_gets_the_path_of_traces(
     traced: Traced, collector: Collector
 ) -> None:
-    """OTEL_EXPORTER_OTLP_ENDPOINT is without a path, with or without a slash."""
+    """OTEL_EXPORTER_OTLP_ENDPOINT has no path, with or without a slash."""
     base = collector.endpoint.removesuffix("/v1/traces")
     for endpoint in (base, base + "/"):
         async with traced(otlp_traces_endpoint=None, otlp_endpoint=endpoint) as relay:

@@ -1,4 +1,4 @@
-"""What a caller says of ids and traces does no harm."""
+"""Ids and traces that a caller forges do no harm."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ PARENT = "b7ad6b7169203331"
 SAMPLED = f"00-{CALLER}-{PARENT}-01"
 
 
-async def asked(
+async def server_span(
     traced: Traced, collector: Collector, headers: list[tuple[str, str]], **settings: Any
 ) -> Any:
-    """The server span of a request with these headers, and its answer."""
+    """The server span of a request with these headers, and its response."""
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     async with traced(**settings) as relay:
         answer = await relay.get("/version", headers=encoded)
@@ -28,16 +28,16 @@ async def asked(
 
 async def test_a_callers_trace_is_only_linked(traced: Traced, collector: Collector) -> None:
     """W3C Trace Context: a public service restarts the trace."""
-    server, _ = await asked(traced, collector, [("traceparent", SAMPLED)])
+    server, _ = await server_span(traced, collector, [("traceparent", SAMPLED)])
     assert server.trace_id != CALLER
     assert server.parent == ""
     assert server.links == [(CALLER, PARENT)]
 
 
-async def test_a_trusted_callers_trace_goes_on(
+async def test_a_trusted_callers_trace_continues(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """With TRUST_TRACEPARENT: same trace, its tracestate to the target, baggage not."""
+    """With TRUST_TRACEPARENT, trace and tracestate reach the target; baggage does not."""
     headers = {"traceparent": SAMPLED, "tracestate": "vendor=1", "baggage": "user=admin"}
     async with traced(trust_traceparent=True) as relay:
         preview_id = await relay.preview_id(target.url)
@@ -55,10 +55,10 @@ async def test_a_trusted_callers_trace_goes_on(
 
 
 @pytest.mark.parametrize(("trusted", "kept"), [(True, False), (False, True)])
-async def test_a_trusted_caller_decides_what_is_kept(
+async def test_only_a_trusted_caller_decides_what_is_sampled(
     traced: Traced, collector: Collector, trusted: bool, kept: bool
 ) -> None:
-    """Flags 00 of a stranger do not hide his request from us."""
+    """The flags 00 of an untrusted caller do not hide its request."""
     headers = {"traceparent": SAMPLED[:-1] + "0", "X-Request-ID": "asked-1"}
     async with traced(trust_traceparent=trusted) as relay:
         answer = await relay.get("/version", headers=headers)
@@ -82,11 +82,11 @@ async def test_a_trusted_caller_decides_what_is_kept(
         "0" * 10_000,
     ],
 )
-async def test_a_malformed_traceparent_is_as_if_it_were_not(
+async def test_a_malformed_traceparent_is_ignored(
     traced: Traced, collector: Collector, traceparent: str, trusted: bool
 ) -> None:
-    """A new trace, no link."""
-    server, _ = await asked(
+    """The trace is new and has no link."""
+    server, _ = await server_span(
         traced,
         collector,
         [("traceparent", traceparent), ("tracestate", "a=" + "x" * 9_000)],
@@ -97,28 +97,28 @@ async def test_a_malformed_traceparent_is_as_if_it_were_not(
 
 
 @pytest.mark.parametrize("name", ["tracestate", "traceparent", "baggage"])
-async def test_a_strangers_context_reaches_no_line(
+async def test_an_untrusted_context_is_not_logged(
     traced: Traced, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """OpenTelemetry warns of a tracestate that it does not understand, and quotes it."""
+    """OpenTelemetry would log a malformed tracestate with its value."""
     headers = {"traceparent": SAMPLED, name: "forged; hunter2 =,1"}
     async with traced() as relay:
         await relay.get("/version", headers=headers)
     assert "hunter2" not in caplog.text
 
 
-async def test_two_tracestates_are_one(traced: Traced, target: Target) -> None:
+async def test_two_tracestates_are_joined(traced: Traced, target: Target) -> None:
     """W3C Trace Context, 3.3.1: a list may span headers."""
     async with traced(trust_traceparent=True) as relay:
         preview_id = await relay.preview_id(target.url)
         headers = [("traceparent", SAMPLED), ("tracestate", "a=1"), ("tracestate", "b=2")]
-        asked = {"preview_id": preview_id}
-        await relay.post("/actions/execute", json=asked, headers=headers)
+        body = {"preview_id": preview_id}
+        await relay.post("/actions/execute", json=body, headers=headers)
     assert target.deliveries[0].header("tracestate") == "a=1,b=2"
 
 
-async def test_a_method_of_ones_own_is_one_word(traced: Traced, collector: Collector) -> None:
-    """In the span's name and its metrics; the word itself is an attribute."""
+async def test_an_unknown_method_becomes_other(traced: Traced, collector: Collector) -> None:
+    """Span name and metrics say `HTTP` and `_OTHER`; an attribute has the method itself."""
     async with traced() as relay:
         answer = await relay.request("PROPFIND", "/actions")
     [server] = await collector.of_request(answer.headers["X-Request-ID"])
@@ -127,10 +127,10 @@ async def test_a_method_of_ones_own_is_one_word(traced: Traced, collector: Colle
     assert server.attributes["http.request.method_original"] == "PROPFIND"
 
 
-async def test_two_traceparents_are_none(traced: Traced, collector: Collector) -> None:
-    """Which of them is meant nobody knows."""
+async def test_two_traceparents_are_ignored(traced: Traced, collector: Collector) -> None:
+    """Neither can be preferred."""
     twice = [("traceparent", SAMPLED), ("traceparent", SAMPLED)]
-    server, _ = await asked(traced, collector, twice, trust_traceparent=True)
+    server, _ = await server_span(traced, collector, twice, trust_traceparent=True)
     assert (server.parent, server.links) == ("", [])
 
 
@@ -146,11 +146,11 @@ async def test_two_traceparents_are_none(traced: Traced, collector: Collector) -
         "ids,twice",
     ],
 )
-async def test_a_request_id_that_could_do_harm_is_replaced(
+async def test_a_malformed_request_id_is_replaced(
     traced: Traced, collector: Collector, lines: Lines, given: str
 ) -> None:
-    """In no header, span, line or link does it appear."""
-    server, answer = await asked(traced, collector, [("X-Request-ID", given)])
+    """It appears in no header, span, line or link."""
+    server, answer = await server_span(traced, collector, [("X-Request-ID", given)])
     assert answer.headers["X-Request-ID"] != given
     assert given not in lines.text
     assert given.encode() not in collector.raw
@@ -159,21 +159,21 @@ async def test_a_request_id_that_could_do_harm_is_replaced(
 
 
 async def test_lines_cannot_be_forged(traced: Traced, lines: Lines) -> None:
-    """Line ends and control characters of a caller are escaped, wherever they come from."""
+    """Line ends and control characters from a caller are escaped everywhere."""
     forged = "x\n{\u2028\r\x1b[2J"
     async with traced() as relay:
         await relay.get("/runs/" + forged.encode().hex(), headers={"User-Agent": "a\tb"})
-        asked = {"action": forged, "params": {}}
-        await relay.post("/actions/preview", json=asked)
+        body = {"action": forged, "params": {}}
+        await relay.post("/actions/preview", json=body)
         await relay.post("/actions/execute", json={"preview_id": forged})
     assert lines.events == ["keys.empty", *["http.request"] * 3]
     assert not {"\x1b", "\r"} & set(lines.text)
 
 
-async def test_what_a_caller_puts_into_spans_is_bounded(
-    traced: Traced, collector: Collector
-) -> None:
-    """Thousands of spans wait for a collector: a long path or agent must not fill the memory."""
+async def test_caller_text_in_spans_is_bounded(traced: Traced, collector: Collector) -> None:
+    """Thousands of spans may wait for a collector: a long path or user agent must not fill the
+    memory.
+    """
     async with traced() as relay:
         headers = {"User-Agent": "u" * 20_000, "X-Request-ID": "asked-1"}
         await relay.get("/" + "p" * 20_000, headers=headers)

@@ -1,4 +1,4 @@
-"""One id in the header, the body, the span and the line: for every kind of answer."""
+"""Header, body, span and log line have one request id, for every kind of response."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,7 @@ async def test_one_id_everywhere(
     status: int,
     name: str,
 ) -> None:
-    """Header, body, span, line and link are of one request."""
+    """Header, body, span, line and link belong to one request."""
     async with traced(cors_origins=(ORIGIN,)) as relay:
         answer = await asked(relay, target)
     assert answer.status_code == status
@@ -93,7 +93,7 @@ async def test_one_id_everywhere(
 async def test_one_id_without_a_store(
     traced: Traced, collector: Collector, own_valkey: Valkey, lines: Lines
 ) -> None:
-    """503: Redis is away."""
+    """503, because Redis is away."""
     own_valkey.stop()
     async with traced(own_valkey.url) as relay:
         answer = await relay.get("/runs/1")
@@ -117,17 +117,17 @@ async def agree(answer: httpx2.Response, collector: Collector, lines: Lines, nam
 
 
 @asynccontextmanager
-async def around(
+async def wrapped(
     app: Callable[[Scope, Receive, Send], Awaitable[None]], collector: Collector
 ) -> AsyncIterator[RequestContext]:
-    """The outermost layer around an app that no route of ours is."""
+    """The outermost layer wrapped an app without any of our routes."""
     tracing = Tracing(sampler(), links=TraceLinks("https://t.example/{trace_id}"), trusted=False)
     async with exporting(collector.endpoint, "development") as tracing.record:
         yield RequestContext(app, tracing=tracing, counted=True)
 
 
 async def request(context: RequestContext, sent: list[Message]) -> None:
-    """Asks; what is sent is added to `sent`."""
+    """Send a request; add each message of the response to `sent`."""
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -147,12 +147,12 @@ async def request(context: RequestContext, sent: list[Message]) -> None:
 
 
 async def test_one_id_when_relay_fails(collector: Collector, lines: Lines) -> None:
-    """500 below everything: the span names the exception, the answer does not."""
+    """A 500 from the outermost layer: the span names the exception, the response does not."""
 
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         raise LookupError("hunter2")
 
-    async with around(fails, collector) as context:
+    async with wrapped(fails, collector) as context:
         sent: list[Message] = []
         await request(context, sent)
     start, body = sent
@@ -170,7 +170,7 @@ async def test_one_id_when_relay_fails(collector: Collector, lines: Lines) -> No
 
 
 async def test_one_id_when_the_request_is_cancelled(collector: Collector, lines: Lines) -> None:
-    """As when a gateway stops: 503 that may be asked again, and the cancelling goes on."""
+    """As when a gateway stops: the response is a retryable 503, and the cancellation continues."""
     began = asyncio.Event()
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,7 +178,7 @@ async def test_one_id_when_the_request_is_cancelled(collector: Collector, lines:
         await asyncio.Event().wait()
 
     sent: list[Message] = []
-    async with around(waits, collector) as context:
+    async with wrapped(waits, collector) as context:
         principal = asyncio.create_task(request(context, sent))
         await began.wait()
         principal.cancel()
@@ -194,10 +194,8 @@ async def test_one_id_when_the_request_is_cancelled(collector: Collector, lines:
     assert line["status"] == server.attributes["http.response.status_code"] == 503
 
 
-async def test_an_answer_that_has_begun_keeps_its_status(
-    collector: Collector, lines: Lines
-) -> None:
-    """Cancelled behind its head, nothing more can be said."""
+async def test_a_started_response_keeps_its_status(collector: Collector, lines: Lines) -> None:
+    """After a cancellation behind its head, no second response is sent."""
     began = asyncio.Event()
 
     async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
@@ -206,7 +204,7 @@ async def test_an_answer_that_has_begun_keeps_its_status(
         await asyncio.Event().wait()
 
     sent: list[Message] = []
-    async with around(breaks_off, collector) as context:
+    async with wrapped(breaks_off, collector) as context:
         principal = asyncio.create_task(request(context, sent))
         await began.wait()
         principal.cancel()
@@ -217,10 +215,10 @@ async def test_an_answer_that_has_begun_keeps_its_status(
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))
-async def test_probes_are_quiet_while_all_is_well(
+async def test_successful_probes_have_no_span_and_no_line(
     traced: Traced, collector: Collector, lines: Lines, path: str
 ) -> None:
-    """An id, but no span, no link and no line; a sibling request has all of them."""
+    """They have an id; another request has span, link and line too."""
     async with traced() as relay:
         probe = await relay.get(path)
         answer = await relay.get("/version")
@@ -233,7 +231,7 @@ async def test_probes_are_quiet_while_all_is_well(
 
 
 async def test_a_failing_probe_has_a_line(traced: Traced, own_valkey: Valkey, lines: Lines) -> None:
-    """/ready that says no is worth one."""
+    """A 503 of /ready is logged."""
     own_valkey.stop()
     async with traced(own_valkey.url) as relay:
         answer = await relay.get("/ready")

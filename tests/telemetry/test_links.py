@@ -1,4 +1,4 @@
-"""Links parse back to what Grafana, Jaeger and others expect."""
+"""Trace links have the form that Grafana, Jaeger and others expect."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ TRACE_ID = "00f067aa0ba902b7a3ce929d0e0e4736"
 
 
 def panes(link: str) -> dict[str, Any]:
-    """As Grafana's parser reads them (schema version 1): objects by pane id, range as strings."""
+    """Parse a link like Grafana (schema version 1): objects by pane id, ranges as strings."""
     url = urlsplit(link)
     query = parse_qs(url.query, strict_parsing=True)
     assert (url.path, query["schemaVersion"], query["orgId"]) == ("/explore", ["1"], ["1"])
@@ -26,7 +26,7 @@ def panes(link: str) -> dict[str, Any]:
 
 
 def test_a_grafana_link_opens_the_trace() -> None:
-    """One pane on the data source's uid, whose TraceQL is the bare trace id."""
+    """It has one pane with the uid of the data source; its TraceQL is the trace id."""
     template = grafana("https://g.example.com/", datasource="tempo-1")
     link = TraceLinks(template).to(TRACE_ID, 1, "r-1")
     assert link
@@ -44,7 +44,7 @@ def test_a_grafana_link_opens_the_trace() -> None:
 
 
 def test_a_search_is_linked_the_same_way() -> None:
-    """Braces and quotes of TraceQL survive; they are no fields of a template."""
+    """Braces and quotes of TraceQL survive; they are no fields of the template."""
     query = '{ span.relay.request_id = "r-1" }'
     link = TraceLinks(grafana("https://g.example.com", datasource="t", query=query)).to("", 0, "")
     assert link
@@ -64,7 +64,7 @@ def test_a_search_is_linked_the_same_way() -> None:
     ],
 )
 def test_any_other_link_is_a_template(template: str | None, link: str | None) -> None:
-    """Each field wherever it stands; without a template there is no link."""
+    """Fields may stand anywhere. Without a template there is no link."""
     assert TraceLinks(template).to(TRACE_ID, 10, "r-1") == link
 
 
@@ -85,7 +85,7 @@ def test_any_other_link_is_a_template(template: str | None, link: str | None) ->
     ],
 )
 def test_the_template_wins_over_grafana(env: dict[str, str], template: str | None) -> None:
-    """And either is enough."""
+    """Either of them is enough."""
     assert Settings.from_env(env).trace_link == template
 
 
@@ -107,17 +107,17 @@ def test_the_template_wins_over_grafana(env: dict[str, str], template: str | Non
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ],
 )
-def test_what_could_not_be_a_link_stops_the_start(variable: str, text: str) -> None:
+def test_an_invalid_link_prevents_the_start(variable: str, text: str) -> None:
     """The error names the variable."""
     with pytest.raises(SettingsError, match=variable):
         Settings.from_env({variable: text})
 
 
 @pytest.mark.parametrize(("ratio", "linked"), [("1", True), ("0", False)])
-async def test_what_is_not_kept_has_no_link(
+async def test_an_unsampled_trace_has_no_link(
     traced: Traced, target: Target, monkeypatch: pytest.MonkeyPatch, ratio: str, linked: bool
 ) -> None:
-    """A link to a trace that was not sampled would open nothing."""
+    """A link to it would open nothing."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
     async with traced() as relay:
@@ -137,10 +137,10 @@ async def test_what_is_not_kept_has_no_link(
         {"grafana_url": None},
     ],
 )
-async def test_without_traces_or_a_place_to_look_there_is_no_link(
+async def test_without_traces_or_grafana_there_is_no_link(
     traced: Traced, target: Target, settings: dict[str, Any]
 ) -> None:
-    """The request works the same."""
+    """The request works as usual."""
     async with traced(**settings) as relay:
         answer = await relay.execute(await relay.preview_id(target.url))
     assert (answer.status_code, answer.json()["trace_link"]) == (200, None)

@@ -1,4 +1,4 @@
-"""Lines that programs can read, lines that people can, and neither says a secret."""
+"""Log lines for programs and for people, without secrets."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
 
 
 class Configured:
-    """Logging onto a stream, for the length of a test."""
+    """Logging to a stream during a test."""
 
     def __init__(self) -> None:
         self._stream = io.StringIO()
@@ -35,7 +35,7 @@ class Configured:
         logs.configure(lines=lines, stream=stream)
 
     def text(self) -> str:
-        """What was written, once all is."""
+        """The lines, once all are written."""
         logging.getLogger().handlers[0].close()
         return self._stream.getvalue()
 
@@ -50,8 +50,10 @@ def configured() -> Iterator[Configured]:
     relay.setLevel(relay_level)
 
 
-async def test_one_line_a_request_and_one_a_run(relay: Relay, target: Target, lines: Lines) -> None:
-    """The facts of each, exactly; a replay has no run of its own."""
+async def test_each_request_and_each_run_has_a_line(
+    relay: Relay, target: Target, lines: Lines
+) -> None:
+    """With exactly these fields. A replay has no line of a run."""
     made = await relay.preview(target.url)
     ran = await relay.execute(made.json()["preview_id"], "k-1")
     again = await relay.execute("gone", "k-1")
@@ -87,8 +89,8 @@ class Failing(logging.Handler):
         raise OSError("the disk is full")
 
 
-async def test_a_log_that_fails_loses_no_run(relay: Relay, target: Target) -> None:
-    """The run is stored before anything is said of it: a retry gets its answer."""
+async def test_a_failing_log_loses_no_run(relay: Relay, target: Target) -> None:
+    """The run is stored before it is logged, so a retry gets its response."""
     preview_id = await relay.preview_id(target.url)
     log, failing = logging.getLogger("relay.run"), Failing()
     log.setLevel(logging.INFO)
@@ -103,8 +105,8 @@ async def test_a_log_that_fails_loses_no_run(relay: Relay, target: Target) -> No
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_programs_get_json(configured: Configured) -> None:
-    """One object a line, whatever is in it; the ids are those of the span."""
+def test_lines_for_programs_are_json(configured: Configured) -> None:
+    """One object a line, whatever its values hold; the ids are those of the span."""
     configured.begin(io.StringIO())
     with Span(Trace("r-1", trace_id=5), "x") as span:
         logs.log_event(log, "a.b", {"text": 'x"}\n{"event": "forged\u2028\x1b[2J', "n": 1})
@@ -125,8 +127,8 @@ def test_programs_get_json(configured: Configured) -> None:
     assert not {"\x1b", "\n"} & set(line)
 
 
-def test_people_get_colours_and_nothing_that_moves_the_cursor(configured: Configured) -> None:
-    """Event and facts on one line; control characters are escaped."""
+def test_lines_on_a_terminal_have_colours(configured: Configured) -> None:
+    """Event and fields stand on one line; characters that move the cursor are escaped."""
     configured.begin(Terminal())
     logs.log_event(log, "a.b", {"text": "x\ny\x1b[2J\u202e", "n": 1})
     text = configured.text()
@@ -139,8 +141,8 @@ def test_people_get_colours_and_nothing_that_moves_the_cursor(configured: Config
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_what_an_exception_says_is_not_repeated(configured: Configured, stream: Any) -> None:
-    """Its kind and place are, and those of what led to it."""
+def test_messages_of_exceptions_are_not_logged(configured: Configured, stream: Any) -> None:
+    """Types and frames are, also those of the causes."""
     configured.begin(stream())
     try:
         try:
@@ -156,8 +158,8 @@ def test_what_an_exception_says_is_not_repeated(configured: Configured, stream: 
     assert "test_logs.py:" in text
 
 
-async def test_a_task_that_nobody_awaited_tells_no_secret(configured: Configured) -> None:
-    """asyncio would print its exception."""
+async def test_an_unawaited_task_logs_no_secret(configured: Configured) -> None:
+    """asyncio would log its exception."""
     configured.begin(io.StringIO())
 
     async def fails() -> None:
@@ -176,10 +178,10 @@ async def test_a_task_that_nobody_awaited_tells_no_secret(configured: Configured
 
 
 @pytest.mark.parametrize(("lines", "events"), [(True, ["a.b", "c.d"]), (False, ["c.d"])])
-def test_without_telemetry_only_what_went_wrong_is_said(
+def test_without_telemetry_only_warnings_are_logged(
     configured: Configured, lines: bool, events: list[str]
 ) -> None:
-    """Warnings stay; canonical lines go."""
+    """Canonical lines are not."""
     configured.begin(io.StringIO(), lines=lines)
     logs.log_event(log, "a.b", {})
     log.warning("c.d")
@@ -195,10 +197,10 @@ def test_without_telemetry_only_what_went_wrong_is_said(
         ("urllib3.connectionpool", "Retrying after %s"),
     ],
 )
-def test_of_libraries_only_the_sentence_is_said(
+def test_arguments_of_libraries_messages_are_not_logged(
     configured: Configured, name: str, template: str
 ) -> None:
-    """They put headers, URLs and what a stranger sent into their lines."""
+    """They may be headers, URLs and values from a caller."""
     configured.begin(io.StringIO())
     logging.getLogger(name).warning(template, "hunter2")
     [line] = [json.loads(line) for line in configured.text().splitlines()]

@@ -1,4 +1,4 @@
-"""What is counted, under which labels, and how it is read."""
+"""What Relay counts, under which labels, and how a scraper reads it."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ plain: Any = plain_parser.text_string_to_metric_families
 
 
 class Count:
-    """What has been counted since this was made: instruments belong to the process."""
+    """What was counted since this object was made; instruments belong to the process."""
 
     def __init__(self, relay: Relay, before: dict[Any, float]) -> None:
         self._relay, self._before = relay, before
@@ -47,7 +47,7 @@ async def samples(relay: Relay) -> dict[Any, float]:
 
 
 async def test_an_execution_is_counted_once(relay: Relay, target: Target) -> None:
-    """One execution, one send, one reservation; the replay counts as a replay."""
+    """One execution, one send and one reservation; the replays count as replays."""
     count = await Count.begin(relay)
     preview_id = await relay.preview_id(target.url)
     for _ in range(3):
@@ -71,10 +71,10 @@ async def test_an_execution_is_counted_once(relay: Relay, target: Target) -> Non
         (None, "not_sent", "target_unreachable"),
     ],
 )
-async def test_what_went_wrong_is_counted_by_why(
+async def test_failures_are_counted_by_reason(
     relay: Relay, target: Target, lines: Lines, answer: Any, outcome: str, reason: str
 ) -> None:
-    """In the count of executions, the count of errors, and the line of the run."""
+    """In the counts of executions and of errors, and in the log line of the run."""
     count = await Count.begin(relay)
     target.answer = answer
     url = target.url if answer else "http://127.0.0.1:1/hook"
@@ -88,7 +88,7 @@ async def test_what_went_wrong_is_counted_by_why(
 
 
 async def test_refusals_are_counted_by_reason(relay: Relay) -> None:
-    """The guard's word, which is one of few."""
+    """The label is the guard's reason, one of few."""
     count = await Count.begin(relay)
     for url in ("https://10.0.0.1/", "https://192.168.0.1/", "https://localhost/"):
         assert (await relay.preview(url)).status_code == 422
@@ -96,8 +96,8 @@ async def test_refusals_are_counted_by_reason(relay: Relay) -> None:
     assert await count.of("relay_guard_refusals_total", reason="host_single_label") == 1
 
 
-async def test_runs_in_flight_are_those_that_have_not_ended(relay: Relay, target: Target) -> None:
-    """One while the target holds it; none once it has its answer."""
+async def test_runs_in_flight_are_counted(relay: Relay, target: Target) -> None:
+    """One while the target holds its response back, none afterwards."""
     count = await Count.begin(relay)
     running = await held(relay, target, "k-1")
     assert await count.of("relay_runs_in_flight") == 1
@@ -107,7 +107,7 @@ async def test_runs_in_flight_are_those_that_have_not_ended(relay: Relay, target
 
 @pytest.mark.parametrize("path", ["/nowhere", "/wp-admin/x.php", "/runs/1/2", "/actions/"])
 async def test_unknown_paths_share_a_label(relay: Relay, path: str) -> None:
-    """Who scans us adds no series."""
+    """A scanner adds no series."""
     count = await Count.begin(relay)
     await relay.get(path)
     unmatched = {"endpoint": "unmatched", "method": "GET", "status_code": "404"}
@@ -116,7 +116,7 @@ async def test_unknown_paths_share_a_label(relay: Relay, path: str) -> None:
 
 
 async def test_ids_are_no_labels(relay: Relay, target: Target) -> None:
-    """A run that is looked at counts under its route."""
+    """A request for a run counts under its route."""
     count = await Count.begin(relay)
     run = (await relay.execute(await relay.preview_id(target.url))).json()
     await relay.get(f"/runs/{run['run_id']}")
@@ -125,7 +125,7 @@ async def test_ids_are_no_labels(relay: Relay, target: Target) -> None:
 
 
 async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Target) -> None:
-    """A preview spends of its quota and saves, a run reserves and settles: of one call each."""
+    """A preview spends its quota and saves, a run reserves and settles; each takes one call."""
     count = await Count.begin(relay)
     await relay.execute(await relay.preview_id(target.url))
     assert await count.of("relay_redis_call_seconds_count") == 4
@@ -133,7 +133,7 @@ async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Targe
 
 
 async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
-    """1 as it should be; 0 when it is not, also where that only warns."""
+    """1 if it passes and 0 if it fails, also in development."""
     async with gateway(own_valkey.url) as relay:
         await relay.get("/ready")
         names = ("process", "store", "eviction", "persistence", "clock", "keys", "audit")
@@ -150,7 +150,7 @@ async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
 async def test_exemplars_lead_to_traces(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """On counts and durations, in OpenMetrics only; the id is the request's trace."""
+    """Counts and durations have them in OpenMetrics only, with the id of the request's trace."""
     async with traced() as relay:
         answer = await relay.execute(await relay.preview_id(target.url))
         scraped = await relay.get("/metrics", headers=OPENMETRICS)
@@ -183,10 +183,10 @@ async def test_exemplars_lead_to_traces(
         ({"telemetry_enabled": False}, False),
     ],
 )
-async def test_metrics_are_kept_where_they_are_wanted(
+async def test_metrics_follow_the_settings(
     traced: Traced, collector: Collector, settings: dict[str, Any], kept: bool
 ) -> None:
-    """Elsewhere /metrics is 404, and says which setting it was."""
+    """Without metrics, /metrics is 404 and names the setting."""
     async with traced(**settings) as relay:
         answer: httpx2.Response = await relay.get("/metrics")
         await relay.get("/version")
@@ -198,7 +198,7 @@ async def test_metrics_are_kept_where_they_are_wanted(
 
 
 async def test_edges_of_the_objectives_are_buckets(relay: Relay, target: Target) -> None:
-    """0.05 and 1.2 s: an objective is a ratio of buckets, not an estimate."""
+    """With buckets at 0.05 and 1.2 s, an objective is an exact ratio."""
     await relay.execute(await relay.preview_id(target.url))
     edges = {
         dict(labels)["le"]

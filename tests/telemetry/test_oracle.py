@@ -1,4 +1,4 @@
-"""OpenTelemetry's Starlette instrumentation as the oracle of our server span."""
+"""Our server span equals that of OpenTelemetry's Starlette instrumentation."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,7 +58,7 @@ def app() -> Starlette:
 
 @pytest.fixture
 async def oracle(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The server spans of the instrumented app: by what was asked, name and attributes."""
+    """The server spans of the instrumented app, by request."""
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # its default is the old names
     monkeypatch.setattr(_OpenTelemetrySemanticConventionStability, "_initialized", False)
     exporter = InMemorySpanExporter()
@@ -95,8 +95,8 @@ async def ask(relay: httpx2.AsyncClient) -> None:
         assert answer.status_code == status
 
 
-def said(span: Any) -> dict[str, Any]:
-    """Without what belongs to the server that was asked, or is Relay's own."""
+def comparable(span: Any) -> dict[str, Any]:
+    """Attributes without those that differ between servers or are Relay's own."""
     attributes = {
         name: value
         for name, value in span.attributes.items()
@@ -108,12 +108,12 @@ def said(span: Any) -> dict[str, Any]:
     return {**attributes, "server.address": address, "server.port": port_is_a_number}
 
 
-async def test_our_server_span_says_what_the_oracle_says(
+async def test_our_server_span_equals_the_oracles(
     oracle: dict[str, Any], ours: dict[str, Any], subtests: pytest.Subtests
 ) -> None:
-    """Same attributes and values, name, kind and status; what is left out has its reason."""
+    """Attributes, name, kind and status are equal; each exception has its reason."""
     for asked in map(str, ASKED):
         with subtests.test(asked):
-            assert said(ours[asked]) == said(oracle[asked])
+            assert comparable(ours[asked]) == comparable(oracle[asked])
             assert ours[asked].name == oracle[asked].name
             assert ours[asked].status.status_code == oracle[asked].status.status_code

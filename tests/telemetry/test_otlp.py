@@ -1,4 +1,4 @@
-"""Our encoding against OpenTelemetry's own: the same message, field for field."""
+"""Our encoder makes the same message as OpenTelemetry's, field for field."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ REMOTE = SpanContext(7, 8, True, TraceFlags(1), TraceState([("vendor", "v")]))
 
 
 def ended(span: Span) -> Span:
-    """As it is recorded."""
+    """The span as it is recorded."""
     span.trace.record = lambda recorded: None
     with span:
         return span
@@ -51,8 +51,8 @@ def stateful() -> Span:
 
 
 @pytest.mark.parametrize("make", [failing, linking, telling, stateful])
-def test_a_span_is_encoded_as_opentelemetry_would(make: Any) -> None:
-    """Every field that the oracle sets, and no other."""
+def test_a_span_is_encoded_like_opentelemetrys(make: Any) -> None:
+    """Every field that the oracle sets is set, and no other."""
     span = ended(make())
     span._resource = RESOURCE
     ours = ExportTraceServiceRequest.FromString(encode([span], RESOURCE))
@@ -60,7 +60,7 @@ def test_a_span_is_encoded_as_opentelemetry_would(make: Any) -> None:
 
 
 def test_spans_of_a_batch_keep_their_order() -> None:
-    """One resource, one scope, all spans."""
+    """They share one resource and one scope."""
     spans = [ended(make()) for make in (failing, linking, telling, stateful)]
     ours = ExportTraceServiceRequest.FromString(encode(spans, RESOURCE))
     [resource] = ours.resource_spans

@@ -1,4 +1,4 @@
-"""A secret that passes through Relay, or that Relay keeps, is told nobody."""
+"""No secret leaves Relay in a response, a log line, a span, a metric or the audit."""
 
 import base64
 import sqlite3
@@ -33,7 +33,7 @@ PASSWORD = "dbpass-canary-0123456789"
 
 
 def shapes(secret: bytes) -> set[bytes]:
-    """As it is, and as bytes are written, also where they are a part of something longer."""
+    """The secret as text, hex, base64 and repr, also as a part of something longer."""
     written = {secret, secret.hex().encode(), repr(secret)[2:-1].encode()}
     for start in range(3):
         whole = secret[start:][: (len(secret) - start) // 3 * 3]
@@ -41,8 +41,8 @@ def shapes(secret: bytes) -> set[bytes]:
     return written
 
 
-def singing(canaries: dict[str, bytes], slots: dict[str, bytes]) -> set[tuple[str, str]]:
-    """Which canary is where."""
+def leaks(canaries: dict[str, bytes], slots: dict[str, bytes]) -> set[tuple[str, str]]:
+    """Which canary is in which place."""
     assert all(slots.values()), {name for name, what in slots.items() if not what}
     return {
         (canary, place)
@@ -53,7 +53,7 @@ def singing(canaries: dict[str, bytes], slots: dict[str, bytes]) -> set[tuple[st
 
 
 async def executed(relay: Relay, target: Target) -> bytes:
-    """Secrets in URL, headers, body, answer and key, whatever becomes of the run; the refusals."""
+    """Run with secrets in URL, headers, body, response and key. Returns the problems."""
     secret = {
         "url": f"{target.url}/{CANARY}?token={CANARY}",
         "headers": {"Authorization": f"Bearer {CANARY}", "X-Key": CANARY},
@@ -83,8 +83,8 @@ async def executed(relay: Relay, target: Target) -> bytes:
 
 
 async def refused(keyed: Keyed, unknown: str) -> bytes:
-    """What is said of what is no key, of a key that nobody has, of one that may not, and of one
-    that stands where its id belongs.
+    """Problems for a malformed key, an unknown key, a key without the scope, and a key where its id
+    belongs.
     """
     viewer = await keyed.key("viewer")
     headers = [f"Bearer {CANARY}", f"Basic {CANARY}", CANARY, f"Bearer {unknown}"]
@@ -97,7 +97,7 @@ async def refused(keyed: Keyed, unknown: str) -> bytes:
 
 
 def contents(client: Any) -> Iterable[bytes]:
-    """Every key and all that is in it."""
+    """Every key of Redis and its value."""
     for key in client.scan_iter():
         yield key
         match client.type(key):
@@ -114,7 +114,7 @@ def contents(client: Any) -> Iterable[bytes]:
 
 
 def outboxes(client: Redis) -> bytes:
-    """What the audit is told and has not got yet."""
+    """Audit entries that wait in Redis."""
     return b"".join(repr(client.xrange(key)).encode() for key in client.keys("*:outbox"))
 
 
@@ -131,7 +131,7 @@ def audited(folder: Path) -> bytes:
 
 
 async def listed(relay: Relay) -> bytes:
-    """What Relay says of itself and of what it keeps."""
+    """All that Relay lists about itself and its data."""
     paths = ("/keys", "/secrets", "/audit", "/runs", "/ready", "/metrics", "/version")
     answers = [await relay.get(path) for path in paths]
     assert {answer.status_code for answer in answers} == {200}
@@ -139,7 +139,7 @@ async def listed(relay: Relay) -> bytes:
 
 
 async def shipped(client: Redis) -> None:
-    """Wait until all that the audit was told is in the database."""
+    """Wait until all audit entries are in the database."""
     client.delete(names.LEADER)
 
     async def nothing_waits() -> bool:
@@ -155,16 +155,16 @@ async def kept(keyed: Keyed, client: Redis, folder: Path) -> dict[str, bytes]:
     return {**found, "database": files(folder), "audit": audited(folder)}
 
 
-def told(collector: Collector, lines: Lines) -> dict[str, bytes]:
-    """Once the gateway is closed. What a caller writes into a path stands in its span."""
+def telemetry_of(collector: Collector, lines: Lines) -> dict[str, bytes]:
+    """Lines and spans of a closed gateway. Spans whose path the caller wrote are left out."""
     spans = [span for span in collector.spans if CANARY not in span.attributes.get("url.path", "")]
     return {"lines": lines.text.encode(), "spans": repr(spans).encode()}
 
 
-async def test_no_canary_sings(
+async def test_no_secret_leaks(
     valkey: Valkey, collector: Collector, target: Target, lines: Lines, tmp_path: Path
 ) -> None:
-    """Nor is one kept, but for what a run is made of, in Redis, and secrets that are sealed."""
+    """Only Redis holds what a run consists of, and only the database sealed secrets."""
     telemetry = {"otlp_traces_endpoint": collector.endpoint, "grafana_url": GRAFANA}
     house = {name: (Secret(secret),) for name, secret in HOUSE.items()}
     with valkey.client() as client:
@@ -178,7 +178,7 @@ async def test_no_canary_sings(
             problems = await executed(keyed.relay, target) + await refused(keyed, unknown)
             slots = {"problems": problems, "answers": await listed(keyed.relay)}
             slots |= await kept(keyed, client, tmp_path)
-    slots |= told(collector, lines)
+    slots |= telemetry_of(collector, lines)
 
     first = target.deliveries[0]
     Webhook(signing).verify(first.body, {name.lower(): value for name, value in first.headers})
@@ -189,15 +189,15 @@ async def test_no_canary_sings(
         "unknown key": unknown[-SECRET - CHECKSUM :].encode(),
         "signing secret": base64.b64decode(signing.removeprefix("whsec_")),
     }
-    assert singing(canaries, slots) == set()
+    assert leaks(canaries, slots) == set()
     del slots["redis"]
-    assert singing({"caller's": CANARY.encode()}, slots) == set()
+    assert leaks({"caller's": CANARY.encode()}, slots) == set()
 
 
-async def test_the_password_of_a_database_is_told_nobody(
+async def test_the_password_of_a_database_does_not_leak(
     valkey: Valkey, store: Store, collector: Collector, lines: Lines
 ) -> None:
-    """Not when it is away, by whoever misses it: readers of keys, readiness, the audit."""
+    """Keys, readiness and audit report a missing database without it."""
     waiting = [("source", Entry(event="request.refused", principal="nobody"))]
     await Outbox(store.scripts).record(NOWHERE, waiting)
     url = Secret(f"postgresql://relay:{PASSWORD}@127.0.0.1:1/relay".encode())
@@ -216,5 +216,5 @@ async def test_the_password_of_a_database_is_told_nobody(
     with valkey.client() as client:
         redis = b"\n".join(contents(client))
     answers = {"answers": unready.content + refused.content, "metrics": metrics.content}
-    slots = {**answers, "redis": redis, **told(collector, lines)}
-    assert singing({"password": PASSWORD.encode()}, slots) == set()
+    slots = {**answers, "redis": redis, **telemetry_of(collector, lines)}
+    assert leaks({"password": PASSWORD.encode()}, slots) == set()

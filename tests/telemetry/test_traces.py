@@ -1,4 +1,4 @@
-"""A trace as a collector gets it: five spans in their places, and what each says."""
+"""A trace as a collector receives it: its spans, their parents and their attributes."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ LINKED = re.compile(r"%22query%22%3A%22([0-9a-f]{32})%22")
 
 
 def linked(link: str) -> str:
-    """The trace that a link into Grafana leads to."""
+    """The trace that a link into Grafana opens."""
     assert link.startswith(f"{GRAFANA}/explore?")
     [trace_id] = LINKED.findall(link)
     return str(trace_id)
@@ -23,7 +23,7 @@ def linked(link: str) -> str:
 async def test_an_execution_is_five_spans(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """Server, and below it reserve, guard, the request to the target and settle."""
+    """The server span with reserve, guard, the request to the target and settle below it."""
     async with traced() as relay:
         preview_id = await relay.preview_id(target.url)
         answer = await relay.execute(preview_id, "k-1")
@@ -52,7 +52,7 @@ async def test_an_execution_is_five_spans(
 
 
 async def test_a_preview_is_two_spans(traced: Traced, collector: Collector, target: Target) -> None:
-    """Server and guard; the preview's id is there to be found by."""
+    """The server span, which has the preview's id, and guard."""
     async with traced() as relay:
         answer = await relay.preview(target.url)
     spans = await collector.trace(linked(answer.headers["X-Trace-Link"]), 2)
@@ -61,10 +61,10 @@ async def test_a_preview_is_two_spans(traced: Traced, collector: Collector, targ
     assert said["relay.preview_id"] == answer.json()["preview_id"]
 
 
-async def test_the_target_is_told_the_trace(
+async def test_the_target_gets_the_trace_context(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """traceparent names the client span (W3C Trace Context); baggage stays here."""
+    """traceparent names the client span (W3C Trace Context). Baggage is not sent on."""
     async with traced() as relay:
         relay.headers["baggage"] = "user=admin"
         relay.headers["tracestate"] = "evil=1"
@@ -78,10 +78,10 @@ async def test_the_target_is_told_the_trace(
     assert not sent & {"baggage", "tracestate", "x-request-id"}
 
 
-async def test_a_replay_points_at_the_run(
+async def test_a_replay_links_to_the_run(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """It is a trace of its own with a link to the original's server span; trace_link stays."""
+    """It is a new trace with a link to the original server span; trace_link stays the same."""
     async with traced() as relay:
         first = await relay.execute(await relay.preview_id(target.url), "k-1")
         again = await relay.execute("gone", "k-1")
@@ -98,7 +98,7 @@ async def test_a_replay_points_at_the_run(
 
 
 async def test_a_run_in_flight_has_its_link(traced: Traced, target: Target) -> None:
-    """Who comes while it runs, or after a crash, finds the trace of who began it."""
+    """A request during the run, or after a crash, gets the link to its trace."""
     async with traced() as relay:
         running = await held(relay, target, "k-1")
         refused = await relay.execute("any", "k-1", wait=0)
@@ -122,7 +122,7 @@ async def test_a_run_in_flight_has_its_link(traced: Traced, target: Target) -> N
 async def test_a_target_is_named_without_its_secrets(
     traced: Traced, collector: Collector, target: Target, url: str, shown: str
 ) -> None:
-    """Query, userinfo and long parts of the path stay out of url.full."""
+    """Query, userinfo and long parts of the path are not in url.full."""
     origin = target.url.removesuffix("/hook")
     async with traced() as relay:
         answer = await relay.execute(await relay.preview_id(origin + url))
@@ -140,7 +140,7 @@ def says(span: Exported) -> dict[str, Any]:
 async def test_a_refusing_target_fails_its_span_only(
     traced: Traced, collector: Collector, target: Target
 ) -> None:
-    """4xx and 5xx are errors of the client span; Relay's own answer is a 200."""
+    """4xx and 5xx are errors of the client span; Relay itself answers 200."""
     target.answer = status(503)
     async with traced() as relay:
         answer = await relay.execute(await relay.preview_id(target.url))
@@ -151,8 +151,10 @@ async def test_a_refusing_target_fails_its_span_only(
     assert spans["POST /actions/execute"].attributes["relay.outcome"] == "failed"
 
 
-async def test_what_was_not_sent_says_why(traced: Traced, collector: Collector) -> None:
-    """No settle but a release, and the server span is an error: 502."""
+async def test_a_request_that_was_not_sent_has_its_reason(
+    traced: Traced, collector: Collector
+) -> None:
+    """The trace has release instead of settle, and the server span is an error with 502."""
     async with traced() as relay:
         answer = await relay.execute(await relay.preview_id("http://127.0.0.1:1/hook"))
     assert answer.status_code == 502

@@ -1,4 +1,4 @@
-"""What a gateway emits at /metrics, by name with its labels: alerts and dashboard build on it."""
+"""The metrics at /metrics by name, with their labels. Alerts and dashboard use them."""
 
 METRICS = {
     "http_requests_total": {"endpoint", "method", "status_code"},
@@ -43,7 +43,7 @@ FOREIGN = {
 
 
 def labels() -> dict[str, set[str]]:
-    """By the names that a query may use: a histogram is three series."""
+    """Labels by the names that a query may use: a histogram is three series."""
     found = {name: names | SCRAPED for name, names in (METRICS | FOREIGN).items()}
     for name in HISTOGRAMS:
         own = found.pop(name)

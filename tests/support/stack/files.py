@@ -1,4 +1,4 @@
-"""Where the stack's files are, and what they hold."""
+"""Paths and contents of the stack's files."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ DASHBOARD = DEPLOY / "grafana" / "dashboards" / "relay.json"
 
 
 def yaml(path: Path) -> Any:
-    """The document; a key given twice is an error."""
+    """The document. A duplicate key is an error."""
     return YAML(typ="safe").load(path)
 
 
@@ -46,7 +46,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def installed(program: str) -> str:
-    """Where a program of Debian's is; without it the test is skipped."""
+    """The path of a program of Debian; without it the test is skipped."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{program} is not installed (apt-get install haproxy prometheus)")
@@ -54,7 +54,7 @@ def installed(program: str) -> str:
 
 
 def run(program: str, *arguments: str | Path) -> str:
-    """Its output; a failure of it fails the test."""
+    """The output of a command. A failure of it fails the test."""
     command = [installed(program), *arguments]
     done = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A DNS server over UDP, so that discovery in the tests is discovery."""
+"""A DNS server over UDP, so that tests discover replicas as the stack does."""
 
 import socket
 import socketserver
@@ -14,7 +14,7 @@ FOUND, NO_SUCH_NAME = 0x8180, 0x8183
 
 
 def answer(query: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
-    """RFC 1035: the addresses of the name asked for; none for any type but A."""
+    """RFC 1035: the addresses of the name in the query; none for any type but A."""
     number, _, _, _, _, _ = HEADER.unpack_from(query)
     end, labels = HEADER.size, []
     while length := query[end]:
@@ -35,7 +35,9 @@ def answer(query: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
 
 @contextmanager
 def name_server(host: str, names: Mapping[str, Sequence[str]]) -> Iterator[int]:
-    """Answers while the block lasts; `names` may change. The port: 53 where that is allowed."""
+    """Serve names while the block lasts; `names` may change. Yields the port: 53 where that is
+    allowed.
+    """
 
     class Handler(socketserver.DatagramRequestHandler):
         def handle(self) -> None:

@@ -1,4 +1,4 @@
-"""Which metrics and labels a PromQL expression names."""
+"""The metrics and labels that a PromQL expression names."""
 
 import re
 from typing import NamedTuple

@@ -27,7 +27,7 @@ STOP_DELAY = services()["gateway"]["environment"]["STOP_DELAY"]
 
 
 class Network:
-    """Addresses that no other test process uses, and the names of those who have one."""
+    """Addresses that no other test process uses, and the names of those in use."""
 
     def __init__(self) -> None:
         number = os.getpid()
@@ -56,13 +56,15 @@ class Replica:
         self.address, self.process = address, process
 
     def kill(self) -> None:
-        """As a crash would."""
+        """End it like a crash."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
 
 def start(address: str, redis_url: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """`relay serve` as in its image, with the settings of docker-compose.yml that a test needs."""
+    """Start `relay serve` as in its image, with the settings of docker-compose.yml that a test
+    needs.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--host", address, "--port", str(PORT)],
         env={
@@ -81,14 +83,14 @@ def start(address: str, redis_url: str, env: Mapping[str, str]) -> subprocess.Po
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """At once: nothing of it is kept."""
+    """Kill it at once; nothing of it is needed."""
     process.kill()
     process.communicate(timeout=10)
 
 
 @contextmanager
 def replicas(net: Network, redis_url: str, **env: str) -> Iterator[list[Replica]]:
-    """Three gateways over one database, listening; DNS knows them as `gateway`."""
+    """Three gateways over one database, which listen and which DNS knows as `gateway`."""
     addresses = [net.address(last) for last in (1, 2, 3)]
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="relay-test-"))
@@ -114,7 +116,7 @@ def wait_for_listener(process: subprocess.Popen[str], address: str, port: int) -
 
 
 class Proxy:
-    """`url` is Relay's for callers, `stats` HAProxy's own."""
+    """`url`: Relay for callers. `stats`: the metrics of HAProxy."""
 
     def __init__(self, net: Network, log: Path) -> None:
         address = net.names["haproxy"][0]
@@ -122,7 +124,7 @@ class Proxy:
         self._log = log
 
     def lines(self) -> list[dict[str, Any]]:
-        """One a request, oldest first; what HAProxy says of itself is no JSON."""
+        """One line a request, oldest first. HAProxy's own messages are no JSON."""
         return [json.loads(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
 
     def line(self, request_id: str) -> dict[str, Any] | None:
@@ -132,7 +134,7 @@ class Proxy:
 
 @contextmanager
 def proxy(net: Network, folder: Path, config: Path = DEPLOY / "haproxy.cfg") -> Iterator[Proxy]:
-    """HAProxy with the stack's own file, which finds replicas by asking `net`."""
+    """HAProxy with the stack's own file. It finds replicas in the DNS of `net`."""
     address, log = net.names["haproxy"][0], folder / "haproxy.log"
     env = {
         "LISTEN": f"{address}:{PORT}",

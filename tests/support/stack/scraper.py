@@ -20,7 +20,7 @@ BIND = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 
 
 def own_resolver(file: Path) -> list[str] | None:
-    """What to put before a command so that it asks the name server of `file`; None: not allowed."""
+    """A prefix for a command that makes it use the name server in `file`; None if not allowed."""
     command = ["unshare", "--mount", "sh", "-c", BIND, "sh", str(file)]
     try:
         done = subprocess.run([*command, "true"], capture_output=True, check=False)
@@ -30,7 +30,7 @@ def own_resolver(file: Path) -> list[str] | None:
 
 
 def with_addresses(net: Network, folder: Path) -> Path:
-    """The configuration without discovery."""
+    """The configuration with addresses instead of discovery."""
     config = yaml(DEPLOY / "prometheus.yml")
     config["rule_files"] = [str(DEPLOY / "alerts.yml")]
     relay, haproxy = config["scrape_configs"]
@@ -58,7 +58,7 @@ class Prometheus:
             return False
 
     async def targets_up(self) -> list[tuple[str, str]]:
-        """Job and address of those that answer."""
+        """Job and address of the targets that answer."""
         targets = (await self.ask("targets"))["activeTargets"]
         return sorted(
             (target["labels"]["job"], target["labels"]["instance"])
@@ -101,7 +101,7 @@ def started(net: Network, folder: Path) -> Iterator[str]:
 
 
 async def scraping(prometheus: Prometheus, count: int) -> None:
-    """Wait until so many targets have been scraped."""
+    """Run Prometheus, and wait until it has scraped this number of targets."""
     await until(prometheus.ready)
 
     async def scraped() -> bool:

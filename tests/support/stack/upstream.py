@@ -1,4 +1,4 @@
-"""A replica that is ready and then behaves as no gateway does."""
+"""A replica that is ready and then misbehaves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ async def hangs_up(writer: asyncio.StreamWriter) -> None:
 
 
 class Upstream:
-    """`requests`: the head of each but those of health checks."""
+    """`requests`: the head of each request except health checks."""
 
     def __init__(self, behave: Behaviour) -> None:
         self.behave = behave
