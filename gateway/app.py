@@ -17,7 +17,7 @@ from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
 from gateway.api.errors import HANDLERS
 from gateway.api.openapi import document
-from gateway.api.routes import ENDPOINTS, FAILURES, PROBES, routes
+from gateway.api.routes import ENDPOINTS, PROBES, routes
 from gateway.api.state import Opened
 from gateway.audit.journal import Journal, written
 from gateway.audit.shipper import Shipper, shipping
@@ -64,8 +64,10 @@ def create_app(
             raise
 
     if settings.counting:
-        for path, method, status in FAILURES:
-            metrics.counter(metrics.http_requests, path, method, str(status))
+        # The series of answers with 5xx start at 0, so that `increase()` sees the first one.
+        for endpoint in ENDPOINTS:
+            for status in endpoint.failures():
+                metrics.counter(metrics.http_requests, endpoint.path, endpoint.method, str(status))
     app: ASGIApp = _routed(lifespan)
     if settings.origins:
         app = Cors(app, settings.origins)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gateway.access.limits import Limited
 from gateway.access.roles import Scope
 from gateway.api.state import State
-from gateway.problems import Problem
+from gateway.problems import InternalError, Problem, StoreUnavailable
 
 Handler = Callable[[Request[State]], Awaitable[Response]]
 
@@ -38,3 +38,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     problems: Sequence[type[Problem]] = ()
     headers: Sequence[str] = ()
     answers: Sequence[str] = ()
+
+    def failures(self) -> frozenset[int]:
+        """The statuses from 500 on that it can answer."""
+        problems: tuple[type[Problem], ...] = (*self.problems, StoreUnavailable, InternalError)
+        return frozenset(problem.status for problem in problems if problem.status >= 500)

@@ -14,11 +14,6 @@ from gateway.execution.documents import PreviewBody, RunBody
 
 _BODY = (p.MalformedJson, p.InvalidRequest, p.BodyTooLarge, p.UnsupportedMediaType)
 
-
-def _refusals(endpoint: Endpoint) -> tuple[type[p.Problem], ...]:
-    return (*endpoint.problems, p.StoreUnavailable, p.InternalError)
-
-
 ENDPOINTS = (
     Endpoint(
         method="POST",
@@ -282,13 +277,6 @@ ENDPOINTS = (
 )
 
 PROBES = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.probe)
-# The answers with 5xx: their series start at 0, so that `increase()` sees the first one.
-FAILURES = frozenset(
-    (endpoint.path, endpoint.method, refusal.status)
-    for endpoint in ENDPOINTS
-    for refusal in _refusals(endpoint)
-    if refusal.status >= 500
-)
 
 
 def routes(endpoints: tuple[Endpoint, ...]) -> list[Route]:

@@ -209,7 +209,7 @@ async def test_edges_of_the_objectives_are_buckets(relay: Relay, target: Target)
 
 
 async def test_every_5xx_series_is_there_from_the_start(relay: Relay) -> None:
-    """At 0: `increase()` does not see the first sample of a series."""
+    """They start at 0, because `increase()` does not see the first sample of a series."""
     count = await Count.begin(relay)
     labels = {"endpoint": "/actions/execute", "method": "POST", "status_code": "502"}
     assert await count.of("http_requests_total", **labels) == 0
