@@ -36,7 +36,7 @@ _origin = msgspec.json.Decoder(Origin)
 
 
 class Waiting(NamedTuple):
-    """`ids`: in the stream; `entries`: each with its source. `in_all`: how many wait."""
+    """`entries`: each with its source. `total`: how many wait. `oldest`: the age of the oldest."""
 
     ids: Sequence[bytes]
     entries: Sequence[tuple[str, Entry]]

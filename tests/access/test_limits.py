@@ -180,7 +180,7 @@ async def test_other_routes_and_strangers_are_told_nothing(keyed: Keyed) -> None
 async def test_without_limits_nothing_is_said(
     valkey: Valkey, tmp_path: Path, target: Target
 ) -> None:
-    """RATE_LIMIT_ENABLED=false: nobody is stopped but by a place that is taken."""
+    """RATE_LIMIT_ENABLED=false: only the concurrency slots still limit."""
     given = {"rate_limit_enabled": False, "runs_at_once": 1}
     async with limiting(valkey.url, tmp_path, **given) as keyed:
         answers = [await keyed.relay.preview(target.url) for _ in range(PREVIEWS + 2)]
@@ -201,7 +201,7 @@ async def test_what_was_never_heard_of_is_the_smaller_limit(keyed: Keyed) -> Non
     assert told(answer) == ("workspace", 3, 0)
 
 
-# What the settings say, what the workspace has of its own, and the places there are then.
+# What the settings say, what the workspace has of its own, and the slots that follow.
 SLOTS: list[tuple[dict[str, Any], WorkspaceLimits, Slots]] = [
     ({}, WorkspaceLimits(), Slots(100, 50)),
     ({"runs_at_once": 20}, WorkspaceLimits(), Slots(20, 10)),
@@ -215,7 +215,7 @@ SLOTS: list[tuple[dict[str, Any], WorkspaceLimits, Slots]] = [
 ]
 
 
-def test_one_target_takes_half_of_all_places_unless_told() -> None:
+def test_one_target_gets_half_of_the_slots_by_default() -> None:
     """However few there are in all."""
     for given, own, slots in SLOTS:
         defaults = LIMITS._replace(**given)

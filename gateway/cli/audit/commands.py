@@ -1,4 +1,4 @@
-"""`relay audit verify | export`: prove what happened, and hand it over."""
+"""`relay audit verify | export`: verify the audit and export it."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class NotLookedAt(click.ClickException):
+class NotChecked(click.ClickException):
     """The chains could not be checked: exit status 2."""
 
     exit_code = 2
@@ -37,22 +37,22 @@ class NotLookedAt(click.ClickException):
 
 @click.group()
 def audit() -> None:
-    """Who did what, when, and what came of it: prove it, or hand it over."""
+    """Verify and export the audit: the record of who did what, when and with which outcome."""
 
 
 @audit.command()
-@click.option("--workspace", "named", multiple=True, help="Only this one; may be repeated.")
+@click.option("--workspace", "named", multiple=True, help="Only this workspace; may be repeated.")
 @click.option(
     "--heads",
     "log",
     type=click.File(encoding="utf-8", errors="replace"),
-    help="Log lines of gateways, - for stdin: the heads in them show that a chain was cut.",
+    help="A log of the gateways, or - for stdin. Its heads show whether a chain was cut.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def verify(named: tuple[str, ...], log: TextIO | None, as_json: bool) -> None:
-    """Check every entry, and name the first that is not as it was signed.
+    """Check the signature of every entry and report the first that was changed.
 
-    Exit status 1 when a chain is broken, 2 when that could not be looked at.
+    Exit status 1 if a chain is broken, 2 if it cannot be checked.
     """
     from gateway.cli.audit.heads import logged
 
@@ -74,24 +74,24 @@ def verify(named: tuple[str, ...], log: TextIO | None, as_json: bool) -> None:
 @click.option(
     "--since",
     type=Instant(),
-    help="By the time of the entry: such as 2026-11-23, 24h or 7d. One may arrive late: who hands "
-    "over again and again uses --after with the last `seq` that came before.",
+    help="Entries from this time on: a date such as 2026-11-23, or an age such as 24h or 7d. An "
+    "entry may arrive late, so regular exports use --after with the last `seq` of the one before.",
 )
-@click.option("--until", type=Instant(), help="Up to then, not included; now by default.")
+@click.option("--until", type=Instant(), help="Entries before this time; now by default.")
 @click.option(
     "--after",
     type=click.IntRange(0, 2**63 - 1),
     metavar="SEQ",
-    help="Instead of --since: entries with a greater number; takes exactly one --workspace.",
+    help="Entries after this number, instead of --since; needs exactly one --workspace.",
 )
-@click.option("--workspace", "named", multiple=True, help="Only this one; may be repeated.")
+@click.option("--workspace", "named", multiple=True, help="Only this workspace; may be repeated.")
 @click.option(
-    "--event", multiple=True, type=click.Choice(EVENTS), help="Only this one; may be repeated."
+    "--event", multiple=True, type=click.Choice(EVENTS), help="Only this event; may be repeated."
 )
 def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) -> None:
-    """Print entries as JSON lines: workspace by workspace, oldest first.
+    """Print entries as JSON lines, by workspace and oldest first.
 
-    That they were read becomes an entry itself, which a later reading hands over.
+    The audit records the export as an entry of its own, which a later export contains.
     """
     from gateway.cli.audit.export import ExportRequest, export_range
 
@@ -128,7 +128,8 @@ async def _export(named: Sequence[str], request: "ExportRequest", *, now_ms: int
     async with _opened() as (database, chain):
         for name in await _names(database, named):
             if REPLACEMENT in name:
-                click.echo(f"Warning: {name!r} is no name, and is not handed over.", err=True)
+                refused = f"{name!r} is not a valid workspace name; its entries are not exported"
+                click.echo(f"Warning: {refused}.", err=True)
                 continue
             last = await record(database, chain, name, request, now_ms=now_ms)
             await hand_over(database, chain, name, request, last=last)
@@ -154,13 +155,15 @@ async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
 async def _names(
     database: "Database", named: Sequence[str], *, known: Iterable[str] = ()
 ) -> list[str]:
-    """Those that are asked for, or all. `known`: from elsewhere, be nothing left of them."""
+    """The workspaces that were named, or all. `known`: those that the heads of a log name, even if
+    they have no entries left.
+    """
     from stores.audit.pages import audited
 
     async with database.connect() as connection:
         there = {*known, *await audited(connection)}
     if strange := sorted({*named} - there):
-        raise NotLookedAt(f"Nothing was audited in {', '.join(strange)}.")
+        raise NotChecked(f"Nothing was audited in {', '.join(strange)}.")
     return sorted({*named} or there)
 
 
@@ -180,12 +183,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        raise NotLookedAt("interrupted") from None
+        raise NotChecked("interrupted") from None
     except (SettingsError, SchemaOutdated, DatabaseUnavailable) as error:
-        raise NotLookedAt(str(error)) from error
+        raise NotChecked(str(error)) from error
     except OSError as error:
         if error.filename is None:  # a closed pipe
             raise
-        raise NotLookedAt(f"{error.filename}: {error.strerror}") from error
+        raise NotChecked(f"{error.filename}: {error.strerror}") from error
     except StatementFailed as error:  # such as a table that is gone
-        raise NotLookedAt(f"the database holds what it cannot: {error.orig}") from error
+        raise NotChecked(f"the database cannot be read: {error.orig}") from error

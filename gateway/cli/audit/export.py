@@ -1,4 +1,4 @@
-"""Hand over the audit as JSON lines, and record in it that it was."""
+"""Export the audit as JSON lines, and record in it that it was read."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from stores.audit_entries import Entry
 
 
 class Between(NamedTuple):
-    """By the time of the entry; `until_ms` is not in."""
+    """By the time of the entry, from `since_ms` up to but not including `until_ms`."""
 
     since_ms: int
     until_ms: int
@@ -24,7 +24,7 @@ class Between(NamedTuple):
 
 
 class After(NamedTuple):
-    """By number; an entry that comes late has a greater one than those that came before it."""
+    """By number. An entry that arrives late has a greater number than those that came before it."""
 
     seq: int
 
@@ -33,7 +33,7 @@ class After(NamedTuple):
 
 
 class ExportRequest(NamedTuple):
-    """`event`: one of these, none for any."""
+    """`event`: only these; empty for all."""
 
     export_range: Between | After
     event: tuple[str, ...] = ()
@@ -46,15 +46,17 @@ class ExportRequest(NamedTuple):
 def export_range(
     named: Sequence[str], now_ms: int, *, since: int | None, until: int | None, after: int | None
 ) -> Between | After:
-    """What the options come to. Raises UsageError."""
+    """The request that the options describe. Raises UsageError."""
     if since is not None and after is None:
         return Between(since, now_ms if until is None else min(until, now_ms))
     if since is not None or after is None:
-        raise click.UsageError("Give one of --since and --after.")
+        raise click.UsageError("Give either --since or --after.")
     if until is not None:
         raise click.UsageError("--until goes with --since: by time, late entries are left out.")
     if len({*named}) != 1:
-        raise click.UsageError("--after takes exactly one --workspace: each counts its own.")
+        raise click.UsageError(
+            "--after needs exactly one --workspace, because each workspace counts its own entries."
+        )
     return After(after)
 
 
@@ -102,12 +104,12 @@ async def record(
             await chain.append(connection, workspace, [(f"cli:{uuid4()}", entry)])
             return last
     except BrokenChain as error:
-        click.echo(f"Warning: this reading is not recorded: {error}", err=True)
+        click.echo(f"Warning: this export is not recorded in the audit: {error}", err=True)
         return None
 
 
 def _check(workspace: str, after: int, last: int) -> None:
-    """Who had more entries than there are must not take that for news that did not come."""
+    """A reader that already has more entries must not mistake a cut chain for no news."""
     if after > last:
         raise click.UsageError(
             f"there is no entry {after} in {workspace}: the last one is {last}. "
@@ -116,7 +118,7 @@ def _check(workspace: str, after: int, last: int) -> None:
 
 
 class Following:
-    """Whether each number follows the one before; who goes on must not take a gap for no news."""
+    """Whether each number follows the one before, because a reader must notice a gap."""
 
     def __init__(self, after: int) -> None:
         self._next = after + 1
@@ -134,15 +136,15 @@ class Following:
 
 
 async def _removed(database: "Database", chain: "Chain", workspace: str, after: int) -> int:
-    """After which entry there are some still, as retention has signed it."""
+    """The number of the last entry that retention removed, as it signed it."""
     from stores.audit.verify import checkpoint
 
     async with database.connect() as connection:
         left = await checkpoint(connection, workspace)
     if left is None or left.seq <= after or not chain.begins(workspace, left):
         return after
-    gone = f"entries {after + 1} to {left.seq} were too old, and are removed (AUDIT_RETENTION)"
-    click.echo(f"Warning: {gone}.", err=True)
+    removed = f"entries {after + 1} to {left.seq} were removed"
+    click.echo(f"Warning: {removed}, because they are older than AUDIT_RETENTION.", err=True)
     return left.seq
 
 
@@ -154,7 +156,7 @@ async def hand_over(
     *,
     last: int | None,
 ) -> None:
-    """Print what is wanted, oldest first, however much it is. `last`: of what `record` said."""
+    """Print the entries of the request, oldest first. `last`: the number that `record` returned."""
     if not isinstance(request.export_range, After):
         await _print(database, workspace, request, last)
         return

@@ -1,4 +1,4 @@
-"""Heads of audit chains as the log has them: lines of the event `audit.head`."""
+"""Read heads of audit chains from a log: lines of the event `audit.head`."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -27,28 +27,28 @@ class Line(msgspec.Struct):
 
 
 class Wrapped(msgspec.Struct):
-    """A line as drivers of logs keep it: Docker's json-file, `journalctl -o json`."""
+    """A line as log drivers wrap it: Docker's json-file, `journalctl -o json`."""
 
     log: str = ""
     message: str = msgspec.field(name="MESSAGE", default="")
 
 
 class Heads(NamedTuple):
-    """`unreadable`: how many were cut off or spoilt; less is known without them."""
+    """`unreadable`: how many heads were cut off or damaged."""
 
     found: "list[SignedHead]"
     unreadable: int
 
 
 def logged(lines: Iterable[str], named: Collection[str]) -> "list[SignedHead]":
-    """Those of the workspaces that are named, or all. Raises BadParameter where there are none.
+    """The heads of the named workspaces, or all. Raises BadParameter if there are none.
 
     Without heads a truncated chain looks whole; a caller that gives a log expects more than that.
     """
     read, unreadable = heads(lines)
     found = [head for head in read if not named or head.workspace in named]
     whose = f" of {', '.join(named)}" if named else ""
-    said = f"the log has {len(found)} heads{whose}, and {unreadable} that are unreadable"
+    said = f"the log has {len(found)} readable heads{whose} and {unreadable} unreadable ones"
     if not found:
         raise click.BadParameter(f"{said}.", param_hint="--heads")
     if unreadable:
@@ -57,7 +57,7 @@ def logged(lines: Iterable[str], named: Collection[str]) -> "list[SignedHead]":
 
 
 def heads(lines: Iterable[str]) -> Heads:
-    """Those in a log, whatever else is in it or stands before a line."""
+    """The heads in a log, which may hold other lines and a prefix on each."""
     found, unreadable = [], 0
     for line in lines:
         try:
@@ -76,7 +76,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _object(text: str) -> str:
-    """From where JSON begins, whatever stands before it."""
+    """The text from the start of its JSON on."""
     found = re.search(r'\{\s*"', text)
     return text[found.start() :] if found else ""
 

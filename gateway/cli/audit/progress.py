@@ -1,4 +1,4 @@
-"""A bar on stderr for who watches, and nothing for who does not."""
+"""A progress bar on stderr, shown on a terminal only."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def progress(length: int, label: str, *, shown: bool = True) -> "ProgressBar[int]":
-    """Of a program that writes what it did to a file, stderr is the terminal."""
+    """A progress bar, if `shown` and stderr is a terminal."""
     hidden = not (shown and sys.stderr.isatty())
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)

@@ -10,7 +10,7 @@
 --                             may have been answered `unknown`
 -- Sent twice: 'released' both times.
 -- include clock
--- include places
+-- include slots
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, channel, mark_ms, ending = unpack(ARGV)
 local now = milliseconds()
@@ -20,7 +20,7 @@ local state, lease_until, target, origin =
 if state and state ~= 'running' and state ~= 'released' then return {'lost'} end
 if state == 'running' then
   if now >= tonumber(lease_until) then return {'lost'} end
-  leave_place(in_flight, target, run_id)
+  leave_slot(in_flight, target, run_id)
   redis.call('XADD', outbox, '*', 'at', now, 'entry', ending, 'origin', origin or '{}')
 end
 redis.call('DEL', run)

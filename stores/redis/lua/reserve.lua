@@ -15,11 +15,11 @@
 -- Sent twice with one run_id: 'reserved' both times, while it runs; then 'taken' by itself.
 -- include clock
 -- include quota
--- include places
+-- include slots
 -- include taken
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
-  per_key, per_workspace, most, most_of_target = unpack(ARGV)
+  per_key, per_workspace, limit, limit_per_target = unpack(ARGV)
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
 local doc, spent_by, origin, target =
@@ -33,12 +33,12 @@ end
 local answer = taken(run_prefix, holder, spent_by, doc, now, quota)
 if answer then return answer end
 if not doc then return {'no_preview', quota} end
-local full = crowded(in_flight, target, tonumber(most), tonumber(most_of_target), now)
-if full then return {'limited', quota, full, 1000} end
+local limited = full(in_flight, target, tonumber(limit), tonumber(limit_per_target), now)
+if limited then return {'limited', quota, limited, 1000} end
 local empty, retry_ms, left = spend(buckets, true)
 if empty then return {'limited', quota, empty, retry_ms} end
 
-take_place(in_flight, target, run_id, now, lease_ms)
+take_slot(in_flight, target, run_id, now, lease_ms)
 redis.call('SET', reservation, run_id, 'NX', 'PX', ttl_ms)
 redis.call('HSET', run, 'state', 'running', 'preview', preview_id, 'origin', origin,
   'started_at', now, 'lease_until', now + lease_ms, 'expires_at', now + ttl_ms,

@@ -8,7 +8,7 @@
 --   {'lost'}                  the lease was over, or the run is gone
 -- Sent twice: the second changes nothing and answers as the first.
 -- include clock
--- include places
+-- include slots
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, state, doc, ttl_ms, tombstone_ms, channel, ending = unpack(ARGV)
 local now = milliseconds()
@@ -29,7 +29,7 @@ end
 redis.call('DEL', preview)
 redis.call('HSET', preview, 'run', run_id)
 redis.call('PEXPIRE', preview, tombstone_ms)
-leave_place(in_flight, target, run_id)
+leave_slot(in_flight, target, run_id)
 redis.call('XADD', outbox, '*', 'at', now, 'entry', ending)
 redis.call('PUBLISH', channel, state)
 return {'settled', expires_at}

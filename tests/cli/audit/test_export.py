@@ -59,7 +59,7 @@ def test_a_tampered_chain_can_be_handed_over(installation: Installation) -> None
     result = installation.run("export", "--since", "2020-01-01", "--until", "2030-01-01")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [each.get("unreadable") for each in lines].count("no\njson") == 2
-    assert "Warning: this reading is not recorded" in result.stderr
+    assert "Warning: this export is not recorded" in result.stderr
     assert len(lines) == 7
 
 
@@ -124,7 +124,9 @@ def test_what_was_too_old_is_told_of(installation: Installation) -> None:
     installation.remove_before(3, workspace="w")
     result = installation.run("export", "--after", "1", "--workspace", "w")
     assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == [3, 4, 5]
-    assert "entries 2 to 2 were too old, and are removed (AUDIT_RETENTION)" in result.stderr
+    assert (
+        "entries 2 to 2 were removed, because they are older than AUDIT_RETENTION" in result.stderr
+    )
     assert "missing" not in result.stderr
     installation.execute("UPDATE audit_checkpoints SET signature = x'00'")
     result = installation.run("export", "--after", "1", "--workspace", "w")
@@ -140,11 +142,11 @@ def test_a_broken_chain_is_handed_over_after_a_number_too(installation: Installa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("", "Give one of --since and --after."),
-        ("--until 1d", "Give one of --since and --after."),
-        ("--since 1d --after 3 --workspace w", "Give one of --since and --after."),
-        ("--after 3", "--after takes exactly one --workspace"),
-        ("--after 3 --workspace w --workspace other", "--after takes exactly one --workspace"),
+        ("", "Give either --since or --after."),
+        ("--until 1d", "Give either --since or --after."),
+        ("--since 1d --after 3 --workspace w", "Give either --since or --after."),
+        ("--after 3", "--after needs exactly one --workspace"),
+        ("--after 3 --workspace w --workspace other", "--after needs exactly one --workspace"),
         ("--after 3 --workspace w --until 1d", "--until goes with --since"),
         ("--after -1 --workspace w", "-1 is not in the range"),
         ("--after 9223372036854775808 --workspace w", "9223372036854775808 is not in the range"),
@@ -207,7 +209,7 @@ def test_a_workspace_whose_name_is_no_text_is_told_of(
     installation.execute(f"UPDATE audit SET workspace = {name} WHERE workspace = 'other'")
     result = installation.run("export", "--since", "2020-01-01", "--until", "2030-01-01")
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 5)
-    assert "Warning: '\ufffd' is no name" in result.stderr
+    assert "Warning: '\ufffd' is not a valid workspace name" in result.stderr
     verified = installation.run("verify")
     assert verified.exit_code == 1
     assert "\ufffd: BROKEN: before entry 1 stands one where none can be" in verified.stdout

@@ -70,11 +70,11 @@ def test_a_log_without_heads_proves_nothing(installation: Installation) -> None:
     for log, count in (("nothing", 0), *((each, 1) for each in spoilt_ones)):
         result = installation.run("verify", "--heads", "-", stdin=log)
         assert (result.exit_code, result.stdout) == (2, "")
-        said = f"the log has 0 heads, and {count} that are unreadable."
+        said = f"the log has 0 readable heads and {count} unreadable ones."
         assert f"Invalid value for --heads: {said}" in result.stderr
     result = installation.run("verify", "--heads", "-", "--workspace", "w", stdin=other)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "the log has 0 heads of w, and 0" in result.stderr
+    assert "the log has 0 readable heads of w and 0" in result.stderr
 
 
 def test_heads_that_cannot_be_read_are_told_of(installation: Installation) -> None:
@@ -82,7 +82,7 @@ def test_heads_that_cannot_be_read_are_told_of(installation: Installation) -> No
     whole = log_line(installation.head(5))
     result = installation.run("verify", "--heads", "-", stdin=f"{whole}\n{whole[:-9]}\n")
     assert result.exit_code == 0
-    assert "Warning: the log has 1 heads, and 1 that are unreadable." in result.stderr
+    assert "Warning: the log has 1 readable heads and 1 unreadable ones." in result.stderr
 
 
 def test_a_forged_head_in_the_log_is_named(installation: Installation) -> None:

@@ -1,4 +1,4 @@
-"""Runs in flight: no more than there are places, in a workspace and for each of its targets."""
+"""Runs in flight: no more than there are slots, for a workspace and for each of its targets."""
 
 import asyncio
 from collections import Counter
@@ -57,7 +57,7 @@ async def raced(scripts: Scripts, reservations: list[Reservation]) -> Counter[An
 
 
 @pytest.mark.parametrize("slots", [1, 7, 49, 50])
-async def test_fifty_racing_for_places_take_those_there_are(
+async def test_fifty_racing_runs_take_every_slot_and_no_more(
     scripts: Scripts, previews: Previews, slots: int
 ) -> None:
     """Exactly so many are reserved; the others are told that the runs are too many."""
@@ -68,7 +68,7 @@ async def test_fifty_racing_for_places_take_those_there_are(
     assert await scripts._client.zcard(ROW) == slots
 
 
-async def test_fifty_racing_for_two_targets_take_the_places_of_each(
+async def test_fifty_racing_runs_of_two_targets_take_the_slots_of_each(
     scripts: Scripts, previews: Previews
 ) -> None:
     """One target that is full stops no other: three runs of each, exactly."""
@@ -91,8 +91,8 @@ async def test_a_full_workspace_is_named_before_a_full_target(runs: Runs) -> Non
 
 @pytest.mark.parametrize("slots", [Slots(1, 0), Slots(0, 1)])
 @pytest.mark.parametrize("ends", ["settle", "release"])
-async def test_whoever_ends_gives_its_place_back(runs: Runs, slots: Slots, ends: str) -> None:
-    """Once each: an end that is sent twice gives no second place away."""
+async def test_each_end_frees_its_slot(runs: Runs, slots: Slots, ends: str) -> None:
+    """Each end frees one slot, even if it is sent twice."""
     for n in range(4):
         assert said(await runs.reserve(a(n, slots), lease=LEASE)) is Reserved
         assert isinstance(await runs.reserve(a(9, slots), lease=LEASE), Limited)
@@ -104,7 +104,7 @@ async def test_whoever_ends_gives_its_place_back(runs: Runs, slots: Slots, ends:
 
 
 @pytest.mark.parametrize("slots", [Slots(1, 0), Slots(0, 1)])
-async def test_a_place_is_held_as_long_as_the_lease(runs: Runs, slots: Slots) -> None:
+async def test_a_slot_is_held_for_the_lease(runs: Runs, slots: Slots) -> None:
     """What a dead gateway left is in nobody's way once its lease is over."""
     for n in range(3):
         assert said(await runs.reserve(a(n, slots), lease=NO_LEASE)) is Reserved
@@ -113,7 +113,7 @@ async def test_a_place_is_held_as_long_as_the_lease(runs: Runs, slots: Slots) ->
 
 
 @pytest.mark.parametrize("slots", [Slots(2, 0), Slots(0, 2)])
-async def test_a_short_lease_takes_no_longer_ones_place(
+async def test_a_short_lease_does_not_shorten_a_longer_one(
     runs: Runs, scripts: Scripts, slots: Slots
 ) -> None:
     """Gateways may differ in their leases: the row stays as long as the longest."""
@@ -130,7 +130,7 @@ async def test_a_short_lease_takes_no_longer_ones_place(
 
 
 async def test_without_a_target_only_the_workspace_counts(runs: Runs) -> None:
-    """A preview that names no target is in no target's way."""
+    """A preview without a target takes no slot of a target."""
     for n in range(3):
         assert said(await runs.reserve(of("", n, Slots(5, 1)), lease=LEASE)) is Reserved
     assert said(await runs.reserve(a(0, Slots(5, 1)), lease=LEASE)) is Reserved
@@ -138,22 +138,22 @@ async def test_without_a_target_only_the_workspace_counts(runs: Runs) -> None:
     assert said(await runs.reserve(of("", 4, Slots(5, 1)), lease=LEASE)) == "runs"
 
 
-async def test_a_claim_sent_twice_takes_one_place(runs: Runs) -> None:
-    """And is granted again although all places are taken, once by itself."""
+async def test_a_claim_sent_twice_takes_one_slot(runs: Runs) -> None:
+    """A run that reserved is granted again, even if it took the only slot."""
     for n in range(2):
         for _ in range(2):
             assert said(await runs.reserve(a(n, Slots(2, 2)), lease=LEASE)) is Reserved
     assert said(await runs.reserve(a(2, Slots(2, 2)), lease=LEASE)) == "runs"
 
 
-async def test_a_retry_needs_no_place(runs: Runs) -> None:
-    """Who asks for a run that is there gets it, however full it is."""
+async def test_a_retry_needs_no_slot(runs: Runs) -> None:
+    """A retry gets the run that exists, even if every slot is taken."""
     await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
     again = a(0, Slots(1, 1))._replace(run_id="another")
     assert said(await runs.reserve(again, lease=LEASE)) is KeyTaken
 
 
-async def test_every_workspace_has_its_own_places(runs: Runs, previews: Previews) -> None:
+async def test_every_workspace_has_its_own_slots(runs: Runs, previews: Previews) -> None:
     """The same target in two workspaces is two."""
     await previews.save("v", "p", b"doc", origin=ORIGIN, target="a.example:443")
     await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
@@ -161,7 +161,7 @@ async def test_every_workspace_has_its_own_places(runs: Runs, previews: Previews
     assert said(await runs.reserve(other, lease=LEASE)) is Reserved
 
 
-async def test_without_limits_places_are_counted_all_the_same(
+async def test_slots_are_counted_even_without_limits(
     runs: Runs, scripts: Scripts, previews: Previews
 ) -> None:
     """A limit that is set while runs are in flight knows them."""
