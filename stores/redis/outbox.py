@@ -49,7 +49,7 @@ class Outbox:
         self._scripts = scripts
 
     async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
-        """Put (source, entry) behind what waits. Raises RedisUnavailable."""
+        """Append (source, entry) pairs. Raises RedisUnavailable."""
         args = [
             arg
             for source, entry in entries
@@ -60,8 +60,8 @@ class Outbox:
     async def collect(
         self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
     ) -> Waiting:
-        """Forget what was shipped; the oldest of what waits, with the outcomes of runs that
-        cannot be ended any more. Raises RedisUnavailable.
+        """Remove the `shipped` entries and return the oldest that wait, with the outcomes of runs
+        whose gateway can no longer report one. Raises RedisUnavailable.
         """
         touched = [names.outbox(workspace), names.in_flight(workspace)]
         _, now_ms, total, found = await self._scripts.call(
@@ -73,7 +73,7 @@ class Outbox:
         return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
 
     async def lead(self, who: str, lasting: timedelta) -> bool:
-        """Whether this gateway ships, for this long. Raises RedisUnavailable."""
+        """Whether this gateway ships, for `lasting` from now on. Raises RedisUnavailable."""
         _, leads = await self._scripts.call("lead", [names.LEADER], who, lasting)
         return bool(leads)
 
@@ -82,13 +82,13 @@ def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
     said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         entry = _known(said)
-    except (KeyError, ValueError, RecursionError):  # or nothing behind it would ever be shipped
+    except (KeyError, ValueError, RecursionError):  # it must not block those behind it
         entry = UNREADABLE
     return _source(entry, said.get(b"source", stream_id)), entry
 
 
 def _known(said: dict[bytes, bytes]) -> Entry:
-    """The entry with what its run knows. Raises KeyError, ValueError for what is none."""
+    """The entry with the facts of its run. Raises KeyError or ValueError if it is malformed."""
     facts: dict[str, Any] = {"at": _moment(said[b"at"])}
     if preview_id := said.get(b"preview"):
         facts["preview_id"] = preview_id.decode()
@@ -96,7 +96,7 @@ def _known(said: dict[bytes, bytes]) -> Entry:
         facts |= {name: fact for name, fact in asdict(_origin.decode(origin)).items() if fact}
     entry = replace(_entry.decode(said[b"entry"]), **facts)
     if not all(0 <= n <= NUMBER_MAX for n in (entry.status_code, entry.duration_ms, entry.count)):
-        raise ValueError("a number that no column takes")
+        raise ValueError("a number that is too large for its column")
     return entry
 
 
