@@ -12,7 +12,8 @@ from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.database import FILE, LazyDatabase, create_if_missing
-from stores.sql.database import HEAD, DatabaseUnavailable, SchemaOutdated
+from stores.sql.database import HEAD, SchemaOutdated
+from stores.sql.errors import DatabaseUnavailable
 from tests.support.gateways import until
 from tests.support.keyed import first_key
 from tests.support.tcp import tcp_server

@@ -28,7 +28,7 @@ from gateway.access.snapshot import (
 )
 from gateway.access.suspension import Suspension
 from gateway.background import in_background, repeat
-from stores.sql import api_keys, workspaces
+from stores.sql import api_keys, errors, workspaces
 from stores.sql import database as sql
 
 State = Literal["not_read", "empty", "read", "sealed", "stale", "away", "outdated"]
@@ -183,7 +183,9 @@ class KeyCache:
         if isinstance(error, sql.SchemaOutdated):
             return "outdated", str(error)
         # Of an unforeseen error the class alone: its message may hold anything.
-        detail = str(error) if isinstance(error, sql.DatabaseUnavailable) else type(error).__name__
+        detail = (
+            str(error) if isinstance(error, errors.DatabaseUnavailable) else type(error).__name__
+        )
         return "away" if self._snapshot is NOT_READ else "stale", detail
 
     def _set_state(self, state: State, detail: str) -> None:

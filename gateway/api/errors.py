@@ -21,6 +21,7 @@ from stores.audit_entries import Entry
 from stores.redis.limits import Quota
 from stores.redis.scripts import RedisUnavailable
 from stores.sql import database as sql
+from stores.sql import errors
 
 AUDITED = (
     problems.Unauthenticated,
@@ -110,7 +111,7 @@ def database_problems(*, check_url: str | None = None) -> Iterator[None]:
     except (sql.SchemaOutdated, chains.BrokenChain) as error:
         detail = f"Nothing was changed: {error}."
         raise problems.StoreUnavailable(detail, safe_to_retry=True) from error
-    except sql.DatabaseUnavailable as error:  # its message names hosts
+    except errors.DatabaseUnavailable as error:  # its message names hosts
         seen = "Try again."
         if check_url:
             seen = f"The change may have been made: check GET {check_url} before trying again."

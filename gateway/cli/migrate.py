@@ -15,7 +15,8 @@ def migrate() -> None:
 
     The database is that of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
     """
-    from stores.sql.database import DatabaseUnavailable, SchemaOutdated
+    from stores.sql.database import SchemaOutdated
+    from stores.sql.errors import DatabaseUnavailable
     from stores.sql.migrate import migrate as upgrade
 
     try:

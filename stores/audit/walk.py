@@ -52,14 +52,6 @@ class Evidence(NamedTuple):
     logged: Sequence[SignedHead] = ()
 
 
-def judged(
-    signatures: Signatures, workspace: str, rows: Iterable[Row], evidence: Evidence
-) -> Verified | Broken:
-    """The verdict on a chain that is in memory. `rows`: by sequence number."""
-    walk = ChainWalk(signatures, workspace, evidence)
-    return walk.begin() or walk.over(rows) or walk.end()
-
-
 class ChainWalk:
     """One pass over a chain, some rows at a time."""
 

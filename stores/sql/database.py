@@ -22,8 +22,6 @@ from stores.sql.errors import DatabaseUnavailable, unavailable
 # The connection of a transaction or a reading.
 SqlConnection = AsyncConnection
 
-__all__ = ["HEAD", "Database", "DatabaseUnavailable", "SchemaOutdated", "open_database"]
-
 # Every revision, oldest first; here too, so that a gateway can check without alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
@@ -100,13 +98,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-def database_url(url: str | None, data_dir: Path) -> str:
-    """As SQLAlchemy takes it, the password included. Raises ValueError, which never holds it."""
-    return parsed_url(url, data_dir).render_as_string(hide_password=False)
-
-
 def parsed_url(url: str | None, data_dir: Path) -> URL:
-    """The same, for reading. Raises ValueError."""
+    """The URL as SQLAlchemy takes it. Raises ValueError, which never holds the password."""
     if url is None:
         return URL.create("sqlite+aiosqlite", database=str(data_dir.absolute() / "relay.db"))
     # From None: what the parser says could hold a piece of the password.

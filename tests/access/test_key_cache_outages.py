@@ -21,10 +21,10 @@ from gateway.database import LazyDatabase
 from stores.sql.database import (
     HEAD,
     Database,
-    DatabaseUnavailable,
     SchemaOutdated,
     open_database,
 )
+from stores.sql.errors import DatabaseUnavailable
 from stores.sql.tables import generation
 from tests.support.gateways import until
 from tests.support.services import CLI, key_cache, services

@@ -29,7 +29,8 @@ from stores.redis.client import Store
 from stores.redis.outbox import Outbox, Waiting
 from stores.redis.scripts import RedisUnavailable, Scripts
 from stores.sql import workspaces
-from stores.sql.database import Database, DatabaseUnavailable
+from stores.sql.database import Database
+from stores.sql.errors import DatabaseUnavailable
 from tests.support.chains import entry, head, rows
 from tests.support.keyed import first_key
 

@@ -25,7 +25,8 @@ CLI = Actor("cli")
 def ask(question: Callable[[Services], Awaitable[T]]) -> T:
     """The answer. In development a missing database is created first."""
     from stores.audit.chain import BrokenChain
-    from stores.sql.database import DatabaseUnavailable, SchemaOutdated
+    from stores.sql.database import SchemaOutdated
+    from stores.sql.errors import DatabaseUnavailable
 
     try:
         settings = Settings.from_env(os.environ)

@@ -177,8 +177,8 @@ def _document(verdict: "Verified | Broken") -> dict[str, Any]:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from stores.sql.database import DatabaseUnavailable, SchemaOutdated
-    from stores.sql.errors import StatementFailed
+    from stores.sql.database import SchemaOutdated
+    from stores.sql.errors import DatabaseUnavailable, StatementFailed
 
     try:
         return asyncio.run(work)

@@ -10,7 +10,7 @@ from stores.audit.chain import Chain
 from stores.audit.retention import remove_before
 from stores.audit.signatures import SignedHead
 from stores.audit.verify import checkpoint, verify
-from stores.audit.walk import SENTENCES, Broken, Evidence, Verified, judged
+from stores.audit.walk import SENTENCES, Broken, ChainWalk, Evidence, Verified
 from stores.sql.database import Database
 from stores.sql.tables import audit, audit_checkpoints, audit_heads
 from tests.support.chains import CHAIN, NOON, append, day, head, rows
@@ -34,7 +34,8 @@ async def chain_of_30(database: Database) -> Stored:
 
 
 def verdict(stored: Stored, chain: Chain = CHAIN) -> Verified | Broken:
-    return judged(chain, "w", stored.rows, Evidence(*stored[1:]))
+    walk = ChainWalk(chain, "w", Evidence(*stored[1:]))
+    return walk.begin() or walk.over(stored.rows) or walk.end()
 
 
 async def test_every_tampering_is_found(database: Database) -> None:

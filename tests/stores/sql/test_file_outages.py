@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from stores.sql.database import DatabaseUnavailable, open_database
+from stores.sql.database import open_database
+from stores.sql.errors import DatabaseUnavailable
 from stores.sql.workspaces import bump
 from tests.stores.sql.test_outages import HURRIED, bumped, unavailable
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from stores.sql.database import REVISIONS, Database, DatabaseUnavailable, open_database
+from stores.sql.database import REVISIONS, Database, open_database
+from stores.sql.errors import DatabaseUnavailable
 from stores.sql.migrate import migrate
 from tests.support.gateways import until
 from tests.support.postgres import Postgres

@@ -14,8 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from trustme import CA
 
-from stores.sql.database import Database, DatabaseUnavailable, open_database
+from stores.sql.database import Database, open_database
 from stores.sql.engines import CONNECTIONS, Patience
+from stores.sql.errors import DatabaseUnavailable
 from stores.sql.workspaces import bump, generation
 from tests.support.database_proxy import Proxy, proxy
 from tests.support.postgres import PASSWORD, Postgres
