@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 
 from stores.audit_entries import RELAY, Entry
 from stores.redis import names
-from stores.redis.scripts import Scripts
+from stores.redis.scripts import Scripts, UnknownAnswer
 
 # In the place of what another version, or another's hand, put there.
 UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
@@ -72,10 +72,18 @@ class Outbox:
         ids = [stream_id for stream_id, _ in found]
         return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
 
-    async def lead(self, who: str, lasting: timedelta) -> bool:
-        """Whether this gateway ships, for `lasting` from now on. Raises RedisUnavailable."""
-        _, leads = await self._scripts.call("lead", [names.LEADER], who, lasting)
-        return bool(leads)
+    async def lead(self, gateway: str, lead: timedelta) -> bool:
+        """Take or extend the lead for this long; zero gives it up. Whether this gateway leads.
+
+        Raises RedisUnavailable.
+        """
+        match await self._scripts.call("lead", [names.LEADER], gateway, lead):
+            case [b"leading"]:
+                return True
+            case [b"following"]:
+                return False
+            case other:
+                raise UnknownAnswer(other)
 
 
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:

@@ -109,7 +109,7 @@ def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult
     match answer:
         case [b"reserved", left, started_at_ms, doc]:
             return Reserved(doc, started_at_ms, quota(left))
-        case [b"taken", left, holder, now_ms, fields, known]:
+        case [b"key_taken", left, holder, now_ms, fields, known]:
             taken = run_of(holder.decode(), now_ms, fields)
             other_preview = known == 1 and taken.preview_id != reservation.preview_id
             return KeyTaken(taken, other_preview, quota(left))

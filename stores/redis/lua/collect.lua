@@ -1,18 +1,20 @@
 #!lua flags=allow-oom
--- Forget what has been shipped, give up runs whose lease is over, and say what is to be shipped.
--- A run that is given up here cannot be ended elsewhere: `settle` comes after its lease, and
--- `release` finds its state. May write when memory is full: to ship is what frees it.
+-- Remove shipped entries from the outbox, end runs whose lease is over, and return the oldest
+-- entries that wait. May write when memory is full, because shipping frees memory.
+-- A run that is ended here cannot be ended elsewhere: `settle` refuses a run after its lease, and
+-- `release` refuses one that was interrupted.
 --   KEYS  outbox, in_flight
---   ARGV  run_prefix, how many entries at most, then the ids that were shipped
+--   ARGV  run_prefix (stands before a run's id in its key), limit (entries to return), then the ids
+--         of the entries that were shipped
 -- Answer
---   {'collected', now_ms, entries that wait, entries: {id, fields}, oldest first}
+--   {'collected', now_ms, number of entries that wait, entries: {id, fields}, oldest first}
 -- Sent twice: changes nothing the second time.
 -- include clock
 local outbox, in_flight = unpack(KEYS)
-local run_prefix, most = ARGV[1], ARGV[2]
+local run_prefix, limit = ARGV[1], ARGV[2]
 local now = milliseconds()
 
--- Never the whole stream: it remembers the last id, and an id names an entry for good.
+-- Entries are deleted, never the stream: it remembers its last id, so that no id is used twice.
 if ARGV[3] then redis.call('XDEL', outbox, unpack(ARGV, 3)) end
 for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, '-inf', now, 'LIMIT', 0, 500)) do
   local state, preview, origin =
@@ -23,5 +25,5 @@ for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, '-inf', now, 'LIM
     'preview', preview or '', 'origin', origin or '{}')
   redis.call('ZREM', in_flight, run_id)
 end
-local waiting = redis.call('XRANGE', outbox, '-', '+', 'COUNT', most)
+local waiting = redis.call('XRANGE', outbox, '-', '+', 'COUNT', limit)
 return {'collected', now, redis.call('XLEN', outbox), waiting}

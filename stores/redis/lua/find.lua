@@ -2,8 +2,9 @@
 --   KEYS  preview
 -- Answers
 --   {'live', doc, expires_at_ms}
---   {'spent', run_id}
---   {'no_preview'}
+--   {'spent', run_id}                a run has spent it
+--   {'no_preview'}                   it has expired, or never existed
+-- Sent twice: answers the same.
 local preview = KEYS[1]
 local doc, run_id, expires_at = unpack(redis.call('HMGET', preview, 'doc', 'run', 'expires_at'))
 

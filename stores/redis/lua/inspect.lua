@@ -1,8 +1,9 @@
--- Look at a run.
+-- Read a run.
 --   KEYS  run
 -- Answers
 --   {'run', now_ms, run hash (flat)}
---   {'no_run'}
+--   {'no_run'}                       it has expired, was given back, or never existed
+-- Sent twice: answers the same.
 -- include clock
 local run = KEYS[1]
 

@@ -1,9 +1,9 @@
--- Put entries into the outbox of the audit.
+-- Append entries to the outbox of the audit.
 --   KEYS  outbox
---   ARGV  for each entry: its source (unique), its time in ms, the entry (JSON)
+--   ARGV  for each entry: source (unique), at_ms, entry (JSON)
 -- Answer
 --   {'recorded'}
--- Sent twice: the shipper keeps each source once.
+-- Sent twice: appends twice; the shipper keeps each source once.
 local outbox = KEYS[1]
 
 for first = 1, #ARGV, 3 do

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
--- Give a run back as if it never was: nothing had been sent. The audit, which has its intent,
--- records so. What stays for a while is a mark that it may not be opened: its `reserve` may still
--- be under way.
+-- Give a run back as if it never was, because nothing was sent. The audit records that, because it
+-- has the intent already. May write when memory is full, because the run must end.
+-- A mark stays on the run's key for a while: the network may deliver a `reserve` after its own
+-- `release`, and the mark stops it from opening a run that no gateway sends.
 --   KEYS  run, preview, reservation, outbox, in_flight
---   ARGV  run_id, channel, mark_ms, ending (JSON, for the audit)
+--   ARGV  run_id, channel, mark_ms (how long the mark stays), ending (JSON, for the audit)
 -- Answers
 --   {'released'}
---   {'lost'}                  the run has its answer, was given up, or its lease is over: a retry
---                             may have been answered `unknown`
--- Sent twice: 'released' both times.
+--   {'lost'}                         the run has its answer, was interrupted, or its lease is over:
+--                                    a retry may have been answered `unknown`
+-- Sent twice: answers 'released' both times.
 -- include clock
 -- include slots
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)

@@ -1,25 +1,25 @@
--- Claim an idempotency key, spend the preview and open the run: all or nothing. The key is looked
--- at before the preview: a retry whose preview has expired gets its answer, and spends no quota.
+-- Claim an idempotency key, spend the preview and open the run: all or nothing. The key is checked
+-- before the preview: a retry whose preview has expired gets its answer, and spends no quota.
 --   KEYS  preview, reservation, run (to open), outbox, in_flight, buckets of key and workspace
---   ARGV  run_id, preview_id, run_prefix (before the id of another run), lease_ms, ttl_ms,
---         traceparent, trace_link (of the request, or empty), intent (JSON, for the audit);
---         limits, 0 for none: of key and workspace a minute, of runs at once in all and of a target
+--   ARGV  run_id, preview_id, run_prefix (before a run's id in its key), lease_ms, ttl_ms, traceparent,
+--         trace_link (of the request, or empty), intent (JSON, for the audit); limits, 0 for none:
+--         requests a minute of the key, of the workspace; concurrent runs in total, per target
 -- Answers; the quota is that of spend.lua
 --   {'reserved', quota, started_at_ms, doc}
---   {'taken', quota, run_id, now_ms, run hash (flat), requested preview known: 1 or 0}
---   {'expired', quota, run_id}       the key or the preview had a run, its answer is gone
---   {'spent', quota, run_id}         another key executed the preview
---   {'no_preview', quota}
+--   {'key_taken', quota, run_id, now_ms, run hash (flat), requested preview known: 1 or 0}
+--   {'expired', quota, run_id}       the key or the preview had a run whose answer is gone
+--   {'spent', quota, run_id}         a run of another key has spent the preview
+--   {'no_preview', quota}            the preview has expired, or never existed
 --   {'limited', quota, 'key', 'workspace', 'runs' or 'target', retry_ms}
---   {'released', quota}              this very run was given back before we came
--- Sent twice with one run_id: 'reserved' both times, while it runs; then 'taken' by itself.
+--   {'released', quota}              this very run was given back before this call arrived
+-- Sent twice with one run_id: 'reserved' both times while the run lasts, then 'key_taken'.
 -- include clock
 -- include quota
 -- include slots
--- include taken
+-- include key_taken
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
-  per_key, per_workspace, limit, limit_per_target = unpack(ARGV)
+  per_key, per_workspace, total, per_target = unpack(ARGV)
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
 local doc, spent_by, origin, target =
@@ -30,10 +30,10 @@ local holder = redis.call('GET', reservation)
 if holder == run_id and redis.call('HGET', run, 'state') == 'running' then
   return {'reserved', quota, tonumber(redis.call('HGET', run, 'started_at')), doc}
 end
-local answer = taken(run_prefix, holder, spent_by, doc, now, quota)
+local answer = key_taken(run_prefix, holder, spent_by, doc, now, quota)
 if answer then return answer end
 if not doc then return {'no_preview', quota} end
-local limited = full(in_flight, target, tonumber(limit), tonumber(limit_per_target), now)
+local limited = full(in_flight, target, tonumber(total), tonumber(per_target), now)
 if limited then return {'limited', quota, limited, 1000} end
 local empty, retry_ms, left = spend(buckets, true)
 if empty then return {'limited', quota, empty, retry_ms} end

@@ -1,10 +1,9 @@
 -- Save a preview for as long as it may be executed.
 --   KEYS  preview
---   ARGV  doc, origin (JSON: which action of which provider, the digest), target (host and
---         port), ttl_ms
+--   ARGV  doc, origin (JSON: action, provider and digest), target (host and port, or empty), ttl_ms
 -- Answer
 --   {'saved', expires_at_ms}
--- Sent twice: saves the same preview again.
+-- Sent twice: saves the same preview again, and it expires later.
 -- include clock
 local preview = KEYS[1]
 local doc, origin, target, ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- End a run with its answer, and tell the audit. May write when memory is full: the effect has
--- happened, and what it replaces is larger than what it leaves.
+-- End a run with its answer and write its outcome into the outbox. May write when memory is full,
+-- because the effect has happened; what it replaces is larger than what it leaves.
+-- The reservation is extended too, so that Relay remembers a key as long as its answer.
 --   KEYS  run, preview, reservation, outbox, in_flight
---   ARGV  run_id, state, doc, ttl_ms, tombstone_ms, channel, ending (JSON, for the audit)
+--   ARGV  run_id, state, doc, ttl_ms (of the answer), tombstone_ms (how long the preview names its
+--         run), channel, ending (JSON, for the audit)
 -- Answers
 --   {'settled', expires_at_ms}
---   {'lost'}                  the lease was over, or the run is gone
+--   {'lost'}                         the lease was over, or the run is gone
 -- Sent twice: the second changes nothing and answers as the first.
 -- include clock
 -- include slots
@@ -21,7 +23,7 @@ if now >= tonumber(lease_until) then return {'lost'} end
 
 local expires_at = now + ttl_ms
 redis.call('HSET', run, 'state', state, 'doc', doc, 'expires_at', expires_at)
-redis.call('HDEL', run, 'trace_link') -- the doc has it
+redis.call('HDEL', run, 'trace_link') -- the document holds it
 redis.call('PEXPIREAT', run, expires_at)
 if redis.call('GET', reservation) == run_id then
   redis.call('PEXPIREAT', reservation, expires_at)

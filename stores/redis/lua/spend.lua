@@ -1,10 +1,10 @@
--- Spend one of a quota, before any work is done for it.
+-- Spend one request of a quota, before any work is done for it.
 --   KEYS  bucket of the key, bucket of the workspace
---   ARGV  a minute for each; 0 for no limit
+--   ARGV  requests a minute of the key, of the workspace; 0 for no limit
 -- Answers
 --   {'granted', quota}
 --   {'limited', quota, 'key' or 'workspace', retry_ms}
---   quota: {'key' or 'workspace', left, full_in_ms} of the one with less left; {} without limits
+--   quota: {'key' or 'workspace', left, full_in_ms} of the bucket with less left; {} without limits
 -- Sent twice: spends twice, which errs on the safe side.
 -- include quota
 local of_key, of_workspace = unpack(KEYS)
