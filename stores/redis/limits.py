@@ -1,4 +1,4 @@
-"""How often a key and its workspace may ask, and how many of its runs may be in flight."""
+"""Request rates of an API key and its workspace, and limits of concurrent runs."""
 
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
@@ -10,21 +10,21 @@ Bound = Literal["key", "workspace", "runs", "target"]
 
 
 class Rates(NamedTuple):
-    """Requests a minute, and as many at once. 0: no limit."""
+    """Requests a minute, which may also come all at once. 0: no limit."""
 
     per_key: int = 0
     per_workspace: int = 0
 
 
 class Slots(NamedTuple):
-    """Runs in flight. 0: no limit."""
+    """Limits of runs in flight: of a workspace, and of each of its targets. 0: no limit."""
 
     total: int = 0
     per_target: int = 0
 
 
 class Quota(NamedTuple):
-    """What is left of the bucket that has less: of the key's or of the workspace's."""
+    """What is left in the bucket with less left: the key's or the workspace's."""
 
     bound: Literal["key", "workspace"]
     left: int
@@ -36,7 +36,7 @@ class Granted(NamedTuple):
 
 
 class Limited(NamedTuple):
-    """`retry_in`: when the next request can succeed, if no other takes its place."""
+    """`retry_in`: when the next request can succeed, unless another one comes first."""
 
     bound: Bound
     retry_in: timedelta
@@ -50,7 +50,7 @@ class Limits:
     async def spend(
         self, workspace: str, key_id: str, verb: str, rates: Rates
     ) -> Granted | Limited:
-        """Spend one of what the key and the workspace may do. Raises RedisUnavailable."""
+        """Spend one request of the key and of the workspace, or none. Raises RedisUnavailable."""
         buckets = [names.bucket(workspace, verb, key_id), names.bucket(workspace, verb)]
         match await self._scripts.call("spend", buckets, *rates):
             case [b"granted", left]:
@@ -62,7 +62,7 @@ class Limits:
 
 
 def quota(answer: list[Any]) -> Quota | None:
-    """As spend.lua says it; None where there is no limit."""
+    """Decode the quota of an answer (see spend.lua); None without limits."""
     match answer:
         case [bound, left, full_in_ms]:
             return Quota(bound.decode(), left, timedelta(milliseconds=full_in_ms))

@@ -1,17 +1,17 @@
-"""Every Redis key and channel, spelled here and nowhere else.
+"""The names of all Redis keys and channels; no other module spells one.
 
-All keys of one workspace share the hash tag `{workspace}`, so that a script
-touches one slot on a cluster. Workspace names and ids are percent-encoded, so
-that no name can end its tag early or reach into another workspace's keys.
+All keys of a workspace share the hash tag `{workspace}`, so that a script touches one slot of a
+cluster. Workspace names and ids are percent-encoded, so that no name can end its tag early or
+name a key of another workspace.
 """
 
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
-# Which gateway ships the outboxes.
+# Holds the name of the gateway that ships the outboxes.
 LEADER = "relay:shipping"
-# What every channel of `settled` matches.
+# Matches every channel of `settled`.
 ANY_SETTLED = "relay:*:settled:*"
 
 
@@ -36,17 +36,17 @@ def run(workspace: str, run_id: str) -> str:
 
 
 def run_prefix(workspace: str) -> str:
-    """What `reserve.lua` puts before the id of the run that holds a key."""
+    """The key of a run without its id, which scripts append."""
     return f"{_prefix(workspace)}run:"
 
 
 def outbox(workspace: str) -> str:
-    """What the audit has not got yet: the one kind of key that never expires."""
+    """Audit entries that the database does not have yet: the one kind of key that never expires."""
     return f"{_prefix(workspace)}outbox"
 
 
 def in_flight(workspace: str) -> str:
-    """The runs that hold a place; `:` and a target behind it, those of one target."""
+    """The runs that hold a concurrency slot. Scripts append `:` and a target for those of one."""
     return f"{_prefix(workspace)}in_flight"
 
 

@@ -1,6 +1,6 @@
-"""The outbox of the audit: entries that the database has not got yet, a stream a workspace.
+"""The outbox of the audit: one stream for each workspace, of entries that the database lacks.
 
-Intents and outcomes are put here by the scripts that open and end runs, in the same step.
+The scripts that open and end runs append intents and outcomes in the same atomic step.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from stores.audit_entries import RELAY, Entry
 from stores.redis import names
 from stores.redis.scripts import Scripts, UnknownAnswer
 
-# In the place of what another version, or another's hand, put there.
+# Replaces an entry that cannot be decoded: another version or another client wrote it.
 UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
-# The last millisecond of the year 9999; what the database has room for.
+# The last millisecond of the year 9999, and the limits of the columns of the database.
 LAST_MS = 253_402_300_799_999
 SOURCE_MAX = 64
 NUMBER_MAX = 2**31 - 1
 
 
 class Origin(msgspec.Struct):
-    """What the preview of a run said of it."""
+    """The action, provider and digest of the preview that a run has spent."""
 
     action: str = ""
     provider: str = ""
@@ -36,7 +36,7 @@ _origin = msgspec.json.Decoder(Origin)
 
 
 class Waiting(NamedTuple):
-    """`entries`: each with its source. `total`: how many wait. `oldest`: the age of the oldest."""
+    """A batch of entries, each with its source. `total`: how many wait. `oldest`: an age."""
 
     ids: Sequence[bytes]
     entries: Sequence[tuple[str, Entry]]
@@ -49,7 +49,7 @@ class Outbox:
         self._scripts = scripts
 
     async def record(self, workspace: str, entries: Sequence[tuple[str, Entry]]) -> None:
-        """Append (source, entry) pairs. Raises RedisUnavailable."""
+        """Append pairs of source and entry. Raises RedisUnavailable."""
         args = [
             arg
             for source, entry in entries
@@ -87,36 +87,36 @@ class Outbox:
 
 
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
-    said: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
+    record: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
-        entry = _known(said)
-    except (KeyError, ValueError, RecursionError):  # it must not block those behind it
+        entry = _decoded(record)
+    except (KeyError, ValueError, RecursionError):  # it must not block the entries after it
         entry = UNREADABLE
-    return _source(entry, said.get(b"source", stream_id)), entry
+    return _source(entry, record.get(b"source", stream_id)), entry
 
 
-def _known(said: dict[bytes, bytes]) -> Entry:
-    """The entry with the facts of its run. Raises KeyError or ValueError if it is malformed."""
-    facts: dict[str, Any] = {"at": _moment(said[b"at"])}
-    if preview_id := said.get(b"preview"):
-        facts["preview_id"] = preview_id.decode()
-    if origin := said.get(b"origin"):
-        facts |= {name: fact for name, fact in asdict(_origin.decode(origin)).items() if fact}
-    entry = replace(_entry.decode(said[b"entry"]), **facts)
+def _decoded(record: dict[bytes, bytes]) -> Entry:
+    """The entry with the fields of its run. Raises KeyError or ValueError if it is malformed."""
+    fields: dict[str, Any] = {"at": _time(record[b"at"])}
+    if preview_id := record.get(b"preview"):
+        fields["preview_id"] = preview_id.decode()
+    if origin := record.get(b"origin"):
+        fields |= {name: value for name, value in asdict(_origin.decode(origin)).items() if value}
+    entry = replace(_entry.decode(record[b"entry"]), **fields)
     if not all(0 <= n <= NUMBER_MAX for n in (entry.status_code, entry.duration_ms, entry.count)):
         raise ValueError("a number that is too large for its column")
     return entry
 
 
-def _moment(text: bytes) -> int:
-    """Raises ValueError for what is in no year that can be written."""
+def _time(text: bytes) -> int:
+    """Epoch milliseconds. Raises ValueError for a time that no RFC 3339 timestamp can express."""
     if not 0 <= (at := int(text)) <= LAST_MS:
         raise ValueError(at)
     return at
 
 
 def _source(entry: Entry, other: bytes) -> str:
-    """By this the database knows an entry for good: of a run it has one intent and one outcome."""
+    """Identify the entry for the database, which keeps one intent and one outcome of a run."""
     source = f"{entry.run_id}:{entry.event}" if entry.run_id else other.decode("utf-8", "replace")
     if len(source) <= SOURCE_MAX and "\0" not in source:
         return source

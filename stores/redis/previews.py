@@ -7,7 +7,7 @@ from stores.redis import names
 from stores.redis.limits import Limits, Quota
 from stores.redis.scripts import Scripts, UnknownAnswer
 
-# An hour to look, ask a colleague and approve; stale approvals should not act.
+# An hour to check a preview, ask a colleague and approve; an old approval should not act.
 PREVIEW_TTL = timedelta(hours=1)
 
 
@@ -22,7 +22,7 @@ class Spent(NamedTuple):
 
 
 class NoPreview(NamedTuple):
-    """Expired, or never was."""
+    """The preview has expired, or never existed."""
 
     quota: Quota | None = None
 
@@ -42,11 +42,11 @@ class Previews:
         target: str = "",
         ttl: timedelta = PREVIEW_TTL,
     ) -> int:
-        """Keep a preview; when it expires, in epoch milliseconds of the server's clock.
+        """Save a preview. Returns its expiry in epoch milliseconds of the server's clock.
 
-        `origin` outlives the document: it names the action in the answer of a
-        run whose process died, and to the audit. `target`: host and port, whose runs
-        are counted. Raises RedisUnavailable.
+        `origin` outlives the document: it names the action in the audit, and in the answer of a
+        run whose process died. `target`: the host and port whose concurrent runs are counted.
+        Raises RedisUnavailable.
         """
         key = names.preview(workspace, preview_id)
         answer = await self._scripts.call("save", [key], doc, origin, target, ttl)

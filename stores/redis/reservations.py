@@ -1,4 +1,4 @@
-"""Claims on idempotency keys, and the runs that they become."""
+"""Reservations of idempotency keys, the runs that they open, and every outcome of a script."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -27,15 +27,15 @@ class Run(NamedTuple):
 
     @property
     def interrupted(self) -> bool:
-        """The lease is over and no answer came: what became of the effect is unknown."""
+        """The lease is over without an answer: the outcome of the effect is unknown."""
         return self.doc is None and self.lease_left <= timedelta(0)
 
 
 class Reservation(NamedTuple):
     """A claim on an idempotency key, for one run of one preview.
 
-    `traceparent`, `trace_link`: of the request that claims; kept with the run. `intent`: what the
-    audit entry that the script writes if it reserves. `principal`: whose quota is spent.
+    `traceparent` and `trace_link` belong to the request and are kept with the run. `intent`: the
+    audit entry that the script writes if it reserves. `principal`: the key whose quota is spent.
     """
 
     workspace: str
@@ -50,7 +50,7 @@ class Reservation(NamedTuple):
     slots: Slots = Slots()
 
     def redis_keys(self) -> tuple[str, str, str, str, str]:
-        """Run, preview, reservation, outbox, runs in flight: what ends a run touches."""
+        """Run, preview, reservation, outbox, runs in flight: the keys that ending a run changes."""
         return (
             names.run(self.workspace, self.run_id),
             names.preview(self.workspace, self.preview_id),
@@ -67,7 +67,7 @@ class Reserved(NamedTuple):
 
 
 class KeyTaken(NamedTuple):
-    """The key belongs to a run. `reused`: it was asked for with another known preview."""
+    """The key belongs to a run. `other_preview`: this request named another known preview."""
 
     run: Run
     other_preview: bool
@@ -79,7 +79,7 @@ class KeyTaken(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """There was a run; its answer is gone."""
+    """The key or the preview had a run, whose answer has expired."""
 
     run_id: str
     quota: Quota | None = None
@@ -89,11 +89,11 @@ ReserveResult = Reserved | KeyTaken | Expired | Spent | NoPreview | Limited
 
 
 class NoRun(NamedTuple):
-    """Forgotten, or never was."""
+    """The run has expired, was given back, or never existed."""
 
 
 class Released(NamedTuple):
-    """Key and preview are free again."""
+    """The key and the preview can be used again."""
 
 
 class Settled(NamedTuple):
@@ -101,11 +101,11 @@ class Settled(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The run is not ours to end any more."""
+    """The run cannot be ended by this gateway any more: its lease is over, or it is gone."""
 
 
 def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult:
-    """As reserve.lua says it. Raises RedisUnavailable for a claim that came too late."""
+    """Decode an answer of reserve.lua. Raises RedisUnavailable if the run was given back before."""
     match answer:
         case [b"reserved", left, started_at_ms, doc]:
             return Reserved(doc, started_at_ms, quota(left))

@@ -1,7 +1,7 @@
-"""Wait for a run that another process ends: one connection listens, without polling.
+"""Wait for a run that another process ends, on one connection and without polling.
 
-It listens to the endings of all runs, only while a caller waits: subscribed by
-pattern, there is no subscription to lose between two that come and go.
+One pattern subscription reports the endings of all runs. It is open only while a caller waits.
+Subscribing and unsubscribing for each run caused races.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stores.redis.scripts import RedisUnavailable
 
 class RunEndings:
     def __init__(self, client: Redis, *, patience: float = 1.7) -> None:
-        """`patience`: seconds the server has to confirm that it will tell us."""
+        """`patience`: how many seconds the server may take to confirm the subscription."""
         self._client = client
         self._patience = patience
         self._current: _Listener | None = None
@@ -27,10 +27,10 @@ class RunEndings:
 
     @asynccontextmanager
     async def wait_for(self, workspace: str, run_id: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when the run ends, or when that may have been missed.
+        """Yield an event that is set when the run ends, or when its ending may have been missed.
 
-        Look at the run after entering (it may have ended before) and after the
-        event. Raises RedisUnavailable.
+        Read the run after entering, because it may have ended before, and again after the event.
+        Raises RedisUnavailable.
         """
         listener = self._listener()
         channel = names.settled(workspace, run_id)
@@ -47,7 +47,7 @@ class RunEndings:
                 self._end(listener)
 
     def reconnect(self) -> None:
-        """Listen on a new connection from now on; callers that wait look again."""
+        """Listen on a new connection from now on; callers that wait read their runs again."""
         if self._current:
             self._end(self._current)
 
@@ -60,8 +60,8 @@ class RunEndings:
         if self._current is None or self._current.lost:
             self._current = listener = _Listener()
             listener.task = asyncio.create_task(
-                listener.hear(self._client),
-                context=Context(),  # it outlives the request that began it
+                listener.listen(self._client),
+                context=Context(),  # it outlives the request that started it
             )
             self._tasks.add(listener.task)
             listener.task.add_done_callback(self._tasks.discard)
@@ -97,23 +97,23 @@ class _Listener:
         if not self.watchers[channel]:
             del self.watchers[channel]
 
-    async def hear(self, client: Redis) -> None:
+    async def listen(self, client: Redis) -> None:
         try:
             with suppress(RedisError, OSError):
                 async with client.pubsub() as pubsub:
                     await pubsub.psubscribe(names.ANY_SETTLED)
                     async for message in pubsub.listen():
-                        self._tell(message)
+                        self._receive(message)
         finally:
             self.lost = True
             self._wake(*self.watchers)
             self.confirmed.set()
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         if message["type"] == "pmessage":
             self._wake(message["channel"].decode())
         elif self.confirmed.is_set():
-            self._wake(*self.watchers)  # connected anew: an ending may have been missed
+            self._wake(*self.watchers)  # a new connection: an ending may have been missed
         self.confirmed.set()
 
     def _wake(self, *channels: str) -> None:

@@ -1,8 +1,8 @@
 """Runs: executions of previews, at most one per idempotency key and per preview.
 
-`lua/reserve.lua` claims the key, spends the preview and opens the run in one
-step; `settle.lua` ends it with its answer; `release.lua` gives it back. A run
-whose lease has ended without an answer is unknown for good: no one takes it over.
+`lua/reserve.lua` claims the key, spends the preview and opens the run in one step; `settle.lua`
+ends it with its answer; `release.lua` gives it back. A run whose lease has ended without an
+answer stays unknown: no other gateway takes it over.
 """
 
 from datetime import timedelta
@@ -21,11 +21,11 @@ from stores.redis.reservations import (
 )
 from stores.redis.scripts import Scripts, UnknownAnswer
 
-# How long a retry finds its answer (Stripe: at least 24 h).
+# How long a retry gets the stored answer (Stripe: at least 24 h).
 RUN_TTL = timedelta(hours=24)
-# How long a spent preview still says which run it became.
+# How long a spent preview names its run.
 TOMBSTONE_TTL = timedelta(days=7)
-# How long a run that was given back is kept from being opened by a command that comes late.
+# How long a run that was given back cannot be opened by a command that arrives late.
 RELEASED_TTL = timedelta(minutes=5)
 
 
@@ -42,7 +42,7 @@ class Runs:
         self._tombstone_ttl = tombstone_ttl
 
     async def reserve(self, reservation: Reservation, *, lease: timedelta) -> ReserveResult:
-        """Open the run that is claimed, or say who holds the key. Raises RedisUnavailable."""
+        """Open the run of this reservation, or say what prevents that. Raises RedisUnavailable."""
         run, preview, of_key_name, *others = reservation.redis_keys()
         of_key = names.bucket(reservation.workspace, "execute", reservation.principal)
         of_workspace = names.bucket(reservation.workspace, "execute")
@@ -75,9 +75,9 @@ class Runs:
     async def settle(
         self, reservation: Reservation, *, state: str, doc: bytes, ending: bytes = b"{}"
     ) -> Settled | Lost:
-        """End the run with its answer, for as long as retries may ask, and tell the audit.
+        """End the run with its answer, which retries get until it expires, and record the outcome.
 
-        `ending`: the entry, JSON. Raises RedisUnavailable.
+        `ending`: the audit entry, JSON. Raises RedisUnavailable.
         """
         answer = await self._scripts.call(
             "settle",
@@ -99,7 +99,7 @@ class Runs:
                 raise UnknownAnswer(other)
 
     async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
-        """Give key and preview back: nothing was sent. Raises RedisUnavailable."""
+        """Give the key and the preview back, because nothing was sent. Raises RedisUnavailable."""
         channel = names.settled(reservation.workspace, reservation.run_id)
         answer = await self._scripts.call(
             "release", reservation.redis_keys(), reservation.run_id, channel, RELEASED_TTL, ending

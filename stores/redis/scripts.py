@@ -1,10 +1,10 @@
-"""Call a Lua script by name; calls that come while others are under way share a pipeline.
+"""Call a Lua script by name; concurrent calls share a pipeline.
 
-A command in a pipeline of 32 costs about 19 microseconds of CPU, one alone 71
-to 180 (redis-py 8.1, hiredis). A call that finds the line free goes at once, and
-not as a pipeline of one, which costs 30 more. Every script may be sent twice, so
-a call whose reply was lost is sent again, once; what then fails is
-`RedisUnavailable`.
+A command in a pipeline of 32 costs about 19 microseconds of CPU, one alone 71 to 180 (redis-py
+8.1, hiredis). A call goes out at once if no other call is waiting, and not in a pipeline of one,
+which costs 30 more. Only concurrent calls wait for the end of the event loop's turn. Every script
+may be sent twice: a call whose reply was lost is sent once more, then `RedisUnavailable` is
+raised. The header of a script is its contract, and all times come from the server.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LUA = files("stores.redis").joinpath("lua")
 
 
 def _source(text: str) -> str:
-    """The script with its parts: a line `-- include name` is replaced by that file."""
+    """The script with its includes: a line `-- include name` is replaced by that file."""
 
     def part(line: re.Match[str]) -> str:
         return _LUA.joinpath("include", f"{line[1]}.lua").read_text()
@@ -39,11 +39,11 @@ SOURCES = {
 
 
 class RedisUnavailable(Exception):
-    """Redis did not answer in time, or refused: nothing may be built on its silence."""
+    """Redis did not answer in time, or refused. The call may have happened or not."""
 
 
 class UnknownAnswer(Exception):
-    """A script answered what its contract does not name."""
+    """A script gave an answer that its contract does not list."""
 
 
 class _Call(NamedTuple):
@@ -73,8 +73,8 @@ class Scripts:
         observer: Observer | None = None,
         demoted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`patience`: seconds for all tries of one call; callers are promised a 503 in under 2.
-        `demoted` is called when the server turns out to be a replica.
+        """`patience`: seconds for all attempts of one call; clients get a 503 within 2.
+        `demoted` is called when the server has become a replica.
         """
         self._client = client
         self._demoted = demoted
@@ -87,7 +87,7 @@ class Scripts:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
-        """Give the server every script. Raises RedisUnavailable."""
+        """Load every script into the server. Raises RedisUnavailable."""
         try:
             async with asyncio.timeout(self._patience):
                 self._digests = {
@@ -99,20 +99,20 @@ class Scripts:
     async def call(
         self, name: str, keys: Sequence[str], *args: str | bytes | int | timedelta
     ) -> list[Any]:
-        """Run a script; its tagged answer. A duration goes as milliseconds.
+        """Run a script and return its tagged answer. Durations are sent in milliseconds.
 
         Raises RedisUnavailable.
         """
         call = _Call(name, keys, args)
         if self._under_way:
-            reply = await self._in_company(call)
+            reply = await self._in_next_turn(call)
         else:
             [reply] = await self._send([call])
         if isinstance(reply, BaseException):
             raise RedisUnavailable(f"{type(reply).__name__}: {reply}")
         return reply  # type: ignore[no-any-return]
 
-    def _in_company(self, call: _Call) -> asyncio.Future[Any]:
+    def _in_next_turn(self, call: _Call) -> asyncio.Future[Any]:
         if self._turn is None:
             self._turn = []
             task = asyncio.create_task(self._send_turn(self._turn))
@@ -123,14 +123,14 @@ class Scripts:
         return reply
 
     async def _send_turn(self, turn: _Turn) -> None:
-        self._turn = None  # a task starts in the next turn: what comes now is for another
+        self._turn = None  # a task starts in the next turn: later calls belong to another one
         replies = await self._send([call for call, _ in turn])
         for (_, future), reply in zip(turn, replies, strict=True):
             if not future.done():  # its caller may have gone away
                 future.set_result(reply)
 
     def _sent(self, turn: _Turn, task: asyncio.Task[None]) -> None:
-        """End every wait for the pipeline, whatever became of it."""
+        """End every wait for the pipeline, even if it failed or was cancelled."""
         self._tasks.discard(task)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         for _, future in turn if failure else ():
@@ -138,7 +138,7 @@ class Scripts:
                 future.set_result(failure)
 
     async def _send(self, calls: list[_Call]) -> list[Any]:
-        """A reply for each call; one exception for all when the server did not answer."""
+        """A reply for each call; the same exception for all if the server did not answer."""
         self._under_way += 1
         try:
             async with asyncio.timeout(self._patience):
@@ -161,7 +161,7 @@ class Scripts:
             self._under_way -= 1
 
     async def drop_connections(self) -> None:
-        """End the idle connections: new ones resolve the server's name again."""
+        """Close the idle connections; new ones resolve the server's name again."""
         self._demoted()
         await self._client.connection_pool.disconnect(inuse_connections=False)
 
