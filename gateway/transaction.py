@@ -109,7 +109,7 @@ async def _check_key(
         key = await api_keys.find(connection, workspace, actor.key)
         ended = key is None or key.revoked_at is not None or key.expires_at <= now_ms
     elif actor.principal == ANONYMOUS:
-        ended = await api_keys.any_made(connection)
+        ended = await api_keys.any_exist(connection)
     if ended:
         raise Unauthenticated("This key is unknown, expired or revoked.")
 

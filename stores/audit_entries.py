@@ -1,16 +1,15 @@
-"""An audit entry: who did what, when, from where, and what came of it. No bodies, no secrets."""
+"""An audit entry: who did what, when and from where, and the outcome. No bodies, no secrets."""
 
 from msgspec import Struct
 
-# The principal of what the gateway does by itself.
+# The principal of what a gateway does without a request.
 RELAY = "relay"
 # The principal of a request without a key: in development before the first key, or refused.
 ANONYMOUS = "anonymous"
-# The workspace of what belongs to none, such as an unknown key. No workspace can have this name.
+# The workspace of entries without one, such as an unknown key. No workspace can have this name.
 NOWHERE = "-"
 
-
-# What an entry can be about; the last stands where there was what is no entry.
+# Every event. The last one replaces an entry that could not be decoded.
 EVENTS = (
     "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
     "workspace.created workspace.changed audit.read entry.unreadable"
@@ -18,10 +17,10 @@ EVENTS = (
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: of a run its outcome (or
-    `not_sent`), of a refusal the problem's code. `key_hash`: SHA-256 of the idempotency key, hex.
-    `count`: how many alike were merged into this one. `subject`: the id of the key, secret or
-    workspace that was changed, or of the key that a request named without having it.
+    """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: the outcome of a run (or
+    `not_sent`), or the code of a refusal's problem. `key_hash`: SHA-256 of the idempotency key,
+    hex. `count`: how many like entries this one stands for. `subject`: the id of the key, secret
+    or workspace that was changed, or of the key that a refused request named.
     """
 
     event: str

@@ -1,8 +1,8 @@
-"""The one door to SQLAlchemy: modules that are loaded at their first use, not at their import.
+"""The one door to SQLAlchemy: load modules at their first use instead of their import.
 
 SQLAlchemy takes 20 MB and 0.3 s of CPU, which a gateway without a database does not need. Modules
-of `gateway` import `stores.sql` and `stores.audit` at their top, as modules, and name what is in
-them where it runs.
+of `gateway` import the modules of `stores.sql` and `stores.audit` at their top. They name what is
+inside only where it runs.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 def defer(package: str, *names: str) -> None:
-    """Put modules of the package in place that load themselves when an attribute is read."""
+    """Register modules of the package that load when one of their attributes is first read."""
     for name in names:
         spec = importlib.util.find_spec(f"{package}.{name}")
         assert spec

@@ -212,7 +212,7 @@ class LastUsed:
         left = set(taken)
         try:
             async with database.begin() as connection:
-                left_out = await api_keys.used(connection, taken)
+                left_out = await api_keys.record_use(connection, taken)
             left = left_out
         except Exception as error:  # noqa: BLE001  # no request depends on it
             fields = {"keys": len(taken), "error": type(error).__name__}

@@ -99,7 +99,7 @@ async def read(connection: sql.SqlConnection, sealer: Sealer, *, now_ms: int) ->
     keys = await api_keys.active(connection, now_ms)
     since_ms = now_ms - REMEMBERED // timedelta(milliseconds=1)
     ended = await api_keys.ended(connection, now_ms, since_ms=since_ms)
-    any_made = bool(keys or ended) or await api_keys.any_made(connection)
+    any_made = bool(keys or ended) or await api_keys.any_exist(connection)
     rows = await workspaces.list_all(connection)
     sealed = await signing_secrets.active(connection, now_ms)
     return Snapshot(

@@ -106,4 +106,4 @@ class Maintenance:
     async def _audited(self) -> list[str]:
         database = await self._database.open()
         async with database.connect() as connection:
-            return await pages.audited(connection)
+            return await pages.audited_workspaces(connection)

@@ -24,19 +24,19 @@ class AuditPage(NamedTuple):
 async def audit_page(
     connection: AsyncConnection,
     workspace: str,
-    wanted: Filter,
+    filters: Filter,
     *,
     event: Collection[str] = (),
     after: int | None = None,
     limit: int,
 ) -> AuditPage:
-    """`event`: entries of these events; () for any."""
-    asked = select_entries(workspace, wanted, event)
+    """A page of entries, newest first. `event`: only these events; () for all."""
+    query = select_entries(workspace, filters, event)
     if after is not None:
-        asked = asked.where(audit.c.seq < after)
+        query = query.where(audit.c.seq < after)
     # One more than a page, to know whether there is another page.
-    asked = asked.order_by(audit.c.seq.desc()).limit(limit + 1)
-    rows = [Row(*row) for row in await connection.execute(asked)]
+    query = query.order_by(audit.c.seq.desc()).limit(limit + 1)
+    rows = [Row(*row) for row in await connection.execute(query)]
     return AuditPage(rows[:limit], rows[limit - 1].seq if len(rows) > limit else None)
 
 
@@ -46,7 +46,7 @@ def audit_cursor(text: str) -> int:
     return cursor
 
 
-async def audited(connection: AsyncConnection) -> list[str]:
+async def audited_workspaces(connection: AsyncConnection) -> list[str]:
     """The workspaces that have an entry, a checkpoint or a head."""
     tables = (audit_heads, audit_checkpoints, audit)
     first, *others = (select(table.c.workspace) for table in tables)
@@ -57,26 +57,26 @@ async def audited(connection: AsyncConnection) -> list[str]:
     )
 
 
-async def span(connection: AsyncConnection, asked: Select[Any]) -> int:
+async def entries_spanned(connection: AsyncConnection, query: Select[Any]) -> int:
     """The number of entries from the first to the last that is selected, both included."""
-    found = asked.with_only_columns(func.min(audit.c.seq), func.max(audit.c.seq))
+    found = query.with_only_columns(func.min(audit.c.seq), func.max(audit.c.seq))
     first, last = (await connection.execute(found)).one()
     # None for no entry; an SQLite column may hold any type.
     return last - first + 1 if isinstance(first, int) and isinstance(last, int) else 0
 
 
 def select_entries(
-    workspace: str, wanted: Filter | None = None, event: Collection[str] = ()
+    workspace: str, filters: Filter | None = None, event: Collection[str] = ()
 ) -> Select[Any]:
     """Select rows of the audit, unordered."""
-    asked = select(audit).where(*conditions(audit, workspace, wanted or Filter(), audit.c.at))
-    return asked.where(audit.c.event.in_(event)) if event else asked
+    query = select(audit).where(*conditions(audit, workspace, filters or Filter(), audit.c.at))
+    return query.where(audit.c.event.in_(event)) if event else query
 
 
-async def following(
-    connection: AsyncConnection, asked: Select[Any], seq: int | None, *, limit: int
+async def rows_after(
+    connection: AsyncConnection, query: Select[Any], seq: int | None, *, limit: int
 ) -> list[Row]:
     """The next selected rows after `seq`; the first ones after None."""
-    beyond = asked if seq is None else asked.where(audit.c.seq > seq)
+    beyond = query if seq is None else query.where(audit.c.seq > seq)
     ordered = beyond.order_by(audit.c.seq).limit(limit)
     return [Row(*row) for row in await connection.execute(ordered)]

@@ -1,14 +1,14 @@
-"""Remove what is older than it has to be kept, so that the rest of a chain still verifies.
+"""Remove entries whose retention is over, so that the rest of a chain still verifies.
 
-Each removal leaves a signed checkpoint in the same transaction. What is removed is verified
-first: neither an edited entry nor an edited time leaves unseen. The newest entry always stays.
+Each removal writes a signed checkpoint in the same transaction. Entries are verified first, so
+that no edited entry or time is removed unnoticed. The newest entry always stays.
 """
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stores.audit.chain import BrokenChain, Chain
-from stores.audit.pages import following, select_entries
+from stores.audit.pages import rows_after, select_entries
 from stores.audit.signatures import Checkpoint, Row
 from stores.audit.verify import checkpoint
 from stores.audit.walk import ChainWalk, Evidence
@@ -29,9 +29,9 @@ async def remove_before(
     now_ms: int,
     batch: int = BATCH,
 ) -> int:
-    """How many entries were removed; runs that have ended go too.
+    """Remove entries before the cutoff, and runs that have ended. Returns the number of entries.
 
-    Stops at the first entry that is younger. Raises BrokenChain, and DatabaseUnavailable.
+    Stops at the first younger entry. Raises BrokenChain and DatabaseUnavailable.
     """
     removed = 0
     while True:
@@ -39,7 +39,7 @@ async def remove_before(
             old = await _old(connection, chain, workspace, cutoff_ms=cutoff_ms, limit=batch)
             if old:
                 last = chain.checkpoint(workspace, old[-1].seq, old[-1].mac, now_ms)
-                await _leave(connection, workspace, last)
+                await _remove_until(connection, workspace, last)
         removed += len(old)
         if len(old) < batch:
             break
@@ -50,7 +50,7 @@ async def remove_before(
 async def _old(
     connection: AsyncConnection, chain: Chain, workspace: str, *, cutoff_ms: int, limit: int
 ) -> list[Row]:
-    # The head is locked only where there is something to remove: mostly there is not.
+    # Lock the head only if there is something to remove, because mostly there is not.
     times = (
         select(extreme(audit.c.at)).where(audit.c.workspace == workspace).scalar_subquery()
         for extreme in (func.min, func.max)
@@ -66,8 +66,8 @@ async def _old(
     if walk.begin():
         raise BrokenChain(workspace)
     old: list[Row] = []
-    for row in await following(connection, select_entries(workspace), None, limit=limit):
-        if walk.over([row]):
+    for row in await rows_after(connection, select_entries(workspace), None, limit=limit):
+        if walk.check([row]):
             raise BrokenChain(workspace)
         if row.at >= cutoff_ms or row.seq >= head.seq:
             break
@@ -75,7 +75,7 @@ async def _old(
     return old
 
 
-async def _leave(connection: AsyncConnection, workspace: str, last: Checkpoint) -> None:
+async def _remove_until(connection: AsyncConnection, workspace: str, last: Checkpoint) -> None:
     gone = delete(audit).where(audit.c.workspace == workspace, audit.c.seq <= last.seq)
     await connection.execute(gone)
     insert = upsert(connection, audit_checkpoints).values(workspace=workspace, **last._asdict())

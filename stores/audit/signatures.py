@@ -1,7 +1,7 @@
-"""What the audit keys sign: entries in their places, heads and checkpoints.
+"""Sign and verify entries of the audit, heads and checkpoints.
 
-The text that is signed is the text that is stored: JSON, its fields in the order of `Recorded`,
-so nothing is ever encoded a second time to be checked.
+The signed text is the stored text: JSON with its fields in the order of `Recorded`. Verification
+therefore encodes nothing again.
 """
 
 import hmac
@@ -14,12 +14,12 @@ from stores.audit_entries import Entry
 from stores.sql.dialects import truncate_to
 from stores.sql.tables import audit
 
-# What the first entry follows.
+# The MAC before the first entry.
 START = bytes(32)
 
 
 class Recorded(Entry, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry in its place."""
+    """An entry with its position in the chain."""
 
     workspace: str
     seq: int
@@ -63,7 +63,7 @@ class Checkpoint(NamedTuple):
 
 
 class SignedHead(NamedTuple):
-    """A head as the log has it. `at`: epoch milliseconds when it was signed."""
+    """A head as the log contains it. `at`: when it was signed, in epoch milliseconds."""
 
     workspace: str
     seq: int
@@ -73,10 +73,11 @@ class SignedHead(NamedTuple):
 
 
 class Signatures:
-    """`keys`: the first signs, each verifies; one that signed is needed while its entries are.
+    """`keys`: the first one signs, and all verify. Keep a key as long as the entries it signed.
 
-    Entries, heads, heads in the log and checkpoints have subkeys of their own, so that none of
-    them passes for another. Of the latter three a JSON array is signed.
+    Entries, heads, heads in the log and checkpoints each have their own subkey, so that the
+    signature of one kind is invalid for another. For the last three the signed text is a JSON
+    array.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -90,37 +91,37 @@ class Signatures:
     def mac(self, previous: bytes, text: str) -> bytes:
         return _mac(self._entry[0], previous + text.encode())
 
-    def follows(self, previous: bytes, text: str, mac: bytes) -> bool:
-        return _made(self._entry, previous + text.encode(), mac)
+    def verify_entry(self, previous: bytes, text: str, mac: bytes) -> bool:
+        return _verify(self._entry, previous + text.encode(), mac)
 
     def head(self, workspace: str, seq: int, mac: bytes) -> Head:
         return Head(seq, mac, _mac(self._head[0], _signed_text(workspace, seq, mac)))
 
-    def ends(self, workspace: str, head: Head) -> bool:
-        """Whether the chain had this head once."""
-        return _made(self._head, _signed_text(workspace, head.seq, head.mac), head.signature)
+    def verify_head(self, workspace: str, head: Head) -> bool:
+        """Whether a gateway signed this head."""
+        return _verify(self._head, _signed_text(workspace, head.seq, head.mac), head.signature)
 
     def signed_head(self, workspace: str, seq: int, mac: bytes, at: int) -> SignedHead:
-        """For the log: it shows later that the chain had come this far."""
+        """A head for the log, which proves later that the chain had this entry."""
         signature = _mac(self._logged[0], _signed_text(workspace, seq, mac, at))
         return SignedHead(workspace, seq, mac, at, signature)
 
-    def genuine(self, head: SignedHead) -> bool:
-        said = _signed_text(head.workspace, head.seq, head.mac, head.at)
-        return _made(self._logged, said, head.signature)
+    def verify_logged_head(self, head: SignedHead) -> bool:
+        text = _signed_text(head.workspace, head.seq, head.mac, head.at)
+        return _verify(self._logged, text, head.signature)
 
     def checkpoint(self, workspace: str, seq: int, mac: bytes, removed_at: int) -> Checkpoint:
         signature = _mac(self._checkpoint[0], _signed_text(workspace, seq, mac, removed_at))
         return Checkpoint(seq, mac, removed_at, signature)
 
-    def begins(self, workspace: str, checkpoint: Checkpoint) -> bool:
-        """Whether retention left this checkpoint once."""
-        said = _signed_text(workspace, checkpoint.seq, checkpoint.mac, checkpoint.removed_at)
-        return _made(self._checkpoint, said, checkpoint.signature)
+    def verify_checkpoint(self, workspace: str, checkpoint: Checkpoint) -> bool:
+        """Whether retention signed this checkpoint."""
+        text = _signed_text(workspace, checkpoint.seq, checkpoint.mac, checkpoint.removed_at)
+        return _verify(self._checkpoint, text, checkpoint.signature)
 
 
 def row_of(recorded: Recorded, text: str, mac: bytes) -> Row:
-    """The columns for filters hold what of the text they can."""
+    """The row of an entry. Columns for filters hold as much of a text as fits."""
     return Row(
         workspace=recorded.workspace,
         seq=recorded.seq,
@@ -148,9 +149,9 @@ def _mac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
 
 
-def _made(keys: Sequence[bytes], message: bytes, mac: bytes) -> bool:
-    right_kind = isinstance(mac, bytes)
-    return right_kind and any(hmac.compare_digest(_mac(key, message), mac) for key in keys)
+def _verify(keys: Sequence[bytes], message: bytes, mac: bytes) -> bool:
+    is_bytes = isinstance(mac, bytes)  # an SQLite column may hold any type
+    return is_bytes and any(hmac.compare_digest(_mac(key, message), mac) for key in keys)
 
 
 _DECODER = msgspec.json.Decoder(Recorded)

@@ -1,11 +1,11 @@
-"""Verify a chain in the database: all of it, a page at a time, as it is at one moment."""
+"""Verify a whole chain in the database, a page at a time, in one snapshot."""
 
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.audit.pages import following, select_entries
+from stores.audit.pages import rows_after, select_entries
 from stores.audit.signatures import Checkpoint, Head, Signatures, SignedHead
 from stores.audit.walk import Broken, ChainWalk, Evidence, Verified
 from stores.sql.database import Database
@@ -23,18 +23,18 @@ async def verify(
     progress: Callable[[int], object] = bool,
     page: int = PAGE,
 ) -> Verified | Broken:
-    """What the walk says, with the heads that the log has. `progress`: told how many were read.
+    """Walk the chain and compare it with `heads` from the log. `progress` gets the page sizes.
 
     Raises DatabaseUnavailable.
     """
-    async with database.connect() as connection:  # which sees one moment only
+    async with database.connect() as connection:  # one snapshot
         evidence = await _evidence(connection, workspace, heads)
         walk = ChainWalk(signatures, workspace, evidence)
         if broken := walk.begin():
             return broken
         last = None
-        while rows := await following(connection, select_entries(workspace), last, limit=page):
-            if broken := walk.over(rows):
+        while rows := await rows_after(connection, select_entries(workspace), last, limit=page):
+            if broken := walk.check(rows):
                 return broken
             progress(len(rows))
             last = rows[-1].seq
@@ -51,6 +51,6 @@ async def _evidence(
 
 
 async def checkpoint(connection: AsyncConnection, workspace: str) -> Checkpoint | None:
-    asked = select(audit_checkpoints).where(audit_checkpoints.c.workspace == workspace)
-    found = (await connection.execute(asked)).one_or_none()
+    query = select(audit_checkpoints).where(audit_checkpoints.c.workspace == workspace)
+    found = (await connection.execute(query)).one_or_none()
     return Checkpoint(*found[1:]) if found else None

@@ -1,8 +1,8 @@
-"""One pass over a chain from its first entry, or its checkpoint, to its head: the first bad entry.
+"""Walk a chain from its first entry, or its checkpoint, to its head, and find the first bad entry.
 
-Without a key no one can, unnoticed, edit an entry or a column, drop, move or add one, cut the end,
-forge a head or a checkpoint. That the end was cut together with its head, or everything
-dropped, or begun anew, only heads show that were kept elsewhere: those in the log.
+A database writer without a key cannot edit, drop, move or add an entry, edit a column, cut the
+end, or forge a head or a checkpoint unnoticed. Only the heads in the log reveal that the end was
+cut together with its head, that everything was deleted, or that the chain was started again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ Reason = Literal["edited", "missing", "inserted", "cut", "head", "checkpoint", "
 SENTENCES: dict[Reason, str] = {
     "edited": "entry {} is not as it was signed (or signed with a key that is not given)",
     "missing": "entry {} is missing",
-    "inserted": "before entry {} stands one where none can be",
-    "cut": "entry {} was there: the end of the chain was cut",
-    "head": "the head is not what was signed after entry {}",
+    "inserted": "another entry was inserted before entry {}",
+    "cut": "entry {} existed: the end of the chain was cut",
+    "head": "the head is not the one that was signed after entry {}",
     "checkpoint": "the checkpoint at entry {} is not signed (or with a key that is not given)",
-    "log": "the log has a head at entry {} that is not signed (or with a key that is not given)",
+    "log": "the head of entry {} in the log is not signed (or with a key that is not given)",
 }
 
 
 class Verified(NamedTuple):
-    """`last`: the sequence number of the newest entry, 0 where there never was one."""
+    """`last`: the sequence number of the newest entry; 0 for a chain without entries."""
 
     workspace: str
     entries: int
@@ -33,7 +33,7 @@ class Verified(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """`seq`: the first bad entry, or the last good one where it is the head that is bad."""
+    """`seq`: the first bad entry, or the last good one if the head is bad."""
 
     workspace: str
     seq: int
@@ -45,7 +45,7 @@ class Broken(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What is to be said of a chain beside its entries. `logged`: of any workspace."""
+    """What proves the entries of a chain. `logged`: heads in the log, of any workspace."""
 
     head: Head | None
     checkpoint: Checkpoint | None = None
@@ -62,34 +62,36 @@ class ChainWalk:
         self._forged: list[int] = []
         for head in logged:
             if head.workspace == workspace:
-                self._hear(head)
+                self._add_logged(head)
         start = self._checkpoint or Checkpoint(0, START, 0, b"")
         self.seq, self.mac = start.seq, start.mac
         self._entries = 0
 
-    def _hear(self, head: SignedHead) -> None:
-        if self._signatures.genuine(head):
+    def _add_logged(self, head: SignedHead) -> None:
+        if self._signatures.verify_logged_head(head):
             self._logged.setdefault(head.seq, set()).add(head.mac)
         else:
             self._forged.append(head.seq)
 
     def begin(self) -> Broken | None:
-        """None as long as all is well; so are the others."""
-        if self._checkpoint and not self._signatures.begins(self._workspace, self._checkpoint):
+        """Check the checkpoint; None if it is good. `check` does the same with rows."""
+        if self._checkpoint and not self._signatures.verify_checkpoint(
+            self._workspace, self._checkpoint
+        ):
             return self._broken(self.seq, "checkpoint")
-        return self._regrown()
+        return self._check_logged()
 
-    def over(self, rows: Iterable[Row]) -> Broken | None:
+    def check(self, rows: Iterable[Row]) -> Broken | None:
         for row in rows:
             if broken := self._step(row):
                 return broken
         return None
 
     def end(self) -> Verified | Broken:
-        """The verdict, when there are no more rows."""
+        """Check the head and the log after the last row; the result of the walk."""
         if self._head is None and (self.seq or self._entries):
             return self._broken(self.seq, "head")
-        if self._head and (broken := self._beside(self._head)):
+        if self._head and (broken := self._check_head(self._head)):
             return broken
         if any(seq > self.seq for seq in self._logged):
             return self._broken(self.seq + 1, "cut")
@@ -108,27 +110,27 @@ class ChainWalk:
             return self._broken(expected, "edited")
         self.seq, self.mac = row.seq, row.mac
         self._entries += 1
-        return self._regrown()
+        return self._check_logged()
 
     def _as_signed(self, row: Row) -> bool:
         if not (isinstance(row.entry, str) and isinstance(row.mac, bytes)):
             return False
-        if not self._signatures.follows(self.mac, row.entry, row.mac):
+        if not self._signatures.verify_entry(self.mac, row.entry, row.mac):
             return False
         try:
             recorded = row.recorded
-        except msgspec.DecodeError:  # signed by a version that put there what we cannot read
+        except msgspec.DecodeError:  # another version signed a text that this one cannot decode
             return False
         here = (recorded.workspace, recorded.seq) == (self._workspace, row.seq)
         return here and row == row_of(recorded, row.entry, row.mac)
 
-    def _regrown(self) -> Broken | None:
-        """The log saw another entry here: the chain was cut before it, and went on."""
+    def _check_logged(self) -> Broken | None:
+        """If the log has another entry here, the chain was cut before it and continued."""
         seen = self._logged.get(self.seq, {self.mac})
         return None if seen == {self.mac} else self._broken(self.seq, "cut")
 
-    def _beside(self, head: Head) -> Broken | None:
-        if not self._signatures.ends(self._workspace, head):
+    def _check_head(self, head: Head) -> Broken | None:
+        if not self._signatures.verify_head(self._workspace, head):
             return self._broken(self.seq, "head")
         if head.seq > self.seq:
             return self._broken(self.seq + 1, "cut")

@@ -1,4 +1,4 @@
-"""What outlives Redis: workspaces, API keys, signing secrets, runs. SQLite or PostgreSQL."""
+"""Workspaces, API keys, signing secrets and runs, which outlive Redis, in SQLite or PostgreSQL."""
 
 from stores.deferred import defer
 

@@ -1,6 +1,6 @@
-"""API keys as rows: never the key itself, only its digest.
+"""API keys in the database: only a key's digest is stored.
 
-No workspace loses the last key that can make others; every change reaches the gateways.
+A workspace cannot lose the last key that can make others. Every change reaches every gateway.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from stores.sql.tables import api_keys
 from stores.sql.workspaces import bump, lock
 
 DAY_MS = 24 * 3600 * 1000
-# The scope without which an admin could not make the next admin.
+# The scope that an admin needs to make another admin.
 MANAGE = "keys:manage"
-# Ids asked for at once, as PostgreSQL and SQLite bind some 32,000 values a statement.
+# Ids in one statement: PostgreSQL and SQLite bind some 32,000 values.
 AT_ONCE = 1000
-# Who tries an older one is a stranger: to read so many blocks a gateway for 12 ms.
+# The use of an older ended key is attributed to no workspace. Reading this many takes 12 ms.
 ENDED_MAX = 10_000
 
 
 class ApiKey(NamedTuple):
-    """Times are epoch milliseconds. `scopes`: None for all of the role."""
+    """Times are epoch milliseconds. `scopes`: None for all scopes of the role."""
 
     id: str
     workspace: str
@@ -43,63 +43,63 @@ class ApiKey(NamedTuple):
 
     @property
     def manages(self) -> bool:
-        """Whether it can make and revoke keys."""
+        """Whether the key can make and revoke keys."""
         return self.role == "admin" and (self.scopes is None or MANAGE in self.scopes)
 
     def manages_as(self, other: "ApiKey") -> bool:
-        """Whether it can make and revoke all that the other can: of its kind, and no narrower."""
+        """Whether the key can make and revoke every key that the other one can."""
         held = set(self.scopes or ()) if self.scopes is not None else None
         wide = held is None or (other.scopes is not None and held >= set(other.scopes))
         return self.manages and wide and (self.live or not other.live)
 
 
 class Revoked(NamedTuple):
-    """`key` as it is now; `again` when it was revoked before, and nothing has changed."""
+    """`key` as it is now. `again`: it had been revoked before, and nothing has changed."""
 
     key: ApiKey
     again: bool
 
 
 class LastAdmin(NamedTuple):
-    """No key could manage keys any more."""
+    """Without this key, no key could manage keys any more."""
 
 
 class NoKey(NamedTuple):
-    """None with this id in this workspace."""
+    """The workspace has no key with this id."""
 
 
 async def insert(connection: AsyncConnection, key: ApiKey) -> None:
-    """Raises IntegrityError for an id that is taken, or a workspace that is not there."""
+    """Raises IntegrityError if the id is taken, or the workspace does not exist."""
     scopes = None if key.scopes is None else " ".join(key.scopes)
     await connection.execute(into(api_keys).values({**key._asdict(), "scopes": scopes}))
     await bump(connection)
 
 
 async def active(connection: AsyncConnection, now_ms: int) -> list[ApiKey]:
-    """Of all workspaces: neither revoked nor expired."""
+    """The keys of all workspaces that are neither revoked nor expired."""
     return await _keys(connection, _is_usable(now_ms), api_keys.c.workspace, api_keys.c.id)
 
 
 async def ended(
     connection: AsyncConnection, now_ms: int, *, since_ms: int, limit: int = ENDED_MAX
 ) -> dict[str, str]:
-    """The workspaces of those that were revoked or have expired since then, by their ids; of very
-    many the last.
+    """The workspaces of keys that were revoked or have expired since then, by the keys' ids. Beyond
+    `limit`, the latest ones.
     """
     over = (api_keys.c.revoked_at >= since_ms) | api_keys.c.expires_at.between(since_ms, now_ms)
     when = func.coalesce(api_keys.c.revoked_at, api_keys.c.expires_at)
-    asked = select(api_keys.c.id, api_keys.c.workspace).where(over)
-    rows = await connection.execute(asked.order_by(when.desc()).limit(limit))
+    query = select(api_keys.c.id, api_keys.c.workspace).where(over)
+    rows = await connection.execute(query.order_by(when.desc()).limit(limit))
     return {row.id: row.workspace for row in rows}
 
 
-async def any_made(connection: AsyncConnection) -> bool:
-    """Whether there ever was one, revoked or not."""
+async def any_exist(connection: AsyncConnection) -> bool:
+    """Whether any key exists, revoked or not."""
     return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
 
 
 async def list_all(connection: AsyncConnection, workspace: str) -> list[ApiKey]:
-    """All of a workspace, newest first."""
+    """All keys of a workspace, newest first."""
     newest = api_keys.c.created_at.desc(), api_keys.c.id.desc()
     return await _keys(connection, api_keys.c.workspace == workspace, *newest)
 
@@ -112,7 +112,7 @@ async def find(connection: AsyncConnection, workspace: str, key_id: str) -> ApiK
 async def revoke(
     connection: AsyncConnection, workspace: str, key_id: str, *, actor: str, now_ms: int
 ) -> Revoked | LastAdmin | NoKey:
-    # Before anything is read: the second of two sees what the first has done.
+    # Lock before reading, so that the second of two revocations sees the first.
     await lock(connection, workspace)
     key = await find(connection, workspace, key_id)
     if key is None:
@@ -128,7 +128,7 @@ async def revoke(
 
 
 async def _others(connection: AsyncConnection, key: ApiKey, now_ms: int) -> bool:
-    """Whether another key manages on. One that ends within a day does not count."""
+    """Whether another key can still manage keys. One that ends within a day does not count."""
     lasting = _is_usable(now_ms + DAY_MS) & api_keys.c.replaced_by.is_(None)
     others = (api_keys.c.workspace == key.workspace) & (api_keys.c.id != key.id)
     return any(other.manages_as(key) for other in await _keys(connection, lasting & others))
@@ -137,8 +137,8 @@ async def _others(connection: AsyncConnection, key: ApiKey, now_ms: int) -> bool
 async def retire(
     connection: AsyncConnection, workspace: str, key_id: str, *, expires_at: int, replaced_by: str
 ) -> bool:
-    """Let a key end by then, if not before. False when there is none that could: it is unknown,
-    revoked, or replaced already.
+    """Make a key expire by then, if not sooner. False if it is unknown, revoked or replaced
+    already.
     """
     replaceable = api_keys.c.revoked_at.is_(None) & api_keys.c.replaced_by.is_(None)
     sooner = case((api_keys.c.expires_at < expires_at, api_keys.c.expires_at), else_=expires_at)
@@ -153,11 +153,12 @@ async def retire(
     return True
 
 
-async def used(connection: AsyncConnection, moments: Mapping[str, int]) -> set[str]:
-    """When each key, by its id, was last used; a later moment stands. Gateways need not know.
+async def record_use(connection: AsyncConnection, moments: Mapping[str, int]) -> set[str]:
+    """Record when each key was last used; a later time in the database stays. Not a change that
+    gateways have to read.
 
-    Returns the keys that are being changed at this moment, which are left out: who waits for no
-    row, while it holds those of many workspaces, is in no deadlock.
+    Returns the ids of keys that another transaction is changing, which are left out: this one
+    locks keys of many workspaces, and must not wait for a lock to avoid deadlocks.
     """
     key_ids, left_out = list(moments), set[str]()
     for start in range(0, len(key_ids), AT_ONCE):

@@ -1,4 +1,4 @@
-"""One SQL for SQLite and PostgreSQL, where their dialects or their patience differ."""
+"""One SQL for SQLite and PostgreSQL where their dialects differ."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 def upsert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert that may say what to do when the row is there."""
+    """An insert that can define what happens if the row exists."""
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
 
 
 def truncate_to(column: Column[Any], text: str) -> str:
-    """As much of a text as the column takes: PostgreSQL refuses what is longer, and any NUL."""
+    """Shorten a text to what the column takes: PostgreSQL refuses longer text, and any NUL."""
     return text.replace("\0", "")[: getattr(column.type, "length", None)]

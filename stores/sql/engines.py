@@ -1,4 +1,4 @@
-"""Engines that differ no more than they must: bounded waits, and a pool of a few connections."""
+"""Engines for SQLite and PostgreSQL, with bounded waits and a pool of a few connections."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,19 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stores.sql.errors import translate, unavailable
 
-# Only background work and the routes of administrators ask.
+# Background work and few endpoints use the database; previews and executions do not.
 CONNECTIONS = 4
-# What libpq takes, and asyncpg would hand to a server that refuses it.
+# Options of libpq that asyncpg would pass to the server, which refuses them.
 LIBPQ_ONLY = ("channel_binding", "connect_timeout", "gssencmode")
 
 
 class Patience(NamedTuple):
-    """Seconds until a database counts as away."""
+    """How many seconds until a database counts as unavailable."""
 
     connect: float = 3.0
-    # For one statement, the locks of others included.
+    # For one statement, waits for locks included.
     command: float = 10.0
-    # For SQLite's one writer.
+    # For the write lock of SQLite.
     busy: float = 5.0
 
 
@@ -28,10 +28,10 @@ PATIENCE = Patience()
 
 
 def sqlite_engine(file: Path, patience: Patience) -> AsyncEngine:
-    """A file that is not there is an error: `migrate` makes it, for us alone to read."""
+    """A missing file is an error: `migrate` creates it, readable by its owner only."""
 
     async def connect() -> Any:
-        from stores.sql import sqlite  # noqa: PLC0415 - not for those who have PostgreSQL
+        from stores.sql import sqlite  # noqa: PLC0415 - PostgreSQL does not need it
 
         return await sqlite.connect(file, timeout=patience.busy)
 
@@ -44,7 +44,7 @@ def sqlite_engine(file: Path, patience: Patience) -> AsyncEngine:
 
 def _set_up(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    # WAL: readers and the writer do not wait for each other. FULL: what was answered was written.
+    # WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -55,7 +55,7 @@ def _begin(connection: Connection) -> None:
 
 
 def postgresql_engine(url: URL, patience: Patience) -> AsyncEngine:
-    # asyncpg reads what libpq does (sslmode, sslrootcert, several hosts); SQLAlchemy does not.
+    # asyncpg reads the URLs of libpq (sslmode, sslrootcert, several hosts); SQLAlchemy does not.
     dsn = url.set(drivername="postgresql").difference_update_query(LIBPQ_ONLY)
 
     async def connect() -> Any:
@@ -66,7 +66,7 @@ def postgresql_engine(url: URL, patience: Patience) -> AsyncEngine:
                 dsn.render_as_string(hide_password=False),
                 timeout=patience.connect,
                 command_timeout=patience.command,
-                # A gateway that stopped half-way must not keep its locks for ever.
+                # A gateway that stopped during a transaction must not keep its locks.
                 server_settings={
                     "application_name": "relay",
                     "idle_in_transaction_session_timeout": "60s",
@@ -75,7 +75,7 @@ def postgresql_engine(url: URL, patience: Patience) -> AsyncEngine:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise unavailable(error) from error
 
-    # The engine's own URL stays empty: no password is where a log could find it.
+    # The engine's own URL stays empty, so that no log can contain the password.
     return _engine(URL.create("postgresql+asyncpg"), patience, async_creator=connect)
 
 
@@ -86,7 +86,7 @@ def _engine(url: URL, patience: Patience, **options: Any) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=patience.command,
         pool_pre_ping=True,
-        hide_parameters=True,  # digests and names of keys
+        hide_parameters=True,  # they hold digests and names of keys
         **options,
     )
     event.listen(engine.sync_engine, "handle_error", translate, retval=True)

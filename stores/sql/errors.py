@@ -1,19 +1,19 @@
-"""Which errors say that the database is away, rather than that our SQL is wrong."""
+"""Tell errors of an unavailable database from errors of our SQL."""
 
 import sqlite3
 
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-# The database refused a statement, such as one about a table that is gone.
+# The database refused a statement, for example because a table is missing.
 StatementFailed = DBAPIError
 
 # SQLSTATE classes and codes (PostgreSQL, appendix A): connection, authorization, no such database,
-# rolled back by others, resources, operator, system, configuration, internal; then a lock not had
-# in time, a transaction idle too long, and a server that only reads (a standby after a failover).
+# rollback by the server, resources, operator, system, configuration, internal; then a lock timeout,
+# an idle transaction that was ended, and a read-only server (a standby after a failover).
 LOCKED = "55P03"
 AWAY = ("08", "28", "3D", "40", "53", "57", "58", "F0", "XX", LOCKED, "25P03", "25006")
-# The primary result codes of SQLite that are no mistake of ours: busy, disk, rights, damage.
+# Primary result codes of SQLite that our SQL cannot cause: busy, disk, permissions, damage.
 SQLITE_AWAY = frozenset(
     (
         *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM),
@@ -25,30 +25,30 @@ SQLITE_AWAY = frozenset(
 
 
 class DatabaseUnavailable(Exception):
-    """The database does not answer; the message says how, and never holds a password."""
+    """The database does not answer; the message names the error, and never contains a password."""
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:
-    # SQLAlchemy's own classes for asyncpg's errors say less than those.
+    # asyncpg's own errors say more than the classes that SQLAlchemy wraps them in.
     error = getattr(error, "driver_exception", None) or error
     if getattr(error, "sqlstate", None) == LOCKED:
         return DatabaseUnavailable(
-            "others use the tables, such as a dump or a transaction that is left open: try again"
+            "the tables are locked, for example by a dump or an open transaction: try again"
         )
     reason = str(error).partition("\n")[0] or "no answer in time"
     return DatabaseUnavailable(f"the database does not answer: {type(error).__name__}: {reason}")
 
 
 def translate(context: ExceptionContext) -> DatabaseUnavailable | None:
-    """For SQLAlchemy's `handle_error`."""
+    """Handle SQLAlchemy's event `handle_error`; None leaves the error as it is."""
     error = context.original_exception
-    # Who is cancelled loses the connection (SQLAlchemy calls that a disconnect), and no more.
+    # SQLAlchemy reports a cancelled task as a disconnect; only its connection is lost.
     if not isinstance(error, Exception):
         return None
-    # A connection that went bad in the pool: SQLAlchemy opens another.
+    # A pooled connection was lost while idle: SQLAlchemy opens another.
     if context.is_pre_ping and context.is_disconnect:
         return None
-    # A statement that was not answered in time is a disconnect too.
+    # A statement that times out is reported as a disconnect too.
     if not (context.is_disconnect or _away(error)):
         return None
     return unavailable(error)

@@ -1,7 +1,7 @@
 """Bring the schema up to date: `relay migrate`.
 
-All or nothing, in one transaction; a second one that runs at the same time waits
-and then finds nothing to do. The SQLite file and its folder are for us alone.
+One transaction applies all revisions or none. A second migration waits for the first and then
+finds nothing to do. Only their owner can read the SQLite file and its folder.
 """
 
 import asyncio
@@ -16,24 +16,31 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from stores.sql.database import REVISIONS, open_database, parsed_url, revision, sqlite_file, unknown
+from stores.sql.database import (
+    REVISIONS,
+    open_database,
+    parsed_url,
+    revision,
+    sqlite_file,
+    unknown_revision,
+)
 from stores.sql.engines import Patience
 
-# How long a second migration waits for the first: big tables take long to change.
+# How long a second migration waits for the first: changing big tables takes long.
 PATIENCE = Patience(command=3600.0, busy=3600.0)
-# Any number, as long as all take the same.
+# An arbitrary number; every migration takes the same lock.
 LOCK = text("SELECT pg_advisory_xact_lock(7269665)")
-# Behind a change of a table that waits for a reader, as for a dump, all others wait: revocations.
+# While a change of a table waits for a reader, such as a dump, revocations wait behind it.
 LOCK_PATIENCE = timedelta(seconds=5)
 
 
 def migrate(
     url: str | None, data_dir: Path, *, to: str = "head", lock_patience: timedelta = LOCK_PATIENCE
 ) -> list[str]:
-    """Which revisions were applied, oldest first. Not for a thread with a running event loop.
+    """Returns the revisions that were applied, oldest first. Needs a thread without an event loop.
 
-    `lock_patience`: for tables that others use. Raises ValueError, SchemaOutdated for a database
-    newer than this program, DatabaseUnavailable.
+    `lock_patience`: how long to wait for tables in use. Raises ValueError, DatabaseUnavailable, and
+    SchemaOutdated for a database that is newer than this program.
     """
     file = sqlite_file(parsed_url(url, data_dir))
     if file is None:
@@ -45,7 +52,7 @@ def migrate(
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Others wait: a file that becomes WAL is locked for them, whatever they are ready to wait."""
+    """Make other migrations wait: SQLite refuses them at once while the file changes to WAL."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -66,7 +73,7 @@ async def _upgraded(
         open_database(url, data_dir, patience=PATIENCE) as database,
         database.begin() as connection,
     ):
-        # SQLite's transaction is a lock already.
+        # The transaction of SQLite is a lock already.
         if database.dialect == "postgresql":
             await connection.execute(LOCK)
             milliseconds = lock_patience // timedelta(milliseconds=1)
@@ -77,7 +84,7 @@ async def _upgraded(
 def _upgrade(connection: Connection, to: str) -> list[str]:
     found = revision(connection)
     if found is not None and found not in REVISIONS:
-        raise unknown(found)
+        raise unknown_revision(found)
     applied: list[str] = []
     config = Config(attributes={"connection": connection, "applied": applied})
     config.set_main_option("script_location", "stores.sql:migrations")

@@ -1,7 +1,7 @@
 """Read the runs of a workspace a page at a time, newest first.
 
-The workspace is the caller's and is part of every condition: a cursor says where to go on, and
-cannot lead out of the workspace.
+Every query is restricted to the caller's workspace: a cursor is a position and cannot lead out
+of it.
 """
 
 import base64
@@ -60,32 +60,32 @@ class RunsPage(NamedTuple):
 async def runs_page(
     connection: AsyncConnection,
     workspace: str,
-    wanted: Filter,
+    filters: Filter,
     *,
     before: RunsCursor | None = None,
     limit: int,
 ) -> RunsPage:
-    place = tuple_(runs.c.started_at, runs.c.run_id)
-    asked = select(runs).where(*conditions(runs, workspace, wanted, runs.c.started_at))
+    position = tuple_(runs.c.started_at, runs.c.run_id)
+    query = select(runs).where(*conditions(runs, workspace, filters, runs.c.started_at))
     if before is not None:
-        asked = asked.where(place < tuple_(before.started_at, before.run_id))
-    asked = asked.order_by(runs.c.started_at.desc(), runs.c.run_id.desc()).limit(limit + 1)
-    rows = [RunRow(*row) for row in await connection.execute(asked)]
+        query = query.where(position < tuple_(before.started_at, before.run_id))
+    query = query.order_by(runs.c.started_at.desc(), runs.c.run_id.desc()).limit(limit + 1)
+    rows = [RunRow(*row) for row in await connection.execute(query)]
     if len(rows) <= limit:
         return RunsPage(rows, None)
     return RunsPage(rows[:limit], RunsCursor(rows[limit - 1].started_at, rows[limit - 1].run_id))
 
 
 async def find_run(connection: AsyncConnection, workspace: str, run_id: str) -> RunRow | None:
-    if "\0" in run_id:  # PostgreSQL takes no such text
+    if "\0" in run_id:  # PostgreSQL refuses such text
         return None
-    asked = select(runs).where(runs.c.workspace == workspace, runs.c.run_id == run_id)
-    row = (await connection.execute(asked)).one_or_none()
+    query = select(runs).where(runs.c.workspace == workspace, runs.c.run_id == run_id)
+    row = (await connection.execute(query)).one_or_none()
     return RunRow(*row) if row else None
 
 
 def encoded(cursor: int | RunsCursor) -> str:
-    """For a URL."""
+    """A cursor as text for a URL."""
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 
 
@@ -102,14 +102,14 @@ def decoded(text: str, kind: Any) -> Any:
     except (ValueError, msgspec.DecodeError):
         cursor = None
     if cursor is None or encoded(cursor) != text:
-        raise ValueError("not a cursor of ours")
+        raise ValueError("this is not a cursor that Relay made")
     return cursor
 
 
 def conditions(
-    table: Table, workspace: str, wanted: Filter, time: ColumnElement[int]
+    table: Table, workspace: str, filters: Filter, time: ColumnElement[int]
 ) -> list[ColumnElement[bool]]:
-    texts = {table.c[name]: getattr(wanted, name) for name in ("action", "status", "principal")}
+    texts = {table.c[name]: getattr(filters, name) for name in ("action", "status", "principal")}
     conditions = [
         table.c.workspace == workspace,
         *(
@@ -118,8 +118,8 @@ def conditions(
             if text is not None
         ),
     ]
-    if wanted.since_ms is not None:
-        conditions.append(time >= wanted.since_ms)
-    if wanted.until_ms is not None:
-        conditions.append(time < wanted.until_ms)
+    if filters.since_ms is not None:
+        conditions.append(time >= filters.since_ms)
+    if filters.until_ms is not None:
+        conditions.append(time < filters.until_ms)
     return conditions

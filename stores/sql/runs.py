@@ -1,4 +1,4 @@
-"""The rows of `runs`, made of audit entries: what a run was, and its first outcome, which stays."""
+"""Derive the rows of `runs` from audit entries. The first outcome of a run stays."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ OUTCOME = ("status", "reason", "status_code", "duration_ms")
 
 
 async def record(connection: AsyncConnection, workspace: str, entries: Iterable[Entry]) -> None:
-    """Open and end the runs that these entries tell of, in at most two statements."""
+    """Open and end the runs of these entries, in at most two statements."""
     opened: dict[str, dict[str, Any]] = {}
     ended: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -44,7 +44,7 @@ async def _end(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
 
 
 def _row(workspace: str, entry: Entry) -> dict[str, Any]:
-    """A run that has only begun; of one whose intent is not known, what its ending tells."""
+    """The row of a running run, from its intent, or from its ending if the intent is unknown."""
     texts = ("run_id", "preview_id", "action", "provider", "principal")
     return {
         **{name: truncate_to(runs.c[name], getattr(entry, name)) for name in texts},

@@ -1,7 +1,7 @@
-"""Signing secrets of workspaces, sealed: what they are only the holder of the key can tell.
+"""Signing secrets of workspaces, sealed: only a holder of the encryption key can read them.
 
-At any moment one secret of a workspace has no end, the newest; those before it
-overlap with it for a while, so that receivers have time to learn the new one.
+The newest secret of a workspace has no end. Older ones stay active for a while after it was
+made, so that receivers have time to install it.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from stores.sql.workspaces import bump, lock
 
 
 class SealedSecret(NamedTuple):
-    """Times are epoch milliseconds. `sealed_with`: the id of the key that opens it."""
+    """Times are epoch milliseconds. `sealed_with`: the id of the key that unseals it."""
 
     id: str
     workspace: str
@@ -28,10 +28,11 @@ class SealedSecret(NamedTuple):
 async def add(
     connection: AsyncConnection, secret: SealedSecret, *, overlap_ms: int, now_ms: int
 ) -> None:
-    """Those before it retire after the overlap, unless earlier. Raises IntegrityError for an id
-    that is taken, or a workspace that is not there.
+    """Add a secret; older ones retire after the overlap, unless they retire sooner.
+
+    Raises IntegrityError if the id is taken, or the workspace does not exist.
     """
-    # Two at once would otherwise each leave the other without an end.
+    # Otherwise two concurrent calls would leave two secrets without an end.
     await lock(connection, secret.workspace)
     retires = signing_secrets.c.retires_at
     until = now_ms + overlap_ms
@@ -46,20 +47,20 @@ async def add(
 
 
 async def active(connection: AsyncConnection, now_ms: int) -> list[SealedSecret]:
-    """Of all workspaces, those not retired, newest first."""
+    """The secrets of all workspaces that have not retired, newest first."""
     retires = signing_secrets.c.retires_at
     return await _secrets(connection, or_(retires.is_(None), retires > now_ms))
 
 
 async def list_all(connection: AsyncConnection, workspace: str) -> list[SealedSecret]:
-    """All of a workspace, newest first."""
+    """All secrets of a workspace, newest first."""
     return await _secrets(connection, signing_secrets.c.workspace == workspace)
 
 
 async def reseal(
     connection: AsyncConnection, secret_id: str, *, sealed: bytes, sealed_with: str
 ) -> None:
-    """Under another key, the same secret: gateways need not read again."""
+    """Store the same secret sealed with another key. Gateways need not read it again."""
     await connection.execute(
         update(signing_secrets)
         .where(signing_secrets.c.id == secret_id)
@@ -68,7 +69,7 @@ async def reseal(
 
 
 async def _secrets(connection: AsyncConnection, which: ColumnElement[bool]) -> list[SealedSecret]:
-    # The one without an end is the newest, whatever the clocks of two gateways said.
+    # The secret without an end is the newest, even if the clocks of two gateways disagreed.
     order: tuple[ColumnElement[Any], ...] = (
         signing_secrets.c.retires_at.is_not(None),
         signing_secrets.c.created_at.desc(),

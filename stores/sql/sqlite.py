@@ -1,4 +1,4 @@
-"""Connections to an SQLite file that leave no lock, thread or task, whenever they are cancelled."""
+"""Connections to an SQLite file that leave no lock, thread or task behind when cancelled."""
 
 import asyncio
 import sqlite3
@@ -11,12 +11,12 @@ import aiosqlite
 
 
 class _File(sqlite3.Connection):
-    """Gives its locks back when it is closed. On its own SQLite keeps them while there is a cursor,
-    and the error of a block that was cancelled holds on to one.
+    """Release the locks on close. SQLite alone keeps them while a cursor exists, and the traceback
+    of a cancelled block may refer to one.
     """
 
     def close(self) -> None:
-        # It may be closed already, and on a broken disk there is nothing to give back.
+        # It may be closed already, and on a broken disk there is nothing to release.
         with suppress(sqlite3.Error):
             self.rollback()
         super().close()
@@ -26,30 +26,30 @@ class _Connection(aiosqlite.Connection):
     _stopped = False
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Once: who stops a thread that has ended waits for ever (a cancel while it closes)."""
+        """Stop once: to stop an ended thread would wait forever (a cancel during close)."""
         if self._stopped:
             return None
         self._stopped = True
         return super().stop()
 
     async def opened(self) -> "_Connection":
-        # Exit does not wait for it.
+        # A daemon, so that the process can exit without it.
         self._thread.daemon = True
         try:
             await self
         except BaseException:
-            # The thread tells of its end to a loop that may be closed by then.
+            # The thread reports its end to the event loop, which may be closed by then.
             await asyncio.to_thread(self._thread.join)
             raise
         return self
 
 
 async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
-    """A file that is not there is an error. `timeout`: seconds for others to end writing."""
+    """A missing file is an error. `timeout`: how many seconds to wait for other writers."""
     where = f"file:{quote(str(file))}?mode=rw"
 
     def connector() -> sqlite3.Connection:
-        # No isolation level: Python would begin transactions on its own, and late.
+        # Without isolation_level=None Python would begin transactions itself, and too late.
         file = sqlite3.connect(
             where, uri=True, timeout=timeout, isolation_level=None, factory=_File
         )
@@ -60,5 +60,5 @@ async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
 
 
 def _text(raw: bytes) -> str:
-    """An SQLite text may hold any bytes: one such row must not hide the others."""
+    """Decode any bytes, because an SQLite text may hold them: one bad row must not hide others."""
     return raw.decode(errors="replace")

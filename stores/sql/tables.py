@@ -1,4 +1,4 @@
-"""Every table. Times are epoch milliseconds, UTC; the migrations make what is drawn here."""
+"""Every table, as the migrations create it. Times are epoch milliseconds, UTC."""
 
 from sqlalchemy import (
     BigInteger,
@@ -22,14 +22,14 @@ workspaces = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
-    # Overrides of the settings; NULL takes what the gateway is set to.
+    # They override the settings; NULL uses the setting.
     Column("preview_limit", Integer),
     Column("execute_limit", Integer),
     Column("runs_at_once", Integer),
     Column("runs_at_once_per_target", Integer),
 )
 
-# One row, one number: it grows with every change that gateways keep in memory.
+# One row with one number, which grows with every change that gateways have to read.
 generation = Table(
     "generation",
     metadata,
@@ -45,7 +45,7 @@ api_keys = Table(
     Column("name", String(100), nullable=False),
     Column("live", Boolean, nullable=False),
     Column("role", String(20), nullable=False),
-    # With spaces between them; NULL for all of the role.
+    # Separated by spaces; NULL for all scopes of the role.
     Column("scopes", Text),
     # HMAC-SHA256 under the pepper.
     Column("digest", LargeBinary(32), nullable=False),
@@ -56,7 +56,7 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
     Column("revoked_by", String(100)),
     Column("replaced_by", String(8)),
-    # The id of the pepper; NULL for a key that was made before this was kept.
+    # The id of the pepper; NULL for keys that are older than this column.
     Column("peppered_with", String(16), key="pepper_id"),
     Index("api_keys_of_workspace", "workspace", "created_at"),
 )
@@ -66,26 +66,26 @@ signing_secrets = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("workspace", ForeignKey("workspaces.name"), nullable=False),
-    # AES-256-GCM: nonce, then ciphertext and tag; and which key it was.
+    # AES-256-GCM: nonce, then ciphertext and tag; and the id of the encryption key.
     Column("sealed", LargeBinary, nullable=False),
     Column("sealed_with", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", String(100), nullable=False),
-    # Set when a newer one takes over: until then receivers may still check with this one.
+    # Set when a newer secret replaces this one: until then Relay signs with both.
     Column("retires_at", BigInteger),
     Index("signing_secrets_of_workspace", "workspace", "created_at"),
 )
 
-# Not bound to `workspaces`: what happened stays true whatever becomes of a workspace.
+# Without a foreign key to `workspaces`: entries must outlive their workspace.
 audit = Table(
     "audit",
     metadata,
     Column("workspace", String(63), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    # Where it came from: the id in the outbox, or one of our own. What came twice is kept once.
+    # The id of the entry in the outbox, or a unique one. An entry that arrives twice is kept once.
     Column("source", String(64), nullable=False),
     Column("at", BigInteger, nullable=False),
-    # For filters; `entry` has them too, and is what the MAC covers.
+    # For filters. `entry` contains the same values; the MAC covers `entry`.
     Column("event", String(40), nullable=False),
     Column("action", String(100), nullable=False),
     Column("status", String(40), nullable=False),
@@ -98,7 +98,7 @@ audit = Table(
     Index("audit_by_principal", "workspace", "principal", "seq"),
 )
 
-# The end of each chain; locked for an append.
+# The last entry of each chain. An append locks its row.
 audit_heads = Table(
     "audit_heads",
     metadata,
@@ -108,7 +108,7 @@ audit_heads = Table(
     Column("signature", LargeBinary(32), nullable=False),
 )
 
-# Where the rest of a chain begins after its start was removed.
+# The last entry that retention removed: the rest of the chain follows it.
 audit_checkpoints = Table(
     "audit_checkpoints",
     metadata,

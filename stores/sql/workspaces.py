@@ -1,4 +1,4 @@
-"""Workspaces, and the number by which every gateway learns that something has changed."""
+"""Workspaces, and the generation number that makes every gateway read changes."""
 
 import re
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from stores.sql.dialects import upsert
 from stores.sql.tables import generation as generations
 from stores.sql.tables import workspaces
 
-# As a DNS label: it stands in keys, logs and headers without escapes. Never `-` alone.
+# A DNS label needs no escapes in keys, logs and headers. `-` alone is not a name.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Limits(NamedTuple):
-    """Requests a minute, and runs at once; None takes what the gateway is set to."""
+    """Limits of requests a minute and of concurrent runs; None uses the setting."""
 
     preview: int | None = None
     execute: int | None = None
@@ -30,7 +30,7 @@ class Workspace(NamedTuple):
 
 
 async def bump(connection: AsyncConnection) -> None:
-    """Tell every gateway to read again; what changes keys, secrets or workspaces here does so."""
+    """Make every gateway read again. Each change of keys, secrets or workspaces calls this."""
     await connection.execute(update(generations).values(number=generations.c.number + 1))
 
 
@@ -39,17 +39,17 @@ async def generation(connection: AsyncConnection) -> int:
 
 
 async def lock(connection: AsyncConnection, name: str) -> None:
-    """One at a time until the transaction ends; on SQLite every writer is alone already."""
+    """Lock the workspace until the transaction ends. SQLite has one writer at a time anyway."""
     await connection.execute(
         select(workspaces.c.name).where(workspaces.c.name == name).with_for_update()
     )
 
 
 async def create(connection: AsyncConnection, name: str, *, now_ms: int) -> bool:
-    """False when it is there. Raises ValueError for what cannot be a name."""
+    """False if it exists. Raises ValueError for an invalid name."""
     if not NAME.fullmatch(name):
         raise ValueError(
-            "a workspace's name has 1 to 63 of a-z, 0-9 and -, and begins with none of the last"
+            "a workspace's name has 1 to 63 characters of a-z, 0-9 and -, and does not begin with -"
         )
     row = upsert(connection, workspaces).values(name=name, created_at=now_ms)
     made = await connection.execute(row.on_conflict_do_nothing())
@@ -60,7 +60,7 @@ async def create(connection: AsyncConnection, name: str, *, now_ms: int) -> bool
 
 
 async def change(connection: AsyncConnection, name: str, limits: Limits) -> bool:
-    """Replace all its limits. False when there is no such workspace."""
+    """Replace all limits of a workspace. False if it does not exist."""
     changed = await connection.execute(
         update(workspaces)
         .where(workspaces.c.name == name)
@@ -78,6 +78,6 @@ async def change(connection: AsyncConnection, name: str, limits: Limits) -> bool
 
 
 async def list_all(connection: AsyncConnection) -> list[Workspace]:
-    """By name."""
+    """All workspaces, ordered by name."""
     rows = await connection.execute(select(workspaces).order_by(workspaces.c.name))
     return [Workspace(name, made, Limits(*limits)) for name, made, *limits in rows]

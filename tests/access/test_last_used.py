@@ -83,7 +83,7 @@ async def test_more_keys_than_a_statement_takes(database: Database) -> None:
     await Keys(database).insert(*keys[:2], *keys[-2:])
     async with database.begin() as connection:
         moments = {key.id: number for number, key in enumerate(keys)}
-        assert await api_keys.used(connection, moments) == set()
+        assert await api_keys.record_use(connection, moments) == set()
     async with database.connect() as connection:
         found = {key.id: key.last_used_at for key in await api_keys.list_all(connection, "default")}
     assert found == {key_id: moments[key_id] for key_id in found}

@@ -19,7 +19,7 @@ from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
-from stores.audit.pages import following, select_entries
+from stores.audit.pages import rows_after, select_entries
 from stores.audit.signatures import Recorded
 from stores.audit.verify import verify
 from stores.audit.walk import Verified
@@ -81,7 +81,7 @@ class Site:
         async with self.database() as database:
             verdict = await verify(database, Chain([AUDIT_KEY]), WORKSPACE)
             async with database.connect() as connection:
-                rows = await following(connection, select_entries(WORKSPACE), None, limit=100_000)
+                rows = await rows_after(connection, select_entries(WORKSPACE), None, limit=100_000)
         assert verdict == Verified(WORKSPACE, len(rows), len(rows))
         assert [row.seq for row in rows] == [*range(1, len(rows) + 1)]
         assert len({row.source for row in rows}) == len(rows)

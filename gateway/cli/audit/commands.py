@@ -100,13 +100,15 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
 
 async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[Verified | Broken]":
-    from stores.audit.pages import select_entries, span
+    from stores.audit.pages import entries_spanned, select_entries
     from stores.audit.verify import verify as verified
 
     async with _opened() as (database, chain):
         names = await _names(database, named, known=[head.workspace for head in heads])
         async with database.connect() as connection:
-            length = sum([await span(connection, select_entries(name)) for name in names])
+            length = sum(
+                [await entries_spanned(connection, select_entries(name)) for name in names]
+            )
         with progress(length, "Verifying") as bar:
             return [
                 _believed(await verified(database, chain, name, heads=heads, progress=bar.update))
@@ -158,10 +160,10 @@ async def _names(
     """The workspaces that were named, or all. `known`: those that the heads of a log name, even if
     they have no entries left.
     """
-    from stores.audit.pages import audited
+    from stores.audit.pages import audited_workspaces
 
     async with database.connect() as connection:
-        there = {*known, *await audited(connection)}
+        there = {*known, *await audited_workspaces(connection)}
     if strange := sorted({*named} - there):
         raise NotChecked(f"Nothing was audited in {', '.join(strange)}.")
     return sorted({*named} or there)

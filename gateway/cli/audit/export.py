@@ -141,7 +141,7 @@ async def _removed(database: "Database", chain: "Chain", workspace: str, after: 
 
     async with database.connect() as connection:
         left = await checkpoint(connection, workspace)
-    if left is None or left.seq <= after or not chain.begins(workspace, left):
+    if left is None or left.seq <= after or not chain.verify_checkpoint(workspace, left):
         return after
     removed = f"entries {after + 1} to {left.seq} were removed"
     click.echo(f"Warning: {removed}, because they are older than AUDIT_RETENTION.", err=True)
@@ -176,20 +176,20 @@ async def _print(
     *,
     seen: "Callable[[Sequence[Row]], object]" = bool,
 ) -> None:
-    from stores.audit.pages import following, span
+    from stores.audit.pages import entries_spanned, rows_after
 
     asked = _asked(workspace, request, last)
     # Where the lines are on a terminal too, they show themselves how it goes on.
     shown = not sys.stdout.isatty()
     async with database.connect() as connection:
-        length = await span(connection, asked) if shown else 0
+        length = await entries_spanned(connection, asked) if shown else 0
     with progress(length, f"Exporting {workspace}", shown=shown) as bar:
         place = Place()
         while True:
             # One transaction a page: the reader of the lines may be slow.
             async with database.connect() as connection:
                 beyond = asked.offset(place.beyond)
-                rows = await following(connection, beyond, place.seq, limit=PAGE)
+                rows = await rows_after(connection, beyond, place.seq, limit=PAGE)
             if not rows:
                 return
             click.echo("\n".join(map(line, rows)))

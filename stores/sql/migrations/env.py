@@ -1,4 +1,4 @@
-"""Run by alembic, inside the transaction that `stores.sql.migrate` has begun."""
+"""alembic runs this inside the transaction that `stores.sql.migrate` has started."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -70,7 +70,10 @@ def test_no_limit_at_all_is_a_usage_error(relay: Typed) -> None:
     ("words", "said"),
     [
         (("create", "default"), "The workspace 'default' already exists."),
-        (("create", "Team"), "'Team' is not a workspace name: a workspace's name has 1 to 63 of"),
+        (
+            ("create", "Team"),
+            "'Team' is not a workspace name: a workspace's name has 1 to 63 characters of",
+        ),
         (("create", "a/b"), "'a/b' is not a workspace name"),
         (("limits", "team", "--preview", "1"), "There is no workspace 'team'."),
     ],

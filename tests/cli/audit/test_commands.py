@@ -163,9 +163,12 @@ def test_a_workspace_that_nobody_knows_is_no_good_news(installation: Installatio
         (f"UPDATE audit SET seq = {NO_TEXT} WHERE seq = 2", "entry 2 is missing"),
         ("UPDATE audit SET mac = 'text' WHERE seq = 2", "entry 2 is not as it was signed"),
         ("UPDATE audit SET seq = 'text' WHERE seq = 2", "entry 2 is missing"),
-        ("UPDATE audit SET seq = 'text' WHERE source = '5-0'", "before entry 5 stands one"),
-        ("UPDATE audit_heads SET seq = 'text', mac = 5", "the head is not what was signed"),
-        ("UPDATE audit_heads SET signature = 'text'", "the head is not what was signed"),
+        (
+            "UPDATE audit SET seq = 'text' WHERE source = '5-0'",
+            "another entry was inserted before entry 5",
+        ),
+        ("UPDATE audit_heads SET seq = 'text', mac = 5", "the head is not the one that was signed"),
+        ("UPDATE audit_heads SET signature = 'text'", "the head is not the one that was signed"),
     ],
 )
 def test_values_of_a_wrong_kind_are_named(

@@ -29,7 +29,7 @@ def test_entries_are_exported_whole(installation: Installation) -> None:
     for each in exported[2:]:
         mac = bytes.fromhex(each.pop("mac"))
         text = json.dumps(each, separators=(",", ":"), ensure_ascii=False)
-        assert CHAIN.follows(previous, text, mac)
+        assert CHAIN.verify_entry(previous, text, mac)
         previous = mac
 
 
@@ -212,4 +212,4 @@ def test_a_workspace_whose_name_is_no_text_is_told_of(
     assert "Warning: '\ufffd' is not a valid workspace name" in result.stderr
     verified = installation.run("verify")
     assert verified.exit_code == 1
-    assert "\ufffd: BROKEN: before entry 1 stands one where none can be" in verified.stdout
+    assert "\ufffd: BROKEN: another entry was inserted before entry 1" in verified.stdout

@@ -27,7 +27,7 @@ def test_heads_of_the_log_show_what_was_cut(
     assert installation.run("verify").exit_code == 0
     result = installation.run(*read, stdin=log.read_text())
     assert result.exit_code == 1
-    cut = "BROKEN: entry 1 was there: the end of the chain was cut"
+    cut = "BROKEN: entry 1 existed: the end of the chain was cut"
     assert result.stdout == f"other: {cut}\nw: {cut}\n"
 
 
@@ -58,7 +58,7 @@ def test_heads_are_found_in_lines_that_are_wrapped(
     installation.execute("DELETE FROM audit_heads WHERE workspace = 'w'")
     result = installation.run("verify", "--heads", "-", stdin=log)
     assert (result.exit_code, result.stderr) == (1, "")
-    assert "w: BROKEN: entry 1 was there" in result.stdout
+    assert "w: BROKEN: entry 1 existed" in result.stdout
 
 
 def test_a_log_without_heads_proves_nothing(installation: Installation) -> None:
@@ -89,4 +89,4 @@ def test_a_forged_head_in_the_log_is_named(installation: Installation) -> None:
     forged = installation.head(5)._replace(seq=4)
     result = installation.run("verify", "--heads", "-", stdin=log_line(forged))
     assert result.exit_code == 1
-    assert "w: BROKEN: the log has a head at entry 4 that is not signed" in result.stdout
+    assert "w: BROKEN: the head of entry 4 in the log is not signed" in result.stdout

@@ -80,10 +80,10 @@ async def test_each_entry_is_bound_to_the_one_before(database: Database) -> None
     """Its HMAC covers that of the entry before it; the head is the last, and signed."""
     await append(database, day(4))
     chain = await rows(database)
-    assert CHAIN.follows(bytes(32), chain[0].entry, chain[0].mac)
+    assert CHAIN.verify_entry(bytes(32), chain[0].entry, chain[0].mac)
     for before, after in pairwise(chain):
-        assert CHAIN.follows(before.mac, after.entry, after.mac)
-        assert not CHAIN.follows(bytes(32), after.entry, after.mac)
+        assert CHAIN.verify_entry(before.mac, after.entry, after.mac)
+        assert not CHAIN.verify_entry(bytes(32), after.entry, after.mac)
     assert await head(database) == CHAIN.head("w", 4, chain[-1].mac)
 
 
@@ -171,7 +171,7 @@ async def test_what_is_signed_for_one_use_is_not_taken_for_another() -> None:
     }
     assert len(signatures) == 4
     logged = CHAIN.signed_head("w", 1, mac, 5)
-    assert CHAIN.genuine(logged)
+    assert CHAIN.verify_logged_head(logged)
     for forged in (
         logged._replace(workspace="x"),
         logged._replace(seq=2),
@@ -179,4 +179,4 @@ async def test_what_is_signed_for_one_use_is_not_taken_for_another() -> None:
         logged._replace(at=6),
         logged._replace(signature=CHAIN.checkpoint("w", 1, mac, 5).signature),
     ):
-        assert not CHAIN.genuine(forged)
+        assert not CHAIN.verify_logged_head(forged)

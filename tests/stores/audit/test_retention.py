@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from stores.audit.chain import BrokenChain
-from stores.audit.pages import audited
+from stores.audit.pages import audited_workspaces
 from stores.audit.retention import remove_before
 from stores.audit.verify import checkpoint, verify
 from stores.audit.walk import Verified
@@ -150,7 +150,7 @@ async def test_removal_in_a_workspace_without_a_chain_leaves_none(database: Data
     assert await remove(database, 99) == 0
     assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
     async with database.connect() as connection:
-        assert await audited(connection) == []
+        assert await audited_workspaces(connection) == []
         assert (await connection.execute(select(audit_heads))).all() == []
     await append(database, day(1))
     assert (await head(database)).seq == 1

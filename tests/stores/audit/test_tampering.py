@@ -35,7 +35,7 @@ async def chain_of_30(database: Database) -> Stored:
 
 def verdict(stored: Stored, chain: Chain = CHAIN) -> Verified | Broken:
     walk = ChainWalk(chain, "w", Evidence(*stored[1:]))
-    return walk.begin() or walk.over(stored.rows) or walk.end()
+    return walk.begin() or walk.check(stored.rows) or walk.end()
 
 
 async def test_every_tampering_is_found(database: Database) -> None:

@@ -134,14 +134,14 @@ async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
 
 
 async def test_a_key_that_was_ever_made_counts(keys: Keys) -> None:
-    async def any_made() -> bool:
+    async def any_exist() -> bool:
         async with keys.database.connect() as connection:
-            return await api_keys.any_made(connection)
+            return await api_keys.any_exist(connection)
 
-    assert not await any_made()
+    assert not await any_exist()
     await keys.insert(KEY)
     await keys.revoke(KEY)
-    assert await any_made()
+    assert await any_exist()
 
 
 async def test_a_revoked_key_stays_as_it_was_revoked(keys: Keys) -> None:
@@ -190,7 +190,7 @@ async def test_the_last_use_is_never_earlier(keys: Keys) -> None:
     await keys.insert(KEY, other)
     for moments in ({KEY.id: 5}, {KEY.id: 6, "gone": 5}, {KEY.id: 4, other.id: 7}, {}):
         async with keys.database.begin() as connection:
-            assert await api_keys.used(connection, moments) == set()
+            assert await api_keys.record_use(connection, moments) == set()
     assert await keys.find(KEY) == KEY._replace(last_used_at=6)
     assert await keys.find(other) == other._replace(last_used_at=7)
 
@@ -204,7 +204,9 @@ async def test_the_last_use_waits_for_no_change(postgres_url: str, tmp_path: Pat
         async with database.begin() as changing:
             await api_keys.retire(changing, "default", KEY.id, expires_at=LATER, replaced_by="c")
             async with asyncio.timeout(5), database.begin() as connection:
-                left_out = await api_keys.used(connection, {KEY.id: 5, other.id: 7, "gone": 5})
+                left_out = await api_keys.record_use(
+                    connection, {KEY.id: 5, other.id: 7, "gone": 5}
+                )
         assert left_out == {KEY.id}
         assert await keys.find(other) == other._replace(last_used_at=7)
         assert await keys.find(KEY) == KEY._replace(replaced_by="c")

@@ -182,7 +182,7 @@ def test_a_url_is_read_as_users_write_it(given: str | None, taken: str) -> None:
 )
 def test_another_url_is_refused_without_its_password(url: str) -> None:
     """A database in memory would be another one for every connection."""
-    with pytest.raises(ValueError, match=r"it (is no URL|must begin with)") as caught:
+    with pytest.raises(ValueError, match=r"it (is not a URL|must begin with)") as caught:
         parsed_url(url, Path("/data"))
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -61,6 +61,6 @@ async def test_a_migration_gives_up_where_somebody_reads_for_long(
     """Or all would wait behind it, as long as a dump takes; it can be run again."""
     async with database.connect() as dumping:
         await dumping.execute(text("SELECT * FROM api_keys"))
-        with pytest.raises(DatabaseUnavailable, match=r"others use the tables.*try again"):
+        with pytest.raises(DatabaseUnavailable, match=r"the tables are locked.*try again"):
             await asyncio.to_thread(migrate, url, HERE, lock_patience=timedelta(milliseconds=50))
     assert len(await asyncio.to_thread(migrate, url, HERE)) == 2

@@ -142,7 +142,7 @@ async def test_every_workspace_with_anything_is_audited(database: Database) -> N
     for workspace in ("b", "a", "-"):
         await append(database, day(2), workspace=workspace)
     async with database.connect() as connection:
-        assert await audit_pages.audited(connection) == ["-", "a", "b"]
+        assert await audit_pages.audited_workspaces(connection) == ["-", "a", "b"]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**63 - 1])

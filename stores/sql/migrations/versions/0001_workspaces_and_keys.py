@@ -1,4 +1,4 @@
-"""Workspaces and their API keys; the workspace `default` is there from the start."""
+"""Create workspaces and their API keys; the workspace `default` always exists."""
 
 import time
 

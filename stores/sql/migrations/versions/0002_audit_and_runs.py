@@ -1,4 +1,4 @@
-"""The audit chains, their heads and checkpoints, and the runs that outlive Redis."""
+"""Create the audit chains, their heads and checkpoints, and the runs that outlive Redis."""
 
 import sqlalchemy as sa
 from alembic import op

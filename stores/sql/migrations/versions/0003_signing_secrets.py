@@ -1,4 +1,4 @@
-"""Signing secrets of workspaces, sealed."""
+"""Create the sealed signing secrets of workspaces."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Indexes for the filters by status and by principal, which may match few of many."""
+"""Create indexes for the filters by status and by principal, which may match few rows."""
 
 from alembic import op
 
@@ -8,8 +8,8 @@ down_revision = "0003"
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        # 0005 changes this table: a change of keys that waits for an index to be built would
-        # hold it, and each would wait for the other.
+        # 0005 changes this table. A change of keys could hold it while it waits for an index to be
+        # built here: a deadlock.
         op.execute("LOCK TABLE api_keys IN EXCLUSIVE MODE")
     op.create_index("audit_by_status", "audit", ["workspace", "status", "seq"])
     op.create_index("audit_by_principal", "audit", ["workspace", "principal", "seq"])

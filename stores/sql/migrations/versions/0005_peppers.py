@@ -1,4 +1,4 @@
-"""The pepper that each key was hashed with; unknown for older keys."""
+"""Add the id of the pepper that each key was hashed with; NULL for older keys."""
 
 import sqlalchemy as sa
 from alembic import op
