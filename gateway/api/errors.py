@@ -58,7 +58,8 @@ def _audit(request: Request[Any], code: str, error: Problem) -> None:
         reason=str(error).partition(". ")[0].rstrip("."),
         detail=f"{request.method} {http.endpoint(request.scope)}",
     )
-    request.state["journal"].note(principal.workspace, entry)
+    unauthenticated = isinstance(error, problems.Unauthenticated)
+    request.state["journal"].note(principal.workspace, entry, unauthenticated=unauthenticated)
 
 
 def redis_unavailable(request: Request[Any], error: Exception) -> Response:

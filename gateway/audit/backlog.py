@@ -1,4 +1,4 @@
-"""How many audit entries wait for the database, as last seen."""
+"""How many audit entries wait for the database, when a gateway last read the outboxes."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -8,7 +8,7 @@ from gateway.telemetry import metrics
 from stores.redis.client import Check
 from stores.redis.outbox import Waiting
 
-# An older backlog is a warning of /ready.
+# /ready warns if the oldest entry is older than this.
 LATE = timedelta(seconds=30)
 
 
@@ -26,10 +26,10 @@ class Backlog(NamedTuple):
         metrics.outbox_oldest.set(self.oldest.total_seconds())
 
     def check(self, failure: str) -> Check:
-        """`failure`: the class of the error that keeps the backlog waiting, if any."""
-        waits, oldest = self
+        """`failure`: the class of the error that prevents shipping, or empty."""
+        entries, oldest = self
         if not failure and oldest <= LATE:
-            return Check("audit", "ok", f"{waits} entries wait")
-        why = f": {failure}" if failure else ""
+            return Check("audit", "ok", f"{entries} entries wait")
+        reason = f": {failure}" if failure else ""
         seconds = round(oldest.total_seconds())
-        return Check("audit", "warning", f"{waits} entries wait, the oldest {seconds} s{why}")
+        return Check("audit", "warning", f"{entries} entries wait, the oldest {seconds} s{reason}")

@@ -1,9 +1,9 @@
-"""Record refusals and readings in the audit, once a second, with a count for like ones.
+"""Record refusals and readings in the audit once a second; like entries become one with a count.
 
-A caller without a key that sends a thousand requests a second must not fill the store: like
-entries are counted, and so are those above a bound. Entries that the store did not accept are
-kept, up to that bound, and sent again. The intents and outcomes of runs are written by the Lua
-scripts instead, one by one, before anything is sent.
+A caller without a key may send a thousand requests a second and must not fill the store: entries
+above a bound are only counted. Entries that the store did not accept are kept, up to that bound,
+and sent again. The Lua scripts write the intents and outcomes of runs instead, one by one, before
+anything is sent.
 """
 
 import time
@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from gateway import problems
 from gateway.background import in_background, repeat
 from gateway.telemetry import metrics
 from stores.audit_entries import Entry
@@ -24,9 +23,9 @@ from stores.redis.scripts import RedisUnavailable
 
 PACE = timedelta(seconds=1)
 # How many different entries of a workspace are kept between two writes. Unauthenticated callers
-# have a smaller bound of their own, so that they take no room from callers with a key. Further
-# entries are counted in one entry for each event and principal: 20 a second are at most 1.7
-# million a day.
+# have a smaller bound of their own, so that they take no room from callers with a key. Entries
+# above the bound are counted in one for each event and principal. 20 entries a second are at most
+# 1.7 million a day.
 DIFFERENT_MAX = 100
 UNAUTHENTICATED_MAX = 20
 MORE = "Too many to record one by one"
@@ -35,7 +34,7 @@ Noted = dict[tuple[str, ...], tuple[str, Entry]]
 
 
 class Bucket(NamedTuple):
-    """Entries that share a bound. `unauthenticated`: of requests without a valid key."""
+    """Entries that share a bound. `unauthenticated`: their requests had no valid key."""
 
     workspace: str
     unauthenticated: bool
@@ -48,21 +47,19 @@ class Bucket(NamedTuple):
 class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        # By what makes two entries alike; each with the source by which the database keeps it once.
+        # Entries by the fields that like ones share; the database keeps each source once.
         self._noted: dict[Bucket, Noted] = {}
         self._sent: dict[Bucket, Noted] = {}
 
-    def note(self, workspace: str, entry: Entry) -> None:
-        """Record within a second. Entries with the same principal, address, action and reason are
-        alike.
+    def note(self, workspace: str, entry: Entry, *, unauthenticated: bool = False) -> None:
+        """Record an entry within a second. Entries are alike if only their times and request ids
+        differ. `unauthenticated`: the request had no valid key.
         """
         alike: tuple[str, ...] = (
             *(entry.event, entry.principal, entry.address),
             *(entry.action, entry.subject, entry.status, entry.reason, entry.detail),
         )
-        bucket = Bucket(
-            workspace, unauthenticated=entry.status == problems.code(problems.Unauthenticated)
-        )
+        bucket = Bucket(workspace, unauthenticated)
         noted = self._noted.setdefault(bucket, {})
         if alike not in noted and len(noted) >= bucket.limit:
             metrics.audit_dropped.inc()
@@ -75,8 +72,8 @@ class Journal:
             noted[alike] = (source, replace(first, count=first.count + 1))
 
     async def write(self) -> None:
-        """Move the entries into the outbox. Those that the store did not confirm are sent again
-        unchanged, with their own sources, and before newer ones.
+        """Move the entries into the outbox. Entries that the store did not confirm are sent again
+        before newer ones, unchanged and with the same sources.
         """
         with suppress(RedisUnavailable):
             await self._send()
@@ -94,7 +91,7 @@ class Journal:
 
 @asynccontextmanager
 async def written(journal: Journal) -> AsyncIterator[None]:
-    """Write every second while the block lasts, and once at its end."""
+    """Write the journal every second while the block lasts, and once at its end."""
     try:
         async with in_background(journal.watch()):
             yield

@@ -1,4 +1,4 @@
-"""Maintain the audit in the database: sign its heads every minute, apply the retention daily."""
+"""Maintain the audit in the database: sign the heads every minute, apply the retention daily."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ COMMON = frozenset({"DatabaseUnavailable", "SchemaOutdated", "RedisUnavailable",
 
 
 class Failure(NamedTuple):
-    """The class of an error. `workspace`: the one whose chain it affects; empty for all."""
+    """The class of an error, and the workspace whose chain it affects; empty for all."""
 
     error: str
     workspace: str = ""
@@ -42,9 +42,9 @@ class Maintenance:
         self._unremoved: Failure | None = None
 
     async def turn(self) -> Failure | None:
-        """Do what is due; returns the last failure at a chain, until that work succeeds.
+        """Do the work that is due. Returns the last failure of a chain until that work succeeds.
 
-        Raises DatabaseUnavailable and SchemaOutdated.
+        Raises an error that affects every chain.
         """
         now = time.monotonic()
         if now >= self._heads_at:
@@ -57,14 +57,14 @@ class Maintenance:
                 self._removal_at = now + REMOVAL_PACE.total_seconds()
         return self._unsigned or self._unremoved
 
-    async def _each(self, chore: Callable[[str], Awaitable[None]]) -> Failure | None:
-        """Run the chore for every chain; one that is broken or locked stops no other.
+    async def _each(self, work: Callable[[str], Awaitable[None]]) -> Failure | None:
+        """Do the work for every chain; one that is broken or locked stops no other.
 
         Raises an error that affects all of them.
         """
         audited, failed = await self._audited(), list[tuple[BaseException, str]]()
         for workspace in audited:
-            [error] = await asyncio.gather(chore(workspace), return_exceptions=True)
+            [error] = await asyncio.gather(work(workspace), return_exceptions=True)
             if error:
                 failed.append((error, workspace))
         if not failed:

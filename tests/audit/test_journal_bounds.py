@@ -1,4 +1,4 @@
-"""No flood of refusals fills the store, or hides what others did."""
+"""A flood of refusals neither fills the store nor hides what other callers did."""
 
 import pytest
 from msgspec.structs import replace
@@ -16,36 +16,38 @@ def dropped() -> float:
 
 
 @pytest.mark.parametrize(
-    ("status", "limit"), [("forbidden", DIFFERENT_MAX), ("unauthenticated", UNAUTHENTICATED_MAX)]
+    ("unauthenticated", "limit"), [(False, DIFFERENT_MAX), (True, UNAUTHENTICATED_MAX)]
 )
-async def test_a_flood_of_different_ones_is_bound(
-    journal: Journal, outbox: Flaky, status: str, limit: int
+async def test_different_entries_above_the_bound_become_one(
+    journal: Journal, outbox: Flaky, unauthenticated: bool, limit: int
 ) -> None:
-    """Those above the bound are one entry with their number; what is alike to one inside still
-    counts there. Of strangers, who are anybody, fewer are told apart.
+    """That entry has their number. An entry like a recorded one still counts there. The bound of
+    unauthenticated callers is smaller.
     """
-    before, refused = dropped(), replace(REFUSED, status=status)
+    before, refused = dropped(), REFUSED
     for number in range(limit + 7):
-        journal.note("w", replace(refused, address=f"2001:db8::{number:x}"))
-    journal.note("w", replace(refused, address="2001:db8::0"))
+        refusal = replace(refused, address=f"2001:db8::{number:x}")
+        journal.note("w", refusal, unauthenticated=unauthenticated)
+    first = replace(refused, address="2001:db8::0")
+    journal.note("w", first, unauthenticated=unauthenticated)
     await journal.write()
 
-    *first, more = await entries(outbox)
-    assert [entry.count for entry in first] == [2, *[1] * (limit - 1)]
+    *recorded, more = await entries(outbox)
+    assert [entry.count for entry in recorded] == [2, *[1] * (limit - 1)]
     assert more == Entry(
         event=refused.event, principal=refused.principal, reason=MORE, count=7, at=more.at
     )
     assert dropped() - before == 7
 
 
-async def test_no_flood_hides_who_reads(journal: Journal, outbox: Flaky) -> None:
-    """Strangers who name keys take none of the room of others; in a flood of his own the reader
-    is still named, with the number of his readings.
+async def test_a_flood_of_refusals_hides_no_reading(journal: Journal, outbox: Flaky) -> None:
+    """Unauthenticated callers take no room from others. A reader who reads too often is still
+    named, with the number of readings.
     """
     reading = Entry(event="audit.read", principal="reader")
     for number in range(2 * DIFFERENT_MAX):
         named = replace(REFUSED, status="unauthenticated", subject=f"{number:08}")
-        journal.note("w", named)
+        journal.note("w", named, unauthenticated=True)
         journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
         journal.note("w", replace(reading, detail=f"limit={number}"))
     await journal.write()
@@ -58,7 +60,7 @@ async def test_no_flood_hides_who_reads(journal: Journal, outbox: Flaky) -> None
 async def test_a_flood_of_one_workspace_takes_no_room_of_another(
     journal: Journal, outbox: Flaky
 ) -> None:
-    """Nor do strangers."""
+    """Neither does a flood of requests without a workspace."""
     for workspace in (NOWHERE, "w"):
         for number in range(DIFFERENT_MAX + 1):
             journal.note(workspace, replace(REFUSED, address=f"2001:db8::{number:x}"))
@@ -67,8 +69,8 @@ async def test_a_flood_of_one_workspace_takes_no_room_of_another(
     assert [entry.reason for entry in await entries(outbox, "x")] == [REFUSED.reason]
 
 
-async def test_nothing_is_lost_with_a_reply(journal: Journal, outbox: Flaky) -> None:
-    """What goes again is as it was: the audit, which keeps each source once, has every number."""
+async def test_a_lost_reply_loses_no_entry(journal: Journal, outbox: Flaky) -> None:
+    """Entries are sent again unchanged. The audit keeps each source once, and has every count."""
     outbox.lost = {"w"}
     for number in range(DIFFERENT_MAX + 30):
         journal.note("w", replace(REFUSED, address=f"2001:db8::{number:x}"))
@@ -83,7 +85,7 @@ async def test_nothing_is_lost_with_a_reply(journal: Journal, outbox: Flaky) -> 
 
 
 async def test_the_bound_holds_while_the_store_is_away(journal: Journal, outbox: Flaky) -> None:
-    """What goes again and what is new have it each; the rest is counted, however long it lasts."""
+    """Entries that are sent again and new ones each have the bound; the rest is only counted."""
     before = dropped()
     outbox.away = {"w"}
     for attempt in range(4):

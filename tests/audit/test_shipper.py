@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 
 from gateway.audit.backlog import LATE
-from gateway.audit.shipper import BACK_OFF, BATCH, LEAD, LOOK_PACE, PACE, PAUSE_MAX, STAY
+from gateway.audit.shipper import (
+    BACK_OFF,
+    BACK_OFF_PACE,
+    BACKLOG_PACE,
+    BATCH,
+    LEAD,
+    PACE,
+    PAUSE_MAX,
+)
 from stores.audit.walk import Verified
 from stores.audit_entries import NOWHERE
 from stores.redis.client import Check
@@ -120,7 +128,7 @@ async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> 
         await shipper.turn()
         assert len(await audit.sources("x")) == count
         assert shipper.check().detail.endswith(": BrokenChain")
-    later(shipper, STAY)
+    later(shipper, BACK_OFF_PACE)
     for _ in range(2):
         await audit.record(1, "x")
         await shipper.turn()
@@ -135,7 +143,7 @@ async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
     await other.turn()
     assert other.check().verdict == "ok"
     await audit.record(1, "x", ago=LATE + timedelta(seconds=1))
-    later(other, LOOK_PACE)
+    later(other, BACKLOG_PACE)
     await other.turn()
     assert other.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
 

@@ -157,7 +157,7 @@ class Audit:
 
 def later(shipper: Shipper, actor: timedelta) -> None:
     """What the shipper is after so long."""
-    for moment in ("_look_at", "_back_off_until", "_stay_until"):
+    for moment in ("_backlog_at", "_back_off_until", "_keep_lead_until"):
         setattr(shipper, moment, getattr(shipper, moment) - actor.total_seconds())
     for moment in ("_heads_at", "_removal_at"):
         due = getattr(shipper._maintenance, moment)
