@@ -1,4 +1,4 @@
-"""Who was refused, who read the audit and who changed a key stands in it, from the request on."""
+"""The audit records who was refused, who read it and who changed a key."""
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -39,7 +39,7 @@ def relay(keyed: Keyed, key: str) -> Relay:
 
 
 async def entries(keyed: Keyed, store: Store, workspace: str = "w") -> list[Entry]:
-    """Those of requests and runs, as they are in the database."""
+    """The audit entries of requests and runs, as the database has them."""
     await shipped(store, keyed.state)
     found = await audited(await keyed.state["database"].open(), workspace)
     return [entry for entry in found if not entry.event.startswith(("workspace.", "key.created"))]
@@ -49,12 +49,12 @@ def public_id(key: str) -> str:
     return key[len(LIVE) :][:8]
 
 
-def said(entry: Entry, *fields: str) -> tuple[Any, ...]:
+def fields_of(entry: Entry, *fields: str) -> tuple[Any, ...]:
     return tuple(getattr(entry, name) for name in fields)
 
 
-async def test_a_stranger_stands_in_no_workspace(keyed: Keyed, store: Store) -> None:
-    """Without a key, with junk and with one that nobody has: alike are counted."""
+async def test_an_unknown_key_is_audited_without_a_workspace(keyed: Keyed, store: Store) -> None:
+    """Requests without a key, with junk and with an unknown key; like ones are counted."""
     stranger = keyed.client()
     for secret in (None, None, "junk", make(live=True).text):
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -62,18 +62,18 @@ async def test_a_stranger_stands_in_no_workspace(keyed: Keyed, store: Store) -> 
 
     found = await entries(keyed, store, NOWHERE)
     fields = ("event", "principal", "address", "status", "detail", "count")
-    assert [said(entry, *fields) for entry in found] == [
+    assert [fields_of(entry, *fields) for entry in found] == [
         ("request.refused", "anonymous", HERE, "unauthenticated", "GET /runs", count)
         for count in (2, 1, 1)
     ]
     assert await entries(keyed, store) == await entries(keyed, store, "default") == []
 
 
-async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
+async def test_a_wrong_secret_of_a_known_key_is_audited_in_its_workspace(
     keyed: Keyed, store: Store, key: str
 ) -> None:
-    """Whoever owns the key sees that somebody tries, and is not said to have tried himself; the
-    audit has nothing of what was sent.
+    """The owner sees the attempt, and is not named as its principal. The audit has nothing of the
+    secret.
     """
     start = f"{key[:40]}{'a' if key[40] != 'a' else 'b'}{key[41:-6]}"
     headers = {"Authorization": f"Bearer {start}{checksum(start)}", "X-Request-ID": "r-1"}
@@ -81,7 +81,7 @@ async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
 
     [entry] = await entries(keyed, store)
     fields = ("principal", "subject", "address", "request_id", "status", "detail")
-    assert said(entry, *fields) == (
+    assert fields_of(entry, *fields) == (
         "anonymous",
         public_id(key),
         HERE,
@@ -92,24 +92,24 @@ async def test_a_wrong_key_of_a_known_id_stands_in_its_workspace(
     assert start[17:40] not in repr(entry)
 
 
-async def test_a_key_that_is_over_stands_in_its_workspace(
+async def test_a_revoked_key_is_audited_in_its_workspace(
     keyed: Keyed, store: Store, key: str
 ) -> None:
-    """Whoever revoked it sees that somebody still has it."""
+    """Its former workspace sees that the key is still in use."""
     await (await keyed.services()).keys.revoke_key("w", public_id(key), actor=BY)
     await keyed.look()
     assert (await keyed.client(key).get("/runs")).status_code == 401
     [entry] = [one for one in await entries(keyed, store) if one.event == "request.refused"]
     fields = ("subject", "status", "detail")
-    assert said(entry, *fields) == (public_id(key), "unauthenticated", "GET /runs")
+    assert fields_of(entry, *fields) == (public_id(key), "unauthenticated", "GET /runs")
 
 
-async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Relay) -> None:
-    """With the scope that was missing."""
+async def test_a_missing_scope_is_audited(keyed: Keyed, store: Store, relay: Relay) -> None:
+    """The entry names the missing scope."""
     assert (await relay.get("/audit")).status_code == 403
     [entry] = await entries(keyed, store)
     fields = ("event", "status", "reason", "detail")
-    assert said(entry, *fields) == (
+    assert fields_of(entry, *fields) == (
         "request.refused",
         "forbidden",
         "The key lacks the scope audit:read",
@@ -117,10 +117,10 @@ async def test_a_missing_scope_is_told_of(keyed: Keyed, store: Store, relay: Rel
     )
 
 
-async def test_behind_a_trusted_proxy_it_is_the_client_that_is_named(
+async def test_behind_a_trusted_proxy_the_client_is_named(
     valkey: Valkey, tmp_path: Path, store: Store
 ) -> None:
-    """As the proxy saw him, not as he says."""
+    """With the address that the proxy saw, not the one that the client claims."""
     headers = {"X-Forwarded-For": "192.0.2.1, 198.51.100.7"}
     async with keyed_gateway(valkey.url, tmp_path, trusted_proxies=LOOPBACK) as keyed:
         assert (await keyed.client().get("/runs", headers=headers)).status_code == 401
@@ -128,38 +128,44 @@ async def test_behind_a_trusted_proxy_it_is_the_client_that_is_named(
     assert entry.address == "198.51.100.7"
 
 
-async def test_limits_are_told_of(keyed: Keyed, store: Store, relay: Relay, target: Target) -> None:
-    """On either route, once for many."""
+async def test_rate_limits_are_audited(
+    keyed: Keyed, store: Store, relay: Relay, target: Target
+) -> None:
+    """On both endpoints; many refusals make one entry."""
     ids = [await relay.preview_id(target.url) for _ in range(3)]
     refused = [(await relay.preview(target.url)).status_code for _ in range(2)]
     executed = [(await relay.execute(preview_id)).status_code for preview_id in ids]
     assert (refused, executed) == ([429, 429], [200, 200, 429])
 
     found = [entry for entry in await entries(keyed, store) if entry.event == "request.refused"]
-    assert [said(entry, "status", "detail", "count") for entry in found] == [
+    assert [fields_of(entry, "status", "detail", "count") for entry in found] == [
         ("rate_limited", "POST /actions/preview", 2),
         ("rate_limited", "POST /actions/execute", 1),
     ]
 
 
-async def test_the_guard_is_heard_at_a_preview(keyed: Keyed, store: Store, relay: Relay) -> None:
-    """What it refuses is a refusal, with its sentence."""
+async def test_a_refused_target_is_audited_at_the_preview(
+    keyed: Keyed, store: Store, relay: Relay
+) -> None:
+    """The refusal has the guard's sentence."""
     assert (await relay.preview(FORBIDDEN_TARGET)).status_code == 422
     [entry] = await entries(keyed, store)
-    assert said(entry, "status", "detail") == ("target_forbidden", "POST /actions/preview")
+    assert fields_of(entry, "status", "detail") == ("target_forbidden", "POST /actions/preview")
     assert entry.reason == "The target is not a public address"
 
 
-async def test_the_guard_is_heard_at_an_execution(
+async def test_a_refused_target_is_audited_at_the_execution(
     keyed: Keyed, store: Store, relay: Relay, valkey: Valkey, tmp_path: Path, target: Target
 ) -> None:
-    """By a gateway that may not reach what another has previewed: refused, and nothing sent."""
+    """A gateway that may not reach the target of another gateway's preview refuses and sends
+    nothing.
+    """
     preview_id = await relay.preview_id(target.url)
     async with keyed_gateway(valkey.url, tmp_path, egress_networks=()) as strict:
         strict.relay.headers["Authorization"] = relay.headers["Authorization"]
         assert (await strict.relay.execute(preview_id)).status_code == 422
         found = await entries(strict, store)
-    assert [said(entry, "event", "status", "reason") for entry in found] == [
+    assert [fields_of(entry, "event", "status", "reason") for entry in found] == [
         ("run.intended", "", ""),
         ("run.ended", "not_sent", "target_forbidden"),
         ("request.refused", "target_forbidden", "The target is not a public address"),
@@ -167,11 +173,11 @@ async def test_the_guard_is_heard_at_an_execution(
     assert not target.deliveries
 
 
-async def test_a_run_is_its_intent_and_its_outcome(
+async def test_a_run_is_audited_with_its_intent_and_its_outcome(
     keyed: Keyed, store: Store, relay: Relay, key: str, target: Target
 ) -> None:
-    """Who, from where, in which request; of the idempotency key its hash, of the answer its
-    status, and no body.
+    """The entries have the principal, address and request, the hash of the idempotency key and the
+    status of the answer, and no body.
     """
     target.answer = refusing()
     preview_id = await relay.preview_id(target.url)
@@ -181,12 +187,12 @@ async def test_a_run_is_its_intent_and_its_outcome(
     intended, ended = await entries(keyed, store)
     fields = ("event", "principal", "run_id", "preview_id", "action")
     same = (public_id(key), run["run_id"], preview_id, "webhook.save")
-    assert said(intended, *fields) == ("run.intended", *same)
-    assert said(intended, "address", "request_id") == (HERE, run["request_id"])
+    assert fields_of(intended, *fields) == ("run.intended", *same)
+    assert fields_of(intended, "address", "request_id") == (HERE, run["request_id"])
     assert intended.key_hash == sha256(b"order-1").hexdigest()
     assert intended.digest.startswith("sha256:")
-    assert said(ended, *fields) == ("run.ended", *same)
-    assert said(ended, "status", "reason", "status_code") == ("failed", "target_status", 500)
+    assert fields_of(ended, *fields) == ("run.ended", *same)
+    assert fields_of(ended, "status", "reason", "status_code") == ("failed", "target_status", 500)
     assert "secret-answer" not in repr((intended, ended))
 
 
@@ -194,23 +200,25 @@ def refusing() -> Answer:
     return status(500, b"secret-answer")
 
 
-async def test_who_reads_the_audit_stands_in_it(keyed: Keyed, store: Store) -> None:
-    """And whoever reads it next sees that."""
+async def test_a_reading_of_the_audit_is_audited(keyed: Keyed, store: Store) -> None:
+    """The next reader sees it."""
     auditor = await keyed.key("auditor", workspace="w")
     reader = keyed.client(auditor)
     assert (await reader.get("/audit", params={"limit": 5})).status_code == 200
     [entry] = await entries(keyed, store)
-    assert said(entry, "event", "principal", "detail") == (
+    assert fields_of(entry, "event", "principal", "detail") == (
         "audit.read",
         public_id(auditor),
         "limit=5",
     )
-    listed = (await reader.get("/audit")).json()["entries"]
-    assert listed[0]["event"] == "audit.read"
+    page = (await reader.get("/audit")).json()["entries"]
+    assert page[0]["event"] == "audit.read"
 
 
-async def test_a_change_of_keys_stands_there_at_once(keyed: Keyed) -> None:
-    """With the change, not a second later: made, rotated, revoked; by whom; and no key."""
+async def test_a_change_of_keys_is_audited_at_once(keyed: Keyed) -> None:
+    """In the transaction of the change, not a second later: created, rotated, revoked, and the
+    actor; no key.
+    """
     admin = await keyed.key("admin", workspace="w")
     client = keyed.client(admin)
     made = (await client.post("/keys", json={"name": "CI", "role": "viewer"})).json()
@@ -220,7 +228,7 @@ async def test_a_change_of_keys_stands_there_at_once(keyed: Keyed) -> None:
     found = await audited(await keyed.state["database"].open(), "w")
     fields = ("event", "subject", "principal", "address")
     who = (public_id(admin), HERE)
-    assert [said(entry, *fields) for entry in found[-3:]] == [
+    assert [fields_of(entry, *fields) for entry in found[-3:]] == [
         ("key.created", made["key"]["id"], *who),
         ("key.rotated", made["key"]["id"], *who),
         ("key.revoked", other["key"]["id"], *who),

@@ -1,4 +1,4 @@
-"""What another version or another's hand put into an outbox is told of, and stops nothing."""
+"""Entries that another version or client put into an outbox are audited, and stop nothing."""
 
 from collections.abc import Mapping
 
@@ -18,12 +18,12 @@ LONG_RUN = msgspec.json.encode(Entry(event="e", principal="p", run_id="r" * 100)
 
 
 async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
-    """As it is collected, with what stands behind it."""
+    """Add fields to the outbox as they are; the entry as it is collected, with one after it."""
     await scripts._client.xadd(OUTBOX, dict(fields))  # type: ignore[arg-type]
     outbox = Outbox(scripts)
     await outbox.record("w", [("s-1", Entry(event="audit.read", principal="k-1"))])
-    first, (_, behind) = (await outbox.collect("w", limit=9)).entries
-    assert behind.event == "audit.read"
+    first, (_, after) = (await outbox.collect("w", limit=9)).entries
+    assert after.event == "audit.read"
     return first
 
 
@@ -43,13 +43,15 @@ async def put(scripts: Scripts, fields: Fields) -> tuple[str, Entry]:
         {"at": 1, "entry": ENTRY[:-1] + ',"z":' + "[" * 5000 + "]" * 5000 + "}"},
     ],
 )
-async def test_what_is_no_entry_is_told_of_in_its_place(scripts: Scripts, fields: Fields) -> None:
+async def test_an_unreadable_entry_is_replaced_in_its_place(
+    scripts: Scripts, fields: Fields
+) -> None:
     _, entry = await put(scripts, fields)
     assert entry == Entry(event="entry.unreadable", principal="relay")
 
 
-async def test_an_origin_says_what_a_preview_knows(scripts: Scripts) -> None:
-    """And changes nothing else of an entry."""
+async def test_an_origin_sets_the_fields_of_the_preview(scripts: Scripts) -> None:
+    """It changes no other field of an entry."""
     origin = '{"action": "webhook.save", "at": "5", "count": "7", "principal": "me"}'
     _, entry = await put(scripts, {"at": 1, "entry": ENTRY, "origin": origin})
     assert entry == Entry(event="e", at=1, principal="p", action="webhook.save")
@@ -57,7 +59,7 @@ async def test_an_origin_says_what_a_preview_knows(scripts: Scripts) -> None:
 
 @pytest.mark.parametrize("fields", [{"source": "s" * 65}, {"source": "\0"}, {"entry": LONG_RUN}])
 async def test_a_source_fits_into_the_database(scripts: Scripts, fields: Fields) -> None:
-    """By a digest of it: the same each time, so that the entry is kept once."""
+    """A long source is replaced by its digest, always the same, so that the entry is kept once."""
     first = await put(scripts, {"at": 1, "entry": ENTRY, **fields})
     await scripts._client.delete(OUTBOX)
     assert await put(scripts, {"at": 1, "entry": ENTRY, **fields}) == first

@@ -1,4 +1,4 @@
-"""What the audit is told of refusals: many alike in one, none lost while the store is away."""
+"""The journal records refusals: like ones as one entry, and none is lost while Redis is away."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ ALIKE: list[dict[str, Any]] = [{}, {"request_id": "r-2"}, {"at": 1}]
 
 
 class Flaky(Outbox):
-    """Is away, or does as asked and loses the reply, or waits until `gate` is open."""
+    """An outbox that is away, loses the reply of a write, or waits until `gate` is open."""
 
     def __init__(self, scripts: Scripts) -> None:
         super().__init__(scripts)
@@ -73,8 +73,8 @@ async def entries(outbox: Outbox, workspace: str = "w") -> list[Entry]:
     return [entry for _, entry in await waiting(outbox, workspace)]
 
 
-async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox: Flaky) -> None:
-    """The first of them stands for all, its request and its time."""
+async def test_like_entries_become_one_with_a_count(journal: Journal, outbox: Flaky) -> None:
+    """It has the request and the time of the first one."""
     for fields in ALIKE * 2:
         journal.note("w", replace(REFUSED, **fields))
     await journal.write()
@@ -84,8 +84,8 @@ async def test_what_is_alike_is_one_entry_with_a_count(journal: Journal, outbox:
     assert entry == replace(REFUSED, at=entry.at, count=2 * len(ALIKE))
 
 
-async def test_what_differs_stands_apart(journal: Journal, outbox: Flaky) -> None:
-    """In who, whence, what or why; and in the workspace."""
+async def test_different_entries_stay_separate(journal: Journal, outbox: Flaky) -> None:
+    """Entries that differ in a field, or in the workspace."""
     different = [REFUSED, *(replace(REFUSED, **fields) for fields in DIFFERENT)]
     for entry in different * 2:
         journal.note("w", entry)
@@ -100,8 +100,8 @@ async def test_what_differs_stands_apart(journal: Journal, outbox: Flaky) -> Non
     assert stranger.count == 1
 
 
-async def test_what_was_written_is_not_written_again(journal: Journal, outbox: Flaky) -> None:
-    """The next alike is an entry of its own, with a source of its own."""
+async def test_a_written_entry_is_not_written_again(journal: Journal, outbox: Flaky) -> None:
+    """The next like entry is a new one with its own source."""
     for _ in range(2):
         journal.note("w", REFUSED)
         await journal.write()
@@ -112,10 +112,10 @@ async def test_what_was_written_is_not_written_again(journal: Journal, outbox: F
     assert len({source for source, _ in written}) == 2
 
 
-async def test_what_the_store_did_not_take_is_written_once_it_is_back(
+async def test_refused_entries_are_written_once_redis_is_back(
     journal: Journal, outbox: Flaky
 ) -> None:
-    """Of each workspace, beside what was noted meanwhile; each once."""
+    """Each once, of every workspace, and with the entries that were noted in the meantime."""
     outbox.away = {"w", "x"}
     for workspace in ("w", "x"):
         journal.note(workspace, REFUSED)
@@ -130,10 +130,10 @@ async def test_what_the_store_did_not_take_is_written_once_it_is_back(
     assert [entry.count for entry in await entries(outbox, "x")] == [1]
 
 
-async def test_what_one_workspace_got_is_not_written_again_for_another(
+async def test_a_failure_of_one_workspace_repeats_no_entry_of_another(
     journal: Journal, outbox: Flaky
 ) -> None:
-    """The store left between two of them: only the second is offered again."""
+    """Redis goes away between two workspaces: only the second is sent again."""
     outbox.away = {"x"}
     for workspace in ("w", "x"):
         journal.note(workspace, REFUSED)
@@ -147,7 +147,7 @@ async def test_what_one_workspace_got_is_not_written_again_for_another(
 async def test_an_entry_whose_reply_was_lost_keeps_its_source(
     journal: Journal, outbox: Flaky
 ) -> None:
-    """It may be in the outbox twice: by its source the audit keeps one."""
+    """The outbox may have it twice; the audit keeps each source once."""
     outbox.lost = {"w"}
     journal.note("w", REFUSED)
     await journal.write()
@@ -158,15 +158,15 @@ async def test_an_entry_whose_reply_was_lost_keeps_its_source(
     assert first == second
 
 
-async def test_what_was_noted_is_written_at_the_close(journal: Journal, outbox: Flaky) -> None:
+async def test_entries_are_written_at_the_close(journal: Journal, outbox: Flaky) -> None:
     """Before the first second is over."""
     async with written(journal):
         journal.note("w", REFUSED)
     assert len(await entries(outbox)) == 1
 
 
-async def test_a_writing_that_is_cancelled_loses_nothing(journal: Journal, outbox: Flaky) -> None:
-    """What it held is there for the next."""
+async def test_a_cancelled_write_loses_no_entry(journal: Journal, outbox: Flaky) -> None:
+    """The next write sends its entries."""
     outbox.gate.clear()
     journal.note("w", REFUSED)
     writing = asyncio.create_task(journal.write())
@@ -180,5 +180,5 @@ async def test_a_writing_that_is_cancelled_loses_nothing(journal: Journal, outbo
 
 
 def test_the_counter_is_exposed() -> None:
-    """Under the name that alerts ask for."""
+    """Under the name that the alerts query."""
     assert b"relay_audit_entries_dropped_total" in metrics.exposition("")[0]

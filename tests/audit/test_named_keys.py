@@ -1,4 +1,4 @@
-"""How `relay keys` takes the name of a key, and what it shows of them where there is no room."""
+"""`relay keys` accepts the id of a key or the whole key, and fits its table into any terminal."""
 
 import re
 from pathlib import Path
@@ -21,8 +21,8 @@ def states(relay: Typed) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("word", "state"), [("revoke", "revoked"), ("rotate", "replaced")])
-def test_a_whole_key_is_its_id(relay: Typed, word: str, state: str) -> None:
-    """Pasted as it was found, it is not printed once more."""
+def test_a_whole_key_stands_for_its_id(relay: Typed, word: str, state: str) -> None:
+    """The output does not repeat the key."""
     made = relay.json(*CREATE, "viewer")
     done = relay.well("keys", word, f" {made['secret']}\n")
     assert states(relay)[made["id"]] == state
@@ -30,10 +30,10 @@ def test_a_whole_key_is_its_id(relay: Typed, word: str, state: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["revoke", "rotate"])
-def test_a_whole_key_that_nobody_has_is_not_repeated(relay: Typed, word: str) -> None:
+def test_an_unknown_whole_key_is_not_repeated(relay: Typed, word: str) -> None:
     key = make(live=True)
-    said = relay.declined("keys", word, key.text)
-    assert said == "The workspace 'default' has no key with this id."
+    output = relay.declined("keys", word, key.text)
+    assert output == "The workspace 'default' has no key with this id."
 
 
 KEY = make(live=True).text
@@ -51,29 +51,29 @@ NO_IDS += ["", "\udcff", "abcdefg\udcff", "abcdefg\0", "abcdefgé", "abcdef/h", 
 
 
 @pytest.mark.parametrize("word", ["revoke", "rotate"])
-def test_what_is_no_name_of_a_key_is_a_usage_error(relay: Typed, word: str) -> None:
-    """In which it is not repeated: it may be a key with a letter too few."""
+def test_text_that_is_no_key_is_a_usage_error(relay: Typed, word: str) -> None:
+    """The error does not repeat it, because it may be a key without its last letter."""
     for text in NO_IDS:
         done = relay("keys", word, text)
-        said = " ".join(done.stderr.split())
+        output = " ".join(done.stderr.split())
         assert done.exit_code == 2, text
-        assert said.endswith("it is neither the id of a key (8 letters and digits) nor a key."), (
+        assert output.endswith("it is neither the id of a key (8 letters and digits) nor a key."), (
             text
         )
-        assert not text or text not in said
+        assert not text or text not in output
 
 
-def test_a_workspace_is_named_where_its_key_is_not_found(relay: Typed) -> None:
+def test_an_unknown_key_is_reported_with_the_workspace(relay: Typed) -> None:
     relay.well("workspaces", "create", "team")
     made = relay.json(*CREATE, "viewer", "--workspace", "team")
-    said = relay.declined("keys", "revoke", made["id"])
-    assert said == "The workspace 'default' has no key with this id."
+    output = relay.declined("keys", "revoke", made["id"])
+    assert output == "The workspace 'default' has no key with this id."
     relay.well("keys", "revoke", made["id"], "--workspace", "team")
 
 
 @pytest.mark.parametrize("columns", [20, 60, 70, 80, 200])
-def test_no_terminal_is_too_narrow_for_a_column(relay: Typed, columns: int) -> None:
-    """What a key is called and what it may do is there, if on more lines."""
+def test_a_narrow_terminal_hides_no_column(relay: Typed, columns: int) -> None:
+    """The names and scopes of keys wrap onto more lines."""
     made = relay.json("keys", "create", "--name", "n" * 100, "--role", "developer")
     table = Typed(relay.folder, COLUMNS=str(columns)).well("keys", "list").stdout
     heads = table.splitlines()[0]
@@ -84,8 +84,8 @@ def test_no_terminal_is_too_narrow_for_a_column(relay: Typed, columns: int) -> N
         assert whole in table
 
 
-def test_a_test_key_sends(relay: Typed) -> None:
-    """So says the help, lest somebody takes it for a rehearsal."""
-    said = " ".join(re.sub(r"\s+", " ", relay.well("keys", "create", "--help").stdout).split())
-    assert "Create a test key. It sends like a live key" in said
-    assert "cannot create live keys or signing secrets" in said
+def test_the_help_says_that_a_test_key_sends(relay: Typed) -> None:
+    """A test key is no dry run."""
+    output = " ".join(re.sub(r"\s+", " ", relay.well("keys", "create", "--help").stdout).split())
+    assert "Create a test key. It sends like a live key" in output
+    assert "cannot create live keys or signing secrets" in output

@@ -1,4 +1,4 @@
-"""The audit arrives in the database: in order, each entry once, whatever fails on the way."""
+"""The shipper moves the audit into the database: in order, each entry once, despite failures."""
 
 import asyncio
 from datetime import timedelta
@@ -23,8 +23,10 @@ from tests.support.shipping import Audit, audit, later, numbered
 __all__ = ["audit"]
 
 
-async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
-    """Of each workspace and of none, several batches of it, in its order; the chain verifies."""
+async def test_one_turn_ships_every_entry(audit: Audit) -> None:
+    """Several batches of a workspace, and entries without a workspace, in their order; the chain
+    verifies.
+    """
     await audit.record(2 * BATCH + 1)
     await audit.record(1, NOWHERE)
     shipper = audit.shipper()
@@ -37,8 +39,8 @@ async def test_all_that_waits_is_shipped_in_one_turn(audit: Audit) -> None:
     assert shipper.check() == Check("audit", "ok", "0 entries wait")
 
 
-async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> None:
-    """The store went away between the two: the next turn removes it, and writes what is new."""
+async def test_an_entry_that_was_written_but_not_removed_is_recognised(audit: Audit) -> None:
+    """Redis goes away between the two steps. The next turn removes it and writes new entries."""
     shipper = audit.shipper()
     await audit.record(3)
     audit.outbox.lost = True
@@ -53,8 +55,8 @@ async def test_what_was_written_and_not_removed_is_recognised(audit: Audit) -> N
     assert isinstance(await audit.verified(), Verified)
 
 
-async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
-    """/ready names why; the turns come slower, and at their pace again when it is back."""
+async def test_entries_wait_while_the_database_is_away(audit: Audit) -> None:
+    """/ready names the error. Turns become rarer, and return to their pace once it is back."""
     shipper = audit.shipper()
     await audit.record(3, ago=2 * LATE)
     audit.database.away = True
@@ -75,8 +77,8 @@ async def test_while_the_database_is_away_all_waits(audit: Audit) -> None:
     assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
 
 
-async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> None:
-    """A batch of each in turn."""
+async def test_a_flooded_workspace_delays_no_other(audit: Audit) -> None:
+    """Each workspace gets one batch in turn."""
     await audit.record(2 * BATCH + 1)
     await audit.record(1, "x")
     await audit.shipper().turn()
@@ -84,7 +86,7 @@ async def test_one_workspace_that_is_flooded_holds_up_no_other(audit: Audit) -> 
 
 
 async def test_a_trickle_is_shipped_once_a_turn(audit: Audit) -> None:
-    """Entries that come while a batch is written wait for the next turn, a second later."""
+    """Entries that arrive while a batch is written wait for the next turn, a second later."""
     shipper = audit.shipper()
     audit.outbox.refilled = ["w"]
     await audit.record(BATCH - 1)
@@ -94,8 +96,8 @@ async def test_a_trickle_is_shipped_once_a_turn(audit: Audit) -> None:
         assert await audit.waits() == BATCH - 1
 
 
-async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
-    """A turn ends after a second, with heads signed and work left; the next begins at once, and
+async def test_a_workspace_that_stays_flooded_delays_nothing(audit: Audit) -> None:
+    """A turn ends after a second, with heads signed and entries left. The next turn starts at once,
     with all workspaces.
     """
     shipper = audit.shipper()
@@ -114,8 +116,8 @@ async def test_one_that_stays_flooded_holds_up_nothing(audit: Audit) -> None:
     assert (await audit.waits(), shipper.pause) == (0, PACE)
 
 
-async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> None:
-    """He stands aside once a minute: maybe nobody else is there."""
+async def test_a_leader_with_a_broken_chain_ships_the_others(audit: Audit) -> None:
+    """It backs off once a minute only, because it may be the only gateway."""
     shipper = audit.shipper()
     await audit.record(1)
     await shipper.turn()
@@ -135,8 +137,8 @@ async def test_who_knows_of_a_broken_chain_ships_the_others_on(audit: Audit) -> 
     assert await audit.waits("x") == 1
 
 
-async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
-    """On a gateway that does not lead, too: nobody may be shipping."""
+async def test_an_old_backlog_is_a_warning(audit: Audit) -> None:
+    """Also on a gateway that does not lead, because it may be that no gateway ships."""
     leader, other = audit.shipper(), audit.shipper()
     await leader.turn()
     await audit.record(1, ago=LATE - timedelta(seconds=5))
@@ -151,9 +153,7 @@ async def test_what_waits_too_long_is_a_warning(audit: Audit) -> None:
 async def test_a_broken_chain_stops_no_other(
     audit: Audit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its entries wait, it is named once in the log, and in /ready as long as it lasts; others
-    go at their pace.
-    """
+    """Its entries wait. It is named once in the log, and in /ready as long as it lasts."""
     shipper = audit.shipper()
     await audit.record(1)
     await shipper.turn()
@@ -168,8 +168,8 @@ async def test_a_broken_chain_stops_no_other(
     assert (len(await audit.sources()), await audit.waits()) == (1, 4)
     assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)
     assert shipper.check().detail.endswith(": BrokenChain")
-    [said] = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert (said.getMessage(), vars(said)["fields"]) == (
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert (warning.getMessage(), vars(warning)["fields"]) == (
         "audit.not_shipped",
         {"error": "BrokenChain", "workspace": "w"},
     )

@@ -1,4 +1,4 @@
-"""One gateway ships at a time; who cannot go on leaves it to another."""
+"""One gateway ships at a time; a leader that fails gives up the lead."""
 
 import asyncio
 from datetime import timedelta
@@ -14,8 +14,8 @@ from tests.support.shipping import KEY, NEWER, Audit, audit, later, numbered
 __all__ = ["audit", "lines"]
 
 
-async def test_two_that_ship_at_once_ship_each_entry_once(audit: Audit) -> None:
-    """Both lead, as when a lead has run out in the midst of a turn; the order is kept."""
+async def test_concurrent_shippers_ship_each_entry_once(audit: Audit) -> None:
+    """A lead may end during a turn, so that several lead. The order is kept."""
     audit.outbox.sole = True
     await audit.record(2 * BATCH + 100)
     shippers = [audit.shipper() for _ in range(3)]
@@ -26,8 +26,8 @@ async def test_two_that_ship_at_once_ship_each_entry_once(audit: Audit) -> None:
     assert isinstance(await audit.verified(), Verified)
 
 
-async def test_only_one_leads(audit: Audit) -> None:
-    """Another ships nothing until the first leaves; it knows what waits."""
+async def test_only_one_gateway_leads(audit: Audit) -> None:
+    """Another one ships nothing until the first leaves, and knows the backlog."""
     first, second = audit.shipper(), audit.shipper()
     await first.turn()
     await audit.record(3)
@@ -40,8 +40,8 @@ async def test_only_one_leads(audit: Audit) -> None:
     assert await audit.sources() == numbered(3)
 
 
-async def test_who_dies_as_leader_is_followed(audit: Audit) -> None:
-    """Once its lead has run out; what the dead one had read and not written is not lost."""
+async def test_a_dead_leader_is_replaced(audit: Audit) -> None:
+    """Once its lead has ended. The batch that it had read is not lost."""
     audit.database.gate.clear()
     audit.database.asked.clear()
     await audit.record(3)
@@ -59,8 +59,8 @@ async def test_who_dies_as_leader_is_followed(audit: Audit) -> None:
     assert await audit.sources() == numbered(3)
 
 
-async def test_a_leader_that_wakes_late_writes_nothing_twice(audit: Audit) -> None:
-    """It has a batch in hand that another has shipped meanwhile, and more."""
+async def test_a_leader_that_resumes_late_writes_nothing_twice(audit: Audit) -> None:
+    """Another gateway has shipped its batch, and more, in the meantime."""
     audit.outbox.sole = True
     await audit.record(3)
     audit.database.gate.clear()
@@ -81,8 +81,8 @@ async def _shipped_by_another(audit: Audit) -> None:
     await audit.shipper().turn()
 
 
-async def test_who_cannot_reach_the_database_lets_another_lead(audit: Audit) -> None:
-    """At once, and stands aside for a while, in which it says why."""
+async def test_a_leader_without_its_database_gives_up_the_lead(audit: Audit) -> None:
+    """At once. It backs off for a while, and /ready names the error."""
     first, second = audit.shipper(), audit.shipper()
     audit.database.away = True
     await audit.record(3)
@@ -95,8 +95,10 @@ async def test_who_cannot_reach_the_database_lets_another_lead(audit: Audit) -> 
     assert await audit.sources() == numbered(3)
 
 
-async def test_who_cannot_sign_lets_another_lead(audit: Audit, lines: Lines) -> None:
-    """Though nothing waits: the heads are all that shows a chain that was cut."""
+async def test_a_leader_that_cannot_sign_heads_gives_up_the_lead(
+    audit: Audit, lines: Lines
+) -> None:
+    """Even if no entry waits, because only signed heads reveal a truncated chain."""
     await audit.record(1)
     await audit.shipper().turn()
     await audit.client.delete(names.LEADER)
@@ -108,10 +110,10 @@ async def test_who_cannot_sign_lets_another_lead(audit: Audit, lines: Lines) -> 
     assert len(lines.of("audit.head")) > signed
 
 
-async def test_what_fails_again_is_told_again(
+async def test_a_failure_is_logged_again_after_another_gateway_led(
     audit: Audit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When another has led well in between."""
+    """A gateway that only follows counts as recovered."""
     database = audit.database.other(away=True)
     failing, other = audit.shipper(database), audit.shipper()
     await audit.record(1)
@@ -122,12 +124,12 @@ async def test_what_fails_again_is_told_again(
         await failing.turn()
         await other.leave()
         await audit.record(1)
-    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert said.count("audit.not_shipped") == 2
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert messages.count("audit.not_shipped") == 2
 
 
-async def test_who_lacks_the_newest_audit_key_lets_another_lead(audit: Audit) -> None:
-    """Keys are changed gateway by gateway: one that has the new one can go on."""
+async def test_a_leader_without_the_newest_audit_key_gives_up_the_lead(audit: Audit) -> None:
+    """Keys are rotated gateway by gateway: one that has the new key can continue."""
     knowing = audit.shipper(audit.database.other(keys=(NEWER, KEY)))
     lacking = audit.shipper()
     await audit.record(1)

@@ -1,4 +1,4 @@
-"""Beside shipping: heads go to the log every minute, what is too old is removed once a day."""
+"""The leader also logs signed heads every minute, and applies the retention once a day."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,8 +41,8 @@ def removals(lines: Lines) -> list[tuple[str, Any]]:
     return [(line["workspace"], line["entries"]) for line in lines.of("audit.removed")]
 
 
-async def test_heads_are_signed_every_minute(audit: Audit, lines: Lines) -> None:
-    """Of every chain there is, by the one that leads; not with each turn."""
+async def test_the_leader_signs_heads_every_minute(audit: Audit, lines: Lines) -> None:
+    """Of every chain, and not in every turn."""
     shipper, other = audit.shipper(), audit.shipper()
     await audit.record(3)
     await shipper.turn()
@@ -57,8 +57,8 @@ async def test_heads_are_signed_every_minute(audit: Audit, lines: Lines) -> None
     assert slots(lines)[2:] == [("default", 1), ("w", 5)]
 
 
-async def test_a_signed_head_shows_that_the_end_was_cut(audit: Audit, lines: Lines) -> None:
-    """The lines verify; with the older head put back, only they say that there was more."""
+async def test_a_signed_head_reveals_a_truncated_chain(audit: Audit, lines: Lines) -> None:
+    """With an older head restored, only the logged heads show that the chain was longer."""
     shipper = audit.shipper()
     await audit.record(3)
     await shipper.turn()
@@ -79,8 +79,8 @@ async def test_a_signed_head_shows_that_the_end_was_cut(audit: Audit, lines: Lin
     assert await audit.verified(heads=heads) == Broken("w", 4, "cut")
 
 
-async def test_what_is_too_old_is_removed_once_a_day(audit: Audit, lines: Lines) -> None:
-    """What is younger stays, and verifies."""
+async def test_old_entries_are_removed_once_a_day(audit: Audit, lines: Lines) -> None:
+    """Younger ones stay, and verify."""
     shipper = audit.shipper()
     await audit.record(3, ago=KEPT + SECOND)
     await audit.record(2, ago=KEPT - timedelta(minutes=5))
@@ -97,8 +97,8 @@ async def test_what_is_too_old_is_removed_once_a_day(audit: Audit, lines: Lines)
     assert removals(lines)[1:] == [("x", 1)]  # the newest always stays
 
 
-async def test_a_broken_chain_hinders_no_other(audit: Audit, lines: Lines) -> None:
-    """Though entries of its own wait, heads of others are signed and what is too old removed."""
+async def test_a_broken_chain_blocks_no_maintenance_of_others(audit: Audit, lines: Lines) -> None:
+    """While its entries wait, heads of other chains are signed and their old entries removed."""
     await audit.record(2)
     await audit.record(3, "x", ago=KEPT + SECOND)
     audit.outbox.sole = True
@@ -115,7 +115,7 @@ async def test_a_broken_chain_hinders_no_other(audit: Audit, lines: Lines) -> No
 
 
 async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> None:
-    """Though nothing of it waits, until it is found whole: each minute, and not once a day."""
+    """Even without waiting entries, until it verifies again; it is checked every minute."""
     shipper = audit.shipper()
     await shipper.turn()
     await audit.record(3, ago=KEPT + SECOND)
@@ -133,8 +133,8 @@ async def test_a_broken_chain_stays_a_warning(audit: Audit, lines: Lines) -> Non
     assert removals(lines) == [("w", 2)]
 
 
-async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) -> None:
-    """It is tried again with all others, and named."""
+async def test_a_locked_head_blocks_no_other(audit: Audit, lines: Lines) -> None:
+    """It is named, and signed with the others a minute later."""
     shipper = audit.shipper()
     await audit.record(1)
     await audit.record(1, "x")
@@ -153,8 +153,8 @@ async def test_a_head_that_is_held_stops_no_other(audit: Audit, lines: Lines) ->
     assert shipper.check().verdict == "ok"
 
 
-async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> None:
-    """It is not removed, and its head can be signed."""
+async def test_a_changed_old_entry_stays_a_warning(audit: Audit) -> None:
+    """It is not removed, and the head can still be signed."""
     shipper = audit.shipper()
     await shipper.turn()
     await audit.record(3, ago=KEPT + SECOND)
@@ -167,8 +167,8 @@ async def test_an_old_entry_that_was_changed_stays_a_warning(audit: Audit) -> No
         later(shipper, BACK_OFF)
 
 
-def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:
-    """It hinders all of them."""
+def test_an_unavailable_database_is_no_failure_of_a_chain() -> None:
+    """It affects every chain."""
     assert Failure.of(DatabaseUnavailable(), "w") == Failure("DatabaseUnavailable")
     assert Failure.of(BrokenChain("w"), "w") == Failure("BrokenChain", "w")
 
@@ -179,6 +179,6 @@ def test_a_database_that_is_away_is_no_failure_of_a_chain() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_an_error_of_every_workspace_names_none(error: Exception) -> None:
-    """Another error names the workspace whose chain it met."""
+    """Any other error names the workspace of its chain."""
     assert Failure.of(error, "w") == Failure(type(error).__name__)
     assert Failure.of(ValueError("x"), "w") == Failure("ValueError", "w")

@@ -1,4 +1,4 @@
-"""What waits in an outbox, what ships it, and the database in which it arrives; each may fail."""
+"""An outbox, shippers and the database that they write to, each of which can fail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -40,7 +40,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Holding(Chain):
-    """Somebody holds the head of a workspace for longer than is waited for it."""
+    """Another transaction locks the head of a workspace for longer than a statement may wait."""
 
     def __init__(self, keys: Sequence[bytes], held: str) -> None:
         super().__init__(keys)
@@ -53,7 +53,7 @@ class Holding(Chain):
 
 
 class Away(LazyDatabase):
-    """Goes away when told, or the head of the workspace `held` is; waits at `gate` before use."""
+    """Away if `away` is set; the head of the workspace `held` stays locked; waits at `gate`."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -81,15 +81,15 @@ class Away(LazyDatabase):
 
 
 class Crashing(Outbox):
-    """`lost`: the store goes away as shipped entries are to be removed. `sole`: leads always.
-    `refilled`: workspaces in which as much comes anew whenever something was shipped.
+    """`lost`: Redis goes away before shipped entries are removed. `sole`: every shipper leads.
+    `refilled`: workspaces that get as many new entries as were shipped.
     """
 
     lost = sole = False
 
     def __init__(self, scripts: Scripts) -> None:
         super().__init__(scripts)
-        # The workspaces of the batches that were written, in their order.
+        # The workspaces of the batches that were written, in order.
         self.batches: list[str] = []
         self.refilled: Sequence[str] = ()
 
@@ -104,22 +104,22 @@ class Crashing(Outbox):
             await self.record(workspace, again)
         return await super().collect(workspace, shipped=shipped, limit=limit)
 
-    async def lead(self, who: str, lasting: timedelta) -> bool:
-        return self.sole or await super().lead(who, lasting)
+    async def lead(self, gateway: str, lead: timedelta) -> bool:
+        return self.sole or await super().lead(gateway, lead)
 
 
 class Audit:
-    """An outbox, a database, and as many shippers between them as are asked for."""
+    """An outbox, a database, and any number of shippers between them."""
 
     def __init__(self, store: Store, database: Away, key_cache: KeyCache) -> None:
         self.outbox = Crashing(store.scripts)
         self.client = store.client
         self.database = database
-        self._roster = key_cache
+        self._key_cache = key_cache
         self._recorded = 0
 
     async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = SECOND) -> None:
-        """So many entries of so long ago, their sources numbered on."""
+        """Record this many entries of this age, with consecutive sources."""
         at = round((time() - ago.total_seconds()) * 1000)
         numbers = range(self._recorded, self._recorded + count)
         self._recorded += count
@@ -127,14 +127,14 @@ class Audit:
         await self.outbox.record(workspace, entries)
 
     def shipper(self, database: Away | None = None) -> Shipper:
-        return Shipper(self.outbox, database or self.database, self._roster, retention=KEPT)
+        return Shipper(self.outbox, database or self.database, self._key_cache, retention=KEPT)
 
     async def execute(self, statement: str, **values: Any) -> None:
         async with (await self.database.open()).begin() as connection:
             await connection.execute(text(statement), values)
 
     async def sources(self, workspace: str = "w") -> list[str]:
-        """In the order of the chain."""
+        """The sources of the entries, in the order of the chain."""
         return [row.source for row in await rows(await self.database.open(), workspace)]
 
     async def verified(
@@ -155,18 +155,18 @@ class Audit:
         await self.execute("UPDATE audit_heads SET seq = seq - 1 WHERE workspace = 'w'")
 
 
-def later(shipper: Shipper, actor: timedelta) -> None:
-    """What the shipper is after so long."""
-    for moment in ("_backlog_at", "_back_off_until", "_keep_lead_until"):
-        setattr(shipper, moment, getattr(shipper, moment) - actor.total_seconds())
-    for moment in ("_heads_at", "_removal_at"):
-        due = getattr(shipper._maintenance, moment)
-        setattr(shipper._maintenance, moment, due - actor.total_seconds())
+def later(shipper: Shipper, passed: timedelta) -> None:
+    """Let this much time pass for the shipper."""
+    for name in ("_backlog_at", "_back_off_until", "_keep_lead_until"):
+        setattr(shipper, name, getattr(shipper, name) - passed.total_seconds())
+    for name in ("_heads_at", "_removal_at"):
+        due = getattr(shipper._maintenance, name)
+        setattr(shipper._maintenance, name, due - passed.total_seconds())
 
 
 @asynccontextmanager
 async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
-    """Of the workspaces `w` and `x`, in a database in this folder."""
+    """Open the audit of the workspaces `w` and `x`, with a database in this folder."""
     settings = Settings(data_dir=folder, audit_keys=(Secret(KEY),), key_peppers=(Secret(KEY),))
     await first_key(settings)
     database = Away(settings)
@@ -191,7 +191,7 @@ def numbered(count: int, workspace: str = "w") -> list[str]:
 
 
 async def shipped(store: Store, state: Opened) -> None:
-    """All that this gateway has noted is in its database, whoever leads."""
+    """Write this gateway's journal and ship it, even if another gateway leads."""
     await state["journal"].write()
     outbox = Crashing(store.scripts)
     outbox.sole = True

@@ -1,6 +1,6 @@
-"""What somebody may do to a chain who can write to the tables and has no key.
+"""Changes that a database writer without a key can make to a chain.
 
-Each takes the chain as it was and gives it as it is then, with what is to be found.
+Each returns the changed chain, and the sequence number and reason that verification must find.
 """
 
 from random import Random
@@ -10,14 +10,14 @@ from stores.audit.chain import Chain
 from stores.audit.signatures import Checkpoint, Head, Row, SignedHead
 from tests.support.chains import CHAIN
 
-STRANGER = Chain([b"x" * 32])
+FOREIGN = Chain([b"x" * 32])
 
 
 class Stored(NamedTuple):
     rows: list[Row]
     head: Head | None
     checkpoint: Checkpoint | None
-    # What the log has cannot be written to.
+    # The heads in the log, which a database writer cannot change.
     logged: list[SignedHead]
 
 
@@ -25,11 +25,11 @@ Found = tuple[Stored, int, str]
 
 
 def edit_the_text(rng: Random, stored: Stored) -> Found:
-    row, place = _any(rng, stored), rng.randrange(10_000)
+    row, index = _any(rng, stored), rng.randrange(10_000)
     text = row.entry
-    place %= len(text)
-    other = rng.choice([c for c in '09az"}' if c != text[place]])
-    return _with(stored, row._replace(entry=text[:place] + other + text[place + 1 :]), "edited")
+    index %= len(text)
+    other = rng.choice([c for c in '09az"}' if c != text[index]])
+    return _with(stored, row._replace(entry=text[:index] + other + text[index + 1 :]), "edited")
 
 
 def edit_a_column(rng: Random, stored: Stored) -> Found:
@@ -46,25 +46,25 @@ def edit_the_mac(rng: Random, stored: Stored) -> Found:
 
 
 def sign_with_another_key(rng: Random, stored: Stored) -> Found:
-    """From one entry on to the end, the head included."""
+    """From one entry to the end, the head included."""
     at = rng.randrange(len(stored.rows))
     mac = stored.rows[at - 1].mac if at else _start(stored).mac
     rows = stored.rows[:at]
     for row in stored.rows[at:]:
-        mac = STRANGER.mac(mac, row.entry.replace("webhook", "another"))
+        mac = FOREIGN.mac(mac, row.entry.replace("webhook", "another"))
         rows.append(row._replace(mac=mac))
-    head = STRANGER.head("w", rows[-1].seq, mac)
+    head = FOREIGN.head("w", rows[-1].seq, mac)
     return stored._replace(rows=rows, head=head), rows[at].seq, "edited"
 
 
-def delete_some(rng: Random, stored: Stored) -> Found:
+def delete_entries(rng: Random, stored: Stored) -> Found:
     first, count = rng.randrange(len(stored.rows)), rng.randint(1, 5)
     rows = stored.rows[:first] + stored.rows[first + count :]
     last = first + count >= len(stored.rows)
     return stored._replace(rows=rows), stored.rows[first].seq, "cut" if last else "missing"
 
 
-def swap_two(rng: Random, stored: Stored) -> Found:
+def swap_two_entries(rng: Random, stored: Stored) -> Found:
     first, second = sorted(rng.sample(range(len(stored.rows)), 2))
     one, other = stored.rows[first], stored.rows[second]
     rows = list(stored.rows)
@@ -73,7 +73,7 @@ def swap_two(rng: Random, stored: Stored) -> Found:
 
 
 def insert_a_copy(rng: Random, stored: Stored) -> Found:
-    """What follows is numbered anew."""
+    """The entries after it are renumbered."""
     copied, at = rng.randrange(len(stored.rows)), rng.randrange(len(stored.rows) + 1)
     seq = stored.rows[0].seq + at
     copy = stored.rows[copied]._replace(seq=seq, source="copy")
@@ -93,7 +93,7 @@ def cut_the_end(rng: Random, stored: Stored) -> Found:
 
 
 def cut_the_end_with_an_old_head(rng: Random, stored: Stored) -> Found:
-    """The head as it really was then, from a backup."""
+    """With the genuine head of that time, from a backup."""
     rows = stored.rows[: rng.randrange(1, len(stored.rows))]
     head = CHAIN.head("w", rows[-1].seq, rows[-1].mac)
     return stored._replace(rows=rows, head=head), rows[-1].seq + 1, "cut"
@@ -106,8 +106,8 @@ def cut_the_end_with_a_forged_head(rng: Random, stored: Stored) -> Found:
     return stored._replace(rows=rows, head=head), rows[-1].seq, "head"
 
 
-def cut_the_end_and_go_on(rng: Random, stored: Stored) -> Found:
-    """With an old head, so that the gateway itself signs what comes then; the log knows better."""
+def cut_the_end_and_continue(rng: Random, stored: Stored) -> Found:
+    """With an old head, so that the gateway itself signs new entries; the log has other heads."""
     kept = rng.randrange(1, len(stored.rows))
     rows = stored.rows[:kept]
     for row in stored.rows[kept:]:
@@ -119,7 +119,7 @@ def cut_the_end_and_go_on(rng: Random, stored: Stored) -> Found:
     return stored._replace(rows=rows, head=head), known, "cut"
 
 
-def take_the_head(rng: Random, stored: Stored) -> Found:
+def replace_the_head(rng: Random, stored: Stored) -> Found:
     assert stored.head
     seq, mac, signature = stored.head
     heads = [
@@ -132,12 +132,12 @@ def take_the_head(rng: Random, stored: Stored) -> Found:
     return stored._replace(head=rng.choice(heads)), seq, "head"
 
 
-def turn_the_head_back(rng: Random, stored: Stored) -> Found:
+def restore_an_old_head(rng: Random, stored: Stored) -> Found:
     row = rng.choice(stored.rows[:-1])
     return stored._replace(head=CHAIN.head("w", row.seq, row.mac)), row.seq, "head"
 
 
-def take_the_checkpoint(_: Random, stored: Stored) -> Found:
+def delete_the_checkpoint(_: Random, stored: Stored) -> Found:
     return stored._replace(checkpoint=None), 1, "missing"
 
 
@@ -154,7 +154,7 @@ def forge_the_checkpoint(rng: Random, stored: Stored) -> Found:
 
 
 def move_the_checkpoint(rng: Random, stored: Stored) -> Found:
-    """And remove what is before it, as retention would."""
+    """Also remove the entries before it, as retention would."""
     assert stored.checkpoint
     at = rng.randrange(len(stored.rows))
     row = stored.rows[at]
@@ -162,7 +162,7 @@ def move_the_checkpoint(rng: Random, stored: Stored) -> Found:
     return stored._replace(rows=stored.rows[at + 1 :], checkpoint=moved), row.seq, "checkpoint"
 
 
-def take_everything(_: Random, stored: Stored) -> Found:
+def delete_everything(_: Random, stored: Stored) -> Found:
     return stored._replace(rows=[], head=None, checkpoint=None), 1, "cut"
 
 
@@ -171,20 +171,20 @@ TAMPERINGS = [
     edit_a_column,
     edit_the_mac,
     sign_with_another_key,
-    delete_some,
-    swap_two,
+    delete_entries,
+    swap_two_entries,
     insert_a_copy,
     insert_before_the_first,
     cut_the_end,
     cut_the_end_with_an_old_head,
     cut_the_end_with_a_forged_head,
-    cut_the_end_and_go_on,
-    take_the_head,
-    turn_the_head_back,
-    take_the_checkpoint,
+    cut_the_end_and_continue,
+    replace_the_head,
+    restore_an_old_head,
+    delete_the_checkpoint,
     forge_the_checkpoint,
     move_the_checkpoint,
-    take_everything,
+    delete_everything,
 ]
 
 
@@ -207,5 +207,5 @@ def _last(stored: Stored, rows: list[Row]) -> int:
 
 
 def _flipped(rng: Random, mac: bytes) -> bytes:
-    place = rng.randrange(len(mac))
-    return mac[:place] + bytes([mac[place] ^ (1 << rng.randrange(8))]) + mac[place + 1 :]
+    index = rng.randrange(len(mac))
+    return mac[:index] + bytes([mac[index] ^ (1 << rng.randrange(8))]) + mac[index + 1 :]

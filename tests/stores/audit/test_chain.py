@@ -1,4 +1,4 @@
-"""The audit chain: order, no gap, nothing twice, signed from end to end."""
+"""The audit chain has an order, no gap and no duplicate, and is signed from end to end."""
 
 import asyncio
 from itertools import pairwise
@@ -17,7 +17,7 @@ from tests.support.chains import CHAIN, KEY, append, day, entry, head, rows
 
 
 async def test_entries_are_numbered_in_their_order(database: Database) -> None:
-    """From 1, across batches, each workspace for itself."""
+    """From 1, across batches, separately for each workspace."""
     assert await append(database, day(3)) == 3
     assert await append(database, day(2), workspace="other") == 2
     assert await append(database, day(2, first=4)) == 2
@@ -28,7 +28,7 @@ async def test_entries_are_numbered_in_their_order(database: Database) -> None:
 
 
 async def test_a_source_is_kept_once(database: Database) -> None:
-    """Also twice in a batch, and in a batch that is sent again; the first stays."""
+    """Also if a source comes twice in a batch, or in a repeated batch. The first entry stays."""
     first, second, third = day(3)
     assert await append(database, [first, second, (first[0], entry("audit.read"))]) == 2
     assert await append(database, [first, second]) == 0
@@ -37,39 +37,43 @@ async def test_a_source_is_kept_once(database: Database) -> None:
     assert [row.seq for row in await rows(database)] == [1, 2, 3]
 
 
-async def test_many_sources_are_known_again(database: Database) -> None:
-    """More than one question for sources holds."""
+async def test_a_large_batch_is_recognised(database: Database) -> None:
+    """It has more sources than one statement can bind."""
     many = [(str(n), entry()) for n in range(1500)]
     assert await append(database, many) == 1500
     assert await append(database, [*many, ("new", entry())]) == 1
 
 
-async def test_nothing_appended_leaves_nothing(database: Database) -> None:
+async def test_an_empty_batch_starts_no_chain(database: Database) -> None:
     assert await append(database, []) == 0
     assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
 
 
-async def test_an_entry_is_kept_whole(database: Database) -> None:
-    """What is read is what was written, with its place; the columns say the same."""
-    said = entry("request.refused", action="a\u0000\u202e'é", status="forbidden", count=7)
-    await append(database, [("s", said)])
+async def test_an_entry_is_read_as_it_was_written(database: Database) -> None:
+    """With its position in the chain; the columns have the same values."""
+    written = entry("request.refused", action="a\u0000\u202e'é", status="forbidden", count=7)
+    await append(database, [("s", written)])
     (row,) = await rows(database)
     recorded = row.recorded
     assert {name: getattr(recorded, name) for name in Entry.__struct_fields__} == {
-        name: getattr(said, name) for name in Entry.__struct_fields__
+        name: getattr(written, name) for name in Entry.__struct_fields__
     }
     assert (recorded.workspace, recorded.seq, recorded.source) == ("w", 1, "s")
-    assert (row.event, row.status, row.principal) == (said.event, said.status, said.principal)
-    assert row.at == said.at
+    assert (row.event, row.status, row.principal) == (
+        written.event,
+        written.status,
+        written.principal,
+    )
+    assert row.at == written.at
 
 
 @pytest.mark.parametrize(
     ("action", "column"), [("a" * 100, "a" * 100), ("a" * 101, "a" * 100), ("\0b", "b")]
 )
-async def test_no_text_is_too_much_for_its_column(
+async def test_a_column_holds_as_much_of_a_text_as_fits(
     database: Database, action: str, column: str
 ) -> None:
-    """The text keeps all of it, the column what it can; such a chain verifies."""
+    """The entry keeps all of it, and the chain verifies."""
     await append(database, [("s", entry(action=action, run_id="r", event="run.ended"))])
     (row,) = await rows(database)
     assert (row.recorded.action, row.action) == (action, column)
@@ -77,7 +81,7 @@ async def test_no_text_is_too_much_for_its_column(
 
 
 async def test_each_entry_is_bound_to_the_one_before(database: Database) -> None:
-    """Its HMAC covers that of the entry before it; the head is the last, and signed."""
+    """Its HMAC covers the HMAC before it. The head has the last one, and is signed."""
     await append(database, day(4))
     chain = await rows(database)
     assert CHAIN.verify_entry(bytes(32), chain[0].entry, chain[0].mac)
@@ -87,8 +91,8 @@ async def test_each_entry_is_bound_to_the_one_before(database: Database) -> None
     assert await head(database) == CHAIN.head("w", 4, chain[-1].mac)
 
 
-async def test_entries_leave_with_their_transaction(database: Database) -> None:
-    """What a change appends happens with it, or not at all."""
+async def test_a_rollback_removes_the_entries(database: Database) -> None:
+    """A change and its entries happen together, or not at all."""
 
     async def fail() -> None:
         async with database.begin() as connection:
@@ -100,8 +104,8 @@ async def test_entries_leave_with_their_transaction(database: Database) -> None:
     assert await rows(database) == []
 
 
-async def test_appenders_at_once_make_one_chain(database: Database) -> None:
-    """20 tasks, 10 entries each, half of them the same: no gap, nothing twice."""
+async def test_concurrent_appends_make_one_chain(database: Database) -> None:
+    """20 tasks append 10 entries each, half of them the same: no gap, no duplicate."""
 
     async def appender(number: int) -> int:
         own = [(f"own-{number}-{n}", entry()) for n in range(5)]
@@ -115,8 +119,8 @@ async def test_appenders_at_once_make_one_chain(database: Database) -> None:
     assert await verify(database, CHAIN, "w") == Verified("w", entries=105, last=105)
 
 
-async def test_a_chain_goes_on_under_a_new_key(database: Database) -> None:
-    """The newest signs and each verifies; without the old one the old entries do not."""
+async def test_a_chain_continues_with_a_new_key(database: Database) -> None:
+    """The newest key signs and all verify. Without the old key the old entries do not verify."""
     rotated = Chain([b"n" * 32, KEY])
     await append(database, day(2))
     async with database.begin() as connection:
@@ -131,8 +135,8 @@ async def test_a_chain_needs_a_key() -> None:
         Chain([])
 
 
-async def test_a_forged_head_is_not_signed_by_the_next(database: Database) -> None:
-    """To append to what somebody changed is refused, for it would make that genuine."""
+async def test_a_forged_head_refuses_appends(database: Database) -> None:
+    """An append would sign what was changed."""
     await append(database, day(5))
     third = (await rows(database))[2]
     forged = Head(third.seq, third.mac, (await head(database)).signature)
@@ -143,7 +147,7 @@ async def test_a_forged_head_is_not_signed_by_the_next(database: Database) -> No
         await append(database, day(1, first=6))
 
 
-async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) -> None:
+async def test_a_chain_without_its_head_is_not_started_again(database: Database) -> None:
     await append(database, day(2))
     async with database.begin() as connection:
         await connection.execute(delete(audit_heads))
@@ -151,7 +155,7 @@ async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) ->
         await append(database, day(1, first=3))
 
 
-async def test_rows_beyond_the_head_are_not_appended_to(database: Database) -> None:
+async def test_rows_after_the_head_refuse_appends(database: Database) -> None:
     await append(database, day(2))
     beyond = (await rows(database))[1]._replace(seq=3, source="forged")
     async with database.begin() as connection:
@@ -160,8 +164,8 @@ async def test_rows_beyond_the_head_are_not_appended_to(database: Database) -> N
         await append(database, day(1, first=3))
 
 
-async def test_what_is_signed_for_one_use_is_not_taken_for_another() -> None:
-    """Heads, heads in the log and checkpoints of the same entry have different signatures."""
+async def test_a_signature_is_valid_for_one_kind_only() -> None:
+    """A head, a head in the log and a checkpoint of the same entry have different signatures."""
     mac = b"m" * 32
     signatures = {
         CHAIN.head("w", 1, mac).signature,

@@ -1,4 +1,4 @@
-"""Retention: a prefix goes, the rest verifies, and nothing tampered with leaves unseen."""
+"""Retention removes the start of a chain. The rest verifies; no tampering is removed unnoticed."""
 
 import asyncio
 from pathlib import Path
@@ -18,15 +18,15 @@ from tests.support.chains import CHAIN, NOON, append, day, ended, head, intended
 
 
 async def remove(database: Database, second: int, *, batch: int = 1000) -> int:
-    """What happened before that second of the day."""
+    """Remove the entries before this second of the day."""
     cutoff = NOON + second * 1000
     return await remove_before(
         database, CHAIN, "w", cutoff_ms=cutoff, now_ms=NOON + 99, batch=batch
     )
 
 
-async def test_what_is_young_locks_nobody(postgres_url: str, tmp_path: Path) -> None:
-    """Each day it looks at every chain, while others are appended to."""
+async def test_a_young_chain_is_not_locked(postgres_url: str, tmp_path: Path) -> None:
+    """The daily check reads every chain while other gateways append."""
     async with open_database(postgres_url, tmp_path) as database:
         await append(database, day(3))
         async with database.begin() as appending, asyncio.timeout(5):
@@ -35,8 +35,8 @@ async def test_what_is_young_locks_nobody(postgres_url: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
-async def test_what_is_older_goes(database: Database, batch: int) -> None:
-    """Of ten entries, a second apart; the newest stays however old it is."""
+async def test_older_entries_are_removed(database: Database, batch: int) -> None:
+    """Of ten entries, a second apart. The newest stays however old it is."""
     await append(database, day(10))
     left = 10
     for second, older in [(0, 0), (1, 0), (2, 1), (8, 7), (9, 8), (10, 9), (11, 9), (99, 9)]:
@@ -46,8 +46,8 @@ async def test_what_is_older_goes(database: Database, batch: int) -> None:
         assert await verify(database, CHAIN, "w") == Verified("w", entries=left, last=10)
 
 
-async def test_a_checkpoint_is_left(database: Database) -> None:
-    """Signed, where the rest begins; none where nothing went."""
+async def test_a_removal_leaves_a_signed_checkpoint(database: Database) -> None:
+    """Before the first entry that stays. Without a removal there is none."""
     await append(database, day(5))
     macs = [row.mac for row in await rows(database)]
     for second, kept in ((1, None), (3, 2), (5, 4)):
@@ -57,15 +57,15 @@ async def test_a_checkpoint_is_left(database: Database) -> None:
         assert left == (kept and CHAIN.checkpoint("w", kept, macs[kept - 1], NOON + 99))
 
 
-async def test_removal_stops_at_the_first_that_is_younger(database: Database) -> None:
-    """Clocks differ a little; an old entry behind a young one waits for it."""
+async def test_a_removal_stops_at_the_first_younger_entry(database: Database) -> None:
+    """Clocks differ a little: an old entry after a young one stays."""
     times = [NOON, NOON + 1000, NOON + 9000, NOON + 2000, NOON + 9000]
     await append(database, [(str(n), intended(f"r-{n}", at=at)) for n, at in enumerate(times)])
     assert await remove(database, 5) == 2
     assert [row.seq for row in await rows(database)] == [3, 4, 5]
 
 
-async def test_the_chain_goes_on_after_removal(database: Database) -> None:
+async def test_the_chain_continues_after_a_removal(database: Database) -> None:
     await append(database, day(4))
     assert await remove(database, 99) == 3
     await append(database, day(2, first=5))
@@ -73,10 +73,10 @@ async def test_the_chain_goes_on_after_removal(database: Database) -> None:
     assert await verify(database, CHAIN, "w") == Verified("w", entries=1, last=6)
 
 
-async def test_a_first_entry_made_young_keeps_nothing_from_leaving_unseen(
+async def test_a_first_entry_with_an_edited_time_is_found(
     database: Database,
 ) -> None:
-    """The time is in no signature but the entry's: the others are old all the same."""
+    """The time of the row is not signed, and the other entries are old enough to be removed."""
     await append(database, day(5))
     async with database.begin() as connection:
         await connection.execute(update(audit).where(audit.c.seq == 1).values(at=NOON + 10**9))
@@ -87,10 +87,10 @@ async def test_a_first_entry_made_young_keeps_nothing_from_leaving_unseen(
 @pytest.mark.parametrize(
     "values", [{"at": NOON - 10**9}, {"status": "failed"}, {"entry": "{}"}, {"mac": bytes(32)}]
 )
-async def test_what_was_tampered_with_does_not_leave(
+async def test_a_tampered_entry_is_not_removed(
     database: Database, values: dict[str, object]
 ) -> None:
-    """An entry made old, or edited, stays to be found."""
+    """An entry with an older time, or an edited one, stays and is found."""
     await append(database, day(5))
     async with database.begin() as connection:
         await connection.execute(update(audit).where(audit.c.seq == 3).values(**values))
@@ -110,8 +110,8 @@ async def test_a_forged_checkpoint_or_head_stops_removal(database: Database) -> 
     assert len(await rows(database)) == 3
 
 
-async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) -> None:
-    """Not even where the numbers would be free, all the others removed."""
+async def test_a_chain_without_its_head_is_not_started_again(database: Database) -> None:
+    """Even if all its entries were removed."""
     await append(database, day(5))
     assert await remove(database, 99) == 4
     for table in (audit_heads, audit):
@@ -121,8 +121,8 @@ async def test_a_chain_without_its_head_is_not_begun_anew(database: Database) ->
             await append(database, day(1, first=6))
 
 
-async def test_runs_go_with_their_time(database: Database) -> None:
-    """Those that have ended; one that runs stays, and so do those of others."""
+async def test_old_runs_are_removed(database: Database) -> None:
+    """Runs that have ended. Running ones and those of other workspaces stay."""
     await append(database, [("1", ended("older", at=NOON)), ("2", intended("runs"))])
     await append(database, [("3", ended("old", at=NOON)), ("4", ended("new", at=NOON + 5012))])
     await append(database, [("1", ended("old", at=NOON))], workspace="other")
@@ -135,8 +135,8 @@ async def test_runs_go_with_their_time(database: Database) -> None:
         assert await find_run(connection, "other", "old")
 
 
-async def test_removals_at_once_remove_once(database: Database) -> None:
-    """Two replicas' daily tasks, and appends between them."""
+async def test_concurrent_removals_remove_once(database: Database) -> None:
+    """The daily work of two replicas, with appends in between."""
     await append(database, day(30))
     counts = await asyncio.gather(
         *(remove(database, 21, batch=4) for _ in range(3)),
@@ -146,7 +146,7 @@ async def test_removals_at_once_remove_once(database: Database) -> None:
     assert await verify(database, CHAIN, "w") == Verified("w", entries=15, last=35)
 
 
-async def test_removal_in_a_workspace_without_a_chain_leaves_none(database: Database) -> None:
+async def test_a_removal_without_a_chain_starts_none(database: Database) -> None:
     assert await remove(database, 99) == 0
     assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
     async with database.connect() as connection:

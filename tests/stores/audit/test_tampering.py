@@ -1,4 +1,4 @@
-"""Who can write to the tables but has no key is found out, at the first entry that is bad."""
+"""Verification finds every change by a database writer without a key, at the first bad entry."""
 
 import asyncio
 from random import Random
@@ -22,7 +22,7 @@ REMOVED, LAST = 6, 30
 
 
 async def chain_of_30(database: Database) -> Stored:
-    """Entries 7 to 30, what was before removed; the log has heads from before and after."""
+    """Entries 7 to 30, after a removal, and heads in the log from before and after it."""
     await append(database, day(LAST))
     macs = {row.seq: row.mac for row in await rows(database)}
     logged = [CHAIN.signed_head("w", n, macs[n], NOON) for n in (3, REMOVED, 13, 14, 22, LAST)]
@@ -39,7 +39,7 @@ def verdict(stored: Stored, chain: Chain = CHAIN) -> Verified | Broken:
 
 
 async def test_every_tampering_is_found(database: Database) -> None:
-    """10,000 random ones on what two databases gave: each named, at the first bad entry."""
+    """10,000 random ones on the rows of both databases; each is named at the first bad entry."""
     stored, rng = await chain_of_30(database), Random(7)
     assert verdict(stored) == Verified("w", entries=LAST - REMOVED, last=LAST)
     for number in range(ROUNDS):
@@ -85,8 +85,8 @@ async def test_tampering_in_the_database_is_found(
         assert (await verify(database, CHAIN, "w", page=page)) == ("w", seq, reason)
 
 
-async def test_only_the_log_shows_that_everything_is_gone(database: Database) -> None:
-    """Without heads from the log an empty chain is nothing to wonder at."""
+async def test_only_the_log_reveals_a_deleted_chain(database: Database) -> None:
+    """Without heads from the log an empty chain is valid."""
     stored = await chain_of_30(database)
     async with database.begin() as connection:
         for table in (audit, audit_heads, audit_checkpoints):
@@ -95,7 +95,7 @@ async def test_only_the_log_shows_that_everything_is_gone(database: Database) ->
     assert await verify(database, CHAIN, "w", heads=stored.logged) == Broken("w", 1, "cut")
 
 
-async def test_a_chain_begun_anew_is_not_the_one_that_the_log_saw(database: Database) -> None:
+async def test_a_restarted_chain_differs_from_the_log(database: Database) -> None:
     stored = await chain_of_30(database)
     async with database.begin() as connection:
         for table in (audit, audit_heads, audit_checkpoints):
@@ -110,7 +110,7 @@ def forged(head: SignedHead) -> SignedHead:
 
 
 async def test_heads_in_the_log_must_be_signed(database: Database) -> None:
-    """One that is not is named, and believed in nothing; of other workspaces none matters."""
+    """An unsigned one is named and ignored. Heads of other workspaces do not matter."""
     stored = await chain_of_30(database)
     wrong = [forged(stored.logged[-1]), forged(stored.logged[2]._replace(mac=bytes(32)))]
     assert await verify(database, CHAIN, "w", heads=wrong) == Broken("w", 13, "log")
@@ -119,7 +119,7 @@ async def test_heads_in_the_log_must_be_signed(database: Database) -> None:
 
 
 async def test_a_chain_verifies_while_it_grows(database: Database) -> None:
-    """What is appended and removed meanwhile looks like nothing it is not."""
+    """Concurrent appends and removals do not look like tampering."""
     await append(database, day(40))
 
     async def grow() -> None:
@@ -140,7 +140,7 @@ async def test_a_chain_verifies_while_it_grows(database: Database) -> None:
     assert len(set(seen)) > 1
 
 
-async def test_progress_is_told(database: Database) -> None:
+async def test_progress_is_reported(database: Database) -> None:
     await append(database, day(7))
     told: list[int] = []
     await verify(database, CHAIN, "w", progress=told.append, page=3)
