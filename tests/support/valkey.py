@@ -17,7 +17,7 @@ START_PATIENCE = 10.0
 PATIENCE = 30.0
 
 
-def stranger(scripts: Scripts) -> Scripts:
+def separate_scripts(scripts: Scripts) -> Scripts:
     """One that shares no pipeline with these, as another process does not."""
     return Scripts(scripts._client, patience=PATIENCE)
 

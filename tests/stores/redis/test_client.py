@@ -1,4 +1,4 @@
-"""Opening the store by URL, and what it says of the server behind it."""
+"""The store opens by URL, and checks the server behind it."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from tests.support.clocks import timed
 from tests.support.proxy import Proxy, proxy
 from tests.support.valkey import Valkey
 
-AS_IT_SHOULD_BE = {"store": "ok", "eviction": "ok", "persistence": "ok", "clock": "ok"}
+ALL_OK = {"store": "ok", "eviction": "ok", "persistence": "ok", "clock": "ok"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def server(own_valkey: Valkey) -> Valkey:
 
 @pytest.fixture
 async def between(server: Valkey) -> AsyncIterator[Proxy]:
-    """A port of the server."""
+    """The port of a proxy in front of the server."""
     async with proxy(server.socket) as opened:
         yield opened
 
@@ -42,12 +42,12 @@ def files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-def told(checks: list[Check]) -> dict[str, str]:
+def verdicts(checks: list[Check]) -> dict[str, str]:
     return {check.name: check.verdict for check in checks}
 
 
 async def test_a_unix_url_opens_the_store(store: Store, tmp_path: Path) -> None:
-    """The server of the URL is used, and no embedded one is started."""
+    """The server of the URL is used, and no embedded one starts."""
     assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)
     assert not files(tmp_path)
 
@@ -56,7 +56,9 @@ async def test_a_unix_url_opens_the_store(store: Store, tmp_path: Path) -> None:
 async def test_user_and_password_come_from_the_url(
     server: Valkey, between: Proxy, tmp_path: Path, password: str
 ) -> None:
-    """The store is used as the user of the URL; signs in a password are percent-encoded there."""
+    """Calls run as the user of the URL; special characters of the password are percent-encoded
+    there.
+    """
     with server.client() as admin:
         admin.acl_setuser(
             "relay",
@@ -76,10 +78,10 @@ async def test_user_and_password_come_from_the_url(
 
 
 @pytest.mark.parametrize("part", ["", ":wrong@", "relay:secret@"])
-async def test_a_wrong_password_is_store_unavailable(
+async def test_a_wrong_password_is_redis_unavailable(
     server: Valkey, between: Proxy, tmp_path: Path, part: str
 ) -> None:
-    """A server that will not let us in is as one that is away: calls are refused."""
+    """A server that refuses the login counts as unavailable."""
     with server.client() as admin:
         admin.config_set("requirepass", "secret")
     async with open_store(f"redis://:secret@127.0.0.1:{between.port}", tmp_path) as store:
@@ -87,16 +89,16 @@ async def test_a_wrong_password_is_store_unavailable(
     async with open_store(f"redis://{part}127.0.0.1:{between.port}", tmp_path) as store:
         with pytest.raises(RedisUnavailable):
             await Previews(store.scripts).find("w", "never")
-        assert told(await store.check(strict=False)) == {"store": "failed"}
+        assert verdicts(await store.check(strict=False)) == {"store": "failed"}
 
 
 async def test_rediss_is_tls_and_checks_the_certificate(server: Valkey, tmp_path: Path) -> None:
-    """A certificate of an authority that the URL names is trusted; of a stranger it is not."""
-    authority, stranger = trustme.CA(), trustme.CA()
+    """A certificate of the authority in the URL is trusted; one of another authority is not."""
+    authority, foreign = trustme.CA(), trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.cert_pem.write_to_path(tmp_path / "ours.pem")
-    stranger.cert_pem.write_to_path(tmp_path / "other.pem")
+    foreign.cert_pem.write_to_path(tmp_path / "other.pem")
 
     async with proxy(server.socket, tls=tls) as between:
         url = f"rediss://127.0.0.1:{between.port}?ssl_ca_certs={tmp_path}"
@@ -109,17 +111,15 @@ async def test_rediss_is_tls_and_checks_the_certificate(server: Valkey, tmp_path
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:6379", "127.0.0.1:6379", "", "memcached://h"])
 async def test_a_url_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
-    """ValueError at once, and never the embedded server instead."""
+    """ValueError at once, and the embedded server does not start instead."""
     with pytest.raises(ValueError, match="scheme"):
         async with open_store(url, tmp_path):
             pass
     assert not files(tmp_path)
 
 
-async def test_a_server_that_is_away_is_no_error_at_the_start(
-    server: Valkey, tmp_path: Path
-) -> None:
-    """The store opens without its server; calls are refused until it comes, then answered."""
+async def test_the_store_opens_while_its_server_is_away(server: Valkey, tmp_path: Path) -> None:
+    """Calls raise RedisUnavailable until the server starts, then they are answered."""
     server.stop()
     async with open_store(server.url, tmp_path) as store:
         with pytest.raises(RedisUnavailable):
@@ -128,18 +128,18 @@ async def test_a_server_that_is_away_is_no_error_at_the_start(
         assert isinstance(await Previews(store.scripts).find("w", "never"), NoPreview)
 
 
-async def test_a_busy_pool_is_waited_for(store: Store, server: Valkey) -> None:
-    """Three hundred commands at once share sixteen connections; none is refused."""
+async def test_calls_wait_for_a_busy_pool(store: Store, server: Valkey) -> None:
+    """300 concurrent commands share sixteen connections; none is refused."""
     await asyncio.gather(*(store.client.ping() for _ in range(300)))
     with server.client() as client:
         others = [it for it in client.client_list() if it["cmd"] == "ping"]
     assert len(others) == CONNECTIONS == 16
 
 
-async def test_a_server_as_it_should_be_passes(store: Store) -> None:
-    """Every check is named, and holds, in production too."""
+async def test_a_well_configured_server_passes(store: Store) -> None:
+    """Every check is named and passes, in production too."""
     checks = await store.check(strict=True)
-    assert told(checks) == AS_IT_SHOULD_BE
+    assert verdicts(checks) == ALL_OK
     assert all(check.detail for check in checks)
 
 
@@ -152,19 +152,21 @@ async def test_a_server_as_it_should_be_passes(store: Store) -> None:
         ("appendonly", "no", "persistence", "the append-only file is off"),
     ],
 )
-async def test_a_wrong_configuration_is_told(
+async def test_a_wrong_configuration_is_reported(
     store: Store, strict: bool, verdict: str, setting: str, value: str, name: str, detail: str
 ) -> None:
-    """What may lose records fails in production and warns in development; the rest holds."""
+    """A setting that may lose records fails in production and warns in development; other checks
+    pass.
+    """
     await store.client.config_set(setting, value)
     checks = await store.check(strict=strict)
-    assert told(checks) == {**AS_IT_SHOULD_BE, name: verdict}
+    assert verdicts(checks) == {**ALL_OK, name: verdict}
     [bad] = [check for check in checks if check.verdict != "ok"]
     assert detail in bad.detail
 
 
 def clock_off_by(seconds: int) -> Callable[[bytes], bytes]:
-    """Alters replies to TIME as a server would answer whose clock is wrong."""
+    """Change the replies to TIME, like a server whose clock is wrong."""
 
     def alter(reply: bytes) -> bytes:
         wrong = str(int(time()) + seconds).encode()
@@ -176,7 +178,7 @@ def clock_off_by(seconds: int) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("seconds", "holds"), [(-31, False), (-28, True), (0, True), (30, True), (33, False)]
 )
-async def test_clocks_more_than_thirty_seconds_apart_are_told(
+async def test_clocks_more_than_thirty_seconds_apart_are_reported(
     between: Proxy, tmp_path: Path, seconds: int, holds: bool
 ) -> None:
     """Whichever clock is ahead: above 30 s production fails and development warns."""
@@ -184,7 +186,7 @@ async def test_clocks_more_than_thirty_seconds_apart_are_told(
     async with open_store(between.url, tmp_path) as store:
         for strict, verdict in ((True, "failed"), (False, "warning")):
             checks = await store.check(strict=strict)
-            assert told(checks) == {**AS_IT_SHOULD_BE, "clock": "ok" if holds else verdict}
+            assert verdicts(checks) == {**ALL_OK, "clock": "ok" if holds else verdict}
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -192,10 +194,10 @@ async def test_clocks_more_than_thirty_seconds_apart_are_told(
 async def test_a_server_that_is_away_fails_the_check(
     store: Store, server: Valkey, away: str, strict: bool
 ) -> None:
-    """In under 2 s, everywhere; when it is back everything holds again."""
+    """In under 2 s, everywhere. Once it is back, every check passes again."""
     getattr(server, away)()
     checks, seconds = await timed(store.check(strict=strict))
-    assert told(checks) == {"store": "failed"}
+    assert verdicts(checks) == {"store": "failed"}
     assert seconds < 2
     server.resume() if away == "pause" else server.start()
-    assert told(await store.check(strict=strict)) == AS_IT_SHOULD_BE
+    assert verdicts(await store.check(strict=strict)) == ALL_OK

@@ -1,4 +1,4 @@
-"""The embedded server: real, private, kept over restarts, never left behind."""
+"""The embedded server is a real, private one that keeps its data and is never left behind."""
 
 import asyncio
 import ctypes
@@ -42,14 +42,14 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def deep() -> Iterator[Path]:
-    """A folder in which the path of a socket would be one byte too long, and its parent."""
+    """A folder whose socket path is one byte too long, and its parent."""
     with TemporaryDirectory(prefix="relay-data-") as short:
         room = SOCKET_PATH_MAX - len(os.fsencode(short)) - len("//valkey/valkey.sock")
         yield Path(short) / ("d" * (room + 1))
 
 
 def killed_owner(folder: Path, value: str) -> int:
-    """Leave a server behind as a gateway does that is killed; the server's pid."""
+    """Leave a server behind, like a killed gateway. Returns the server's pid."""
     command = [sys.executable, "-c", OWNER, str(folder), value]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         try:
@@ -74,8 +74,8 @@ async def config(store: Store, name: str) -> str:
     return str((await store.client.config_get(name))[name])
 
 
-async def test_nothing_is_lost_over_a_restart(folder: Path) -> None:
-    """What was stored is there again, however often the server is stopped and started."""
+async def test_data_survives_restarts(folder: Path) -> None:
+    """However often the server stops and starts."""
     for n in range(3):
         async with open_store(None, folder) as store:
             assert await store.client.llen("kept") == n
@@ -83,7 +83,7 @@ async def test_nothing_is_lost_over_a_restart(folder: Path) -> None:
 
 
 async def test_the_server_ends_with_its_owner(folder: Path) -> None:
-    """No process is left, whether the block ends well or by an exception."""
+    """No process is left, whether the block ends normally or by an exception."""
     async with open_store(None, folder):
         pid = server_pid(folder)
         assert servers_on(folder) == [pid]
@@ -94,8 +94,8 @@ async def test_the_server_ends_with_its_owner(folder: Path) -> None:
     assert servers_on(folder) == []
 
 
-async def test_the_server_is_set_up_for_records_that_count(folder: Path) -> None:
-    """Append-only file on, nothing evicted, and no check of production fails."""
+async def test_the_server_is_configured_to_keep_records(folder: Path) -> None:
+    """The append-only file is on, nothing is evicted, and production's checks pass."""
     async with open_store(None, folder) as store:
         assert await config(store, "appendonly") == "yes"
         assert await config(store, "appendfsync") == "everysec"
@@ -105,7 +105,7 @@ async def test_the_server_is_set_up_for_records_that_count(folder: Path) -> None
 
 
 async def test_the_server_is_private(folder: Path) -> None:
-    """It has no port, only its owner's user may speak to it, and Ctrl-C does not reach it."""
+    """It has no port, only its owner's user can connect, and Ctrl-C does not reach it."""
     ours = folder / "ours"
     async with embedded_server(ours) as socket, open_store(f"unix://{socket}", ours) as store:
         assert await config(store, "port") == "0"
@@ -114,7 +114,7 @@ async def test_the_server_is_private(folder: Path) -> None:
 
 
 async def test_a_killed_owners_server_is_replaced(folder: Path) -> None:
-    """After kill -9 the next owner ends the server that was left, and has all its data."""
+    """After kill -9 the next owner stops the server that was left, and has all its data."""
     left = killed_owner(folder, "by the first")
     async with open_store(None, folder) as store:
         assert await store.client.get("kept") == b"by the first"
@@ -125,7 +125,7 @@ async def test_a_killed_owners_server_is_replaced(folder: Path) -> None:
 
 @pytest.fixture
 def no_init() -> Iterator[None]:
-    """As in a container whose first process reaps nobody: an orphan that ends stays a zombie."""
+    """Like a container whose first process reaps no children: orphans stay zombies."""
     prctl, subreaper = ctypes.CDLL(None).prctl, 36
     prctl(subreaper, 1, 0, 0, 0)
     yield
@@ -133,8 +133,8 @@ def no_init() -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
-async def test_a_server_that_nobody_reaps_delays_no_start(folder: Path, no_init: None) -> None:
-    """The one that was left is gone when it has stopped, not when its process entry is."""
+async def test_a_zombie_server_delays_no_start(folder: Path, no_init: None) -> None:
+    """A server has stopped once its lock is free, though its process entry stays."""
     left = killed_owner(folder, "by the first")
     began = monotonic()
     async with open_store(None, folder) as store:
@@ -143,8 +143,8 @@ async def test_a_server_that_nobody_reaps_delays_no_start(folder: Path, no_init:
     reap(left)
 
 
-async def test_a_socket_that_nobody_serves_is_replaced(folder: Path) -> None:
-    """When owner and server were both killed, the file that is left bars nobody."""
+async def test_a_stale_socket_is_replaced(folder: Path) -> None:
+    """If owner and server were both killed, the file that is left blocks no start."""
     pid = killed_owner(folder, "by the first")
     os.kill(pid, 9)
     while alive(pid):
@@ -154,7 +154,7 @@ async def test_a_socket_that_nobody_serves_is_replaced(folder: Path) -> None:
 
 
 async def test_two_servers_never_share_a_folder(folder: Path) -> None:
-    """A server that was left behind is found by its lock, whatever became of its socket."""
+    """A server that was left behind is found by its lock, even without its socket."""
     left = killed_owner(folder, "by the first")
     (folder / "valkey" / "valkey.sock").unlink()
     async with open_store(None, folder) as store:
@@ -165,20 +165,20 @@ async def test_two_servers_never_share_a_folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
 async def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
-    """The path of the socket is a path, also where a URL would read it otherwise."""
+    """Also one with characters that have a meaning in URLs."""
     async with open_store(None, folder / name) as store:
         assert await store.client.ping()
 
 
-async def test_a_folder_that_cannot_be_one_is_refused(folder: Path) -> None:
-    """RELAY_DATA_DIR names a file: the error says so."""
+async def test_a_data_dir_that_is_a_file_is_refused(folder: Path) -> None:
+    """The error names RELAY_DATA_DIR."""
     with pytest.raises(EmbeddedStoreError, match="cannot write in"):
         async with embedded_server(Path(__file__)):
             pass
 
 
 async def test_a_folder_has_one_owner(folder: Path) -> None:
-    """A second owner is refused with what to do, and the first one's server is unharmed."""
+    """A second owner is refused with a remedy; the first one's server is unharmed."""
     async with open_store(None, folder) as store:
         pid = server_pid(folder)
         with pytest.raises(EmbeddedStoreError, match="another gateway uses") as refusal:
@@ -192,7 +192,7 @@ async def test_a_folder_has_one_owner(folder: Path) -> None:
         assert server_pid(folder) != pid
 
 
-async def test_owners_of_two_folders_do_not_meet(folder: Path) -> None:
+async def test_two_folders_have_two_servers(folder: Path) -> None:
     """Two gateways with folders of their own have servers of their own."""
     async with (
         open_store(None, folder / "a") as ours,
@@ -202,10 +202,10 @@ async def test_owners_of_two_folders_do_not_meet(folder: Path) -> None:
         assert await theirs.client.get("kept") is None
 
 
-async def test_a_relative_folder_is_taken_where_it_was_meant(
+async def test_a_relative_folder_is_resolved_at_the_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`RELAY_DATA_DIR=.relay` lies in the working directory, log and append-only file included."""
+    """`RELAY_DATA_DIR=.relay` is in the working directory, and so are its files."""
     monkeypatch.chdir(folder)
     async with open_store(None, Path(".relay")):
         pass
@@ -213,8 +213,8 @@ async def test_a_relative_folder_is_taken_where_it_was_meant(
     assert {"owner.lock", "valkey.log", "appendonlydir"} <= made
 
 
-async def test_a_socket_lies_in_its_folder_while_its_path_is_short(deep: Path) -> None:
-    """Up to the limit the socket is with the data."""
+async def test_a_short_socket_path_is_in_the_data_folder(deep: Path) -> None:
+    """Up to the limit of its length."""
     fits = deep.with_name(deep.name[1:])
     async with embedded_server(fits) as socket:
         assert len(os.fsencode(socket)) == SOCKET_PATH_MAX
@@ -222,7 +222,7 @@ async def test_a_socket_lies_in_its_folder_while_its_path_is_short(deep: Path) -
 
 
 async def test_a_folder_with_a_long_path_works(deep: Path) -> None:
-    """One byte more and the socket lies in a temporary folder of our own, gone afterwards."""
+    """One byte more: the socket is in a temporary folder, removed afterwards."""
     for n in range(2):
         async with embedded_server(deep) as socket, open_store(f"unix://{socket}", deep) as store:
             assert await store.client.incr("kept") == n + 1
@@ -231,8 +231,8 @@ async def test_a_folder_with_a_long_path_works(deep: Path) -> None:
         assert not socket.parent.exists()
 
 
-async def test_a_server_that_cannot_start_says_where_its_log_is(folder: Path) -> None:
-    """A broken append-only file gives an error at once that names the log, which says why."""
+async def test_a_server_that_cannot_start_names_its_log(folder: Path) -> None:
+    """A broken append-only file raises at once; the log has the reason."""
     broken = folder / "valkey" / "appendonlydir"
     broken.mkdir(parents=True)
     (broken / "appendonly.aof.manifest").write_text("no manifest\n")

@@ -1,4 +1,4 @@
-"""Quotas: as many at once as the limit says, as many in each minute after, and none lost."""
+"""Quotas grant as many requests at once as the limit, as many each minute after, and lose none."""
 
 import asyncio
 from datetime import timedelta
@@ -38,7 +38,7 @@ async def spent_out(limits: Limits, per_key: int = 0, per_workspace: int = 0) ->
 
 
 async def later(scripts: Scripts, actor: timedelta, bucket: str = OF_KEY) -> None:
-    """What a bucket is after so long."""
+    """Let this much time pass for a bucket."""
     full_at = int(await kept(scripts, bucket)) - actor // US
     await scripts._client.set(bucket, full_at, keepttl=True)
 
@@ -54,8 +54,10 @@ async def contents(scripts: Scripts) -> list[bytes]:
 
 
 @pytest.mark.parametrize("rates", [(1, 0), (7, 0), (20, 0), (0, 1), (0, 7), (7, 7)])
-async def test_as_many_at_once_as_the_limit_says(limits: Limits, rates: tuple[int, int]) -> None:
-    """Each says how many are left; the next is told when, within one interval."""
+async def test_a_full_bucket_grants_its_limit_at_once(
+    limits: Limits, rates: tuple[int, int]
+) -> None:
+    """Each answer has what is left. The next request is limited, for at most one interval."""
     bound: Bound = "key" if rates[0] else "workspace"
     limit = max(rates)
     for left in reversed(range(limit)):
@@ -73,8 +75,8 @@ async def test_as_many_at_once_as_the_limit_says(limits: Limits, rates: tuple[in
     assert MINUTE - SLACK < refused.quota.full_in <= MINUTE + MS
 
 
-async def test_full_again_after_an_interval_for_each_that_was_spent(limits: Limits) -> None:
-    """`full_in` grows by an interval with each, here of 8.6 s."""
+async def test_each_request_delays_the_full_bucket_by_an_interval(limits: Limits) -> None:
+    """`full_in` grows by an interval with each request, here of 8.6 s."""
     for spent in range(1, 8):
         answer = await spend(limits, 7)
         assert answer.quota
@@ -83,10 +85,10 @@ async def test_full_again_after_an_interval_for_each_that_was_spent(limits: Limi
 
 @pytest.mark.parametrize("limit", [7, 20])
 @pytest.mark.parametrize("intervals", [0, 1, 3])
-async def test_after_so_many_intervals_so_many_more(
+async def test_one_request_returns_with_each_interval(
     limits: Limits, scripts: Scripts, limit: int, intervals: int
 ) -> None:
-    """What was spent comes back one by one, not with the minute."""
+    """The quota returns one by one, not by the minute."""
     await spent_out(limits, limit)
     await later(scripts, intervals * (MINUTE / limit + US))
     for _ in range(intervals):
@@ -94,8 +96,8 @@ async def test_after_so_many_intervals_so_many_more(
     assert isinstance(await spend(limits, limit), Limited)
 
 
-async def test_who_waits_as_told_is_granted(limits: Limits, scripts: Scripts) -> None:
-    """Exactly `retry_in` later one more goes, and no second; well before that none."""
+async def test_a_request_after_retry_in_is_granted(limits: Limits, scripts: Scripts) -> None:
+    """One request after `retry_in`, and no second one. Well before that, none."""
     refused = await spent_out(limits, 7)
     await later(scripts, refused.retry_in - SLACK)
     assert isinstance(await spend(limits, 7), Limited)
@@ -105,10 +107,10 @@ async def test_who_waits_as_told_is_granted(limits: Limits, scripts: Scripts) ->
 
 
 @pytest.mark.parametrize("rates", [(5, 2), (2, 5)])
-async def test_both_are_spent_or_none(
+async def test_both_buckets_are_spent_or_none(
     limits: Limits, scripts: Scripts, rates: tuple[int, int]
 ) -> None:
-    """When one bucket is empty the other is left as it was, and the empty one is named."""
+    """If one bucket is empty, it is named, and the other one stays as it was."""
     for left in (1, 0):
         answer = await spend(limits, *rates)
         assert answer.quota
@@ -122,8 +124,8 @@ async def test_both_are_spent_or_none(
     assert await contents(scripts) == before
 
 
-async def test_the_longer_wait_is_told(limits: Limits) -> None:
-    """With both buckets empty it is the slower one that counts."""
+async def test_the_longer_wait_is_returned(limits: Limits) -> None:
+    """If both buckets are empty, the slower one counts."""
     await spent_out(limits, 20, 0)
     await spent_out(limits, 0, 4)
     refused = await spend(limits, 20, 4)
@@ -133,14 +135,14 @@ async def test_the_longer_wait_is_told(limits: Limits) -> None:
 
 
 async def test_without_limits_nothing_is_counted(limits: Limits, scripts: Scripts) -> None:
-    """Zero is no limit: any number is granted, with no quota to tell, and no bucket is made."""
+    """Zero is no limit: any number is granted, without a quota and without a bucket."""
     for _ in range(50):
         assert await spend(limits) == Granted(None)
     assert await scripts._client.dbsize() == 0
 
 
-async def test_each_key_verb_and_workspace_has_its_own(limits: Limits) -> None:
-    """An empty bucket stops nobody else."""
+async def test_each_key_verb_and_workspace_has_its_own_bucket(limits: Limits) -> None:
+    """An empty bucket limits no other."""
     rates = Rates(per_key=1)
     for workspace, key_id, verb in [
         ("w", "k-1", "execute"),
@@ -156,7 +158,7 @@ async def test_each_key_verb_and_workspace_has_its_own(limits: Limits) -> None:
 async def test_a_bucket_is_kept_until_it_is_full(
     limits: Limits, scripts: Scripts, limit: int
 ) -> None:
-    """Whole microseconds in digits, and an expiry at that very moment: not sooner, not for ever."""
+    """It is stored as whole microseconds in digits, and expires exactly then."""
     for _ in range(min(limit, 5)):
         assert isinstance(await spend(limits, limit), Granted)
         full_at = await kept(scripts, OF_KEY)
@@ -164,8 +166,8 @@ async def test_a_bucket_is_kept_until_it_is_full(
         assert await scripts._client.pexpiretime(OF_KEY) == -(-int(full_at) // 1000)
 
 
-async def test_a_clock_that_was_set_back_locks_nobody_out(limits: Limits, scripts: Scripts) -> None:
-    """A bucket of a year ahead is full again within a minute, and gives one in an interval."""
+async def test_a_clock_that_was_set_back_locks_no_key_out(limits: Limits, scripts: Scripts) -> None:
+    """A bucket that is a year ahead is full within a minute, and grants one request an interval."""
     await spend(limits, 7, 20)
     for bucket in (OF_KEY, OF_WORKSPACE):
         await later(scripts, -timedelta(days=365), bucket)
@@ -181,7 +183,7 @@ async def test_a_clock_that_was_set_back_locks_nobody_out(limits: Limits, script
 
 
 async def test_a_changed_limit_counts_at_once(limits: Limits) -> None:
-    """Half of what was spent is half of any limit: of ten, five; of two, no whole one more."""
+    """Half of what was spent is half of any limit: five of ten; of two, none that is whole."""
     for _ in range(10):
         await spend(limits, 20)
     for limit, left in ((10, 4), (2, 0)):
@@ -192,8 +194,8 @@ async def test_a_changed_limit_counts_at_once(limits: Limits) -> None:
 
 
 async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
-    """Four clients ask as fast as they can, until some had to come from the rate; each grant is
-    held between two looks at the server's clock.
+    """Four clients ask as fast as they can until some grants come from the rate. Each grant is
+    between two readings of the server's clock.
     """
     grants: list[tuple[int, int]] = []
 

@@ -1,4 +1,4 @@
-"""Redis keys: one hash tag a workspace, and no name reaches into another's keys."""
+"""Redis keys share one hash tag a workspace, and no name reaches the keys of another."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -46,7 +46,7 @@ OF_ALL = [names.outbox, names.in_flight]
 
 @pytest.mark.parametrize("workspace", WORKSPACES)
 def test_all_keys_of_a_workspace_share_a_slot(workspace: str) -> None:
-    """Every key of a workspace has the same non-empty hash tag, whatever the names hold."""
+    """Every key of a workspace has the same non-empty hash tag, whatever names contain."""
     made = [make(workspace, name).encode() for make in MAKERS for name in IDS]
     made += [make(workspace).encode() for make in OF_ALL]
     tags = {key[key.index(b"{") + 1 : key.index(b"}")] for key in made}
@@ -56,7 +56,7 @@ def test_all_keys_of_a_workspace_share_a_slot(workspace: str) -> None:
 
 
 def test_no_two_names_make_one_key() -> None:
-    """Kind, workspace and id can be told from the key: no two triples share one."""
+    """A key determines its kind, workspace and id: no two triples share one."""
     made = [make(workspace, name) for make in MAKERS for workspace in WORKSPACES for name in IDS]
     made += [make(workspace) for make in OF_ALL for workspace in WORKSPACES]
     made += [names.bucket(workspace, "preview") for workspace in WORKSPACES]
@@ -67,13 +67,13 @@ def test_no_two_names_make_one_key() -> None:
 def test_keys_are_equal_only_for_equal_names(
     ours: tuple[str, str], theirs: tuple[str, str]
 ) -> None:
-    """Two workspaces never share a key, whatever their names and ids."""
+    """Two workspaces never share a key, whatever their names and ids contain."""
     for make in MAKERS:
         assert (make(*ours) == make(*theirs)) == (ours == theirs)
 
 
 def test_no_run_is_reached_from_another_workspace() -> None:
-    """What the runs of a workspace start with never starts a key of another workspace."""
+    """The prefix of a workspace's runs starts no key of another workspace."""
     for ours, theirs in permutations(WORKSPACES, 2):
         assert not any(names.run(ours, it).startswith(names.run_prefix(theirs)) for it in IDS)
 
@@ -87,12 +87,12 @@ def test_a_workspace_needs_a_name(make: Callable[[str, str], str]) -> None:
 
 @pytest.mark.parametrize("key", ["1", "tenantA:1", "ключ", "x" * 255])
 def test_an_idempotency_key_is_kept_as_its_digest(key: str) -> None:
-    """The reservation's key holds the whole SHA-256 of the caller's key, not the key."""
+    """The key of a reservation has the SHA-256 of the caller's key instead of the key."""
     digest = sha256(key.encode()).hexdigest()
     assert names.reservation("w", key) == f"relay:{{w}}:reservation:{digest}"
 
 
-def test_keys_are_spelled_as_the_design_says() -> None:
+def test_keys_are_named_relay_workspace_kind_id() -> None:
     """Who looks into Redis finds `relay:{workspace}:kind:id`."""
     assert names.preview("w", "p-1") == "relay:{w}:preview:p-1"
     assert names.run("w", "r-1") == "relay:{w}:run:r-1"

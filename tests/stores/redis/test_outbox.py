@@ -1,4 +1,6 @@
-"""The outbox: an intent with each run, one outcome, and nothing forgotten before it was shipped."""
+"""The outbox has an intent and one outcome of each run, and forgets nothing before it is
+shipped.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from stores.redis.reservations import Lost, Settled
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
 from tests.support.reservations import LEASE, found, reservation
-from tests.support.valkey import stranger
+from tests.support.valkey import separate_scripts
 
 NO_LEASE = timedelta(0)
 OUTBOX = names.outbox("w")
@@ -45,8 +47,8 @@ async def waiting(outbox: Outbox, shipped: Sequence[bytes] = ()) -> Waiting:
     return await outbox.collect("w", shipped=shipped, limit=500)
 
 
-async def told(outbox: Outbox) -> list[tuple[str, str]]:
-    """Event and status of all that waits, in order."""
+async def events(outbox: Outbox) -> list[tuple[str, str]]:
+    """Event and status of all entries that wait, in order."""
     return [(it.event, it.status) for _, it in (await waiting(outbox)).entries]
 
 
@@ -58,9 +60,9 @@ async def release(runs: Runs) -> None:
     await runs.release(ORDER, ending=ending("not_sent"))
 
 
-async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
-    """At the moment the run starts, with what the preview's origin knows, by a source of its own;
-    sent twice, once.
+async def test_a_run_opens_with_its_intent(runs: Runs, outbox: Outbox) -> None:
+    """At the start of the run, with the fields of its preview and a source of its own. Sent twice,
+    it is one entry.
     """
     for _ in range(2):
         await runs.reserve(ORDER, lease=LEASE)
@@ -78,37 +80,37 @@ async def test_an_intent_comes_with_its_run(runs: Runs, outbox: Outbox) -> None:
     assert timedelta(0) <= oldest < timedelta(seconds=10)
 
 
-async def test_one_outcome_a_run(runs: Runs, outbox: Outbox) -> None:
-    """Whatever comes first ends the run; sent twice or late, nothing is said again."""
+async def test_a_run_has_one_outcome(runs: Runs, outbox: Outbox) -> None:
+    """The first ending counts. A repeated or late one adds no entry."""
     await runs.reserve(ORDER, lease=LEASE)
     await settle(runs)
     await settle(runs, "failed")
     await release(runs)
-    assert await told(outbox) == [("run.intended", ""), ("run.ended", "success")]
+    assert await events(outbox) == [("run.intended", ""), ("run.ended", "success")]
 
 
-async def test_what_was_not_sent_is_told_once(runs: Runs, outbox: Outbox) -> None:
-    """A release leaves intent and outcome, however often it is sent, and whatever comes behind."""
+async def test_a_released_run_has_one_outcome(runs: Runs, outbox: Outbox) -> None:
+    """A release leaves intent and outcome, however often it is sent, and whatever follows."""
     await runs.reserve(ORDER, lease=LEASE)
     await release(runs)
     await release(runs)
     await settle(runs)
-    assert await told(outbox) == [("run.intended", ""), ("run.ended", "not_sent")]
+    assert await events(outbox) == [("run.intended", ""), ("run.ended", "not_sent")]
     _, [_, (_, given_back)], _, _ = await waiting(outbox)
     assert (given_back.action, given_back.provider) == ("webhook.save", "independent")
 
 
-async def test_a_run_that_never_opened_is_not_told_of(runs: Runs, outbox: Outbox) -> None:
-    """No intent, so no outcome: of a claim refused, given back before it came, or never made."""
+async def test_a_run_that_never_opened_has_no_entry(runs: Runs, outbox: Outbox) -> None:
+    """Its reservation was refused, came after its release, or never came."""
     await release(runs)
     await settle(runs)
     for _ in range(2):
         await runs.reserve(ORDER._replace(run_id="run-2", preview_id="gone"), lease=LEASE)
-    assert await told(outbox) == []
+    assert await events(outbox) == []
 
 
-async def test_a_run_that_nobody_ends_is_given_up_once(runs: Runs, outbox: Outbox) -> None:
-    """Its lease over, it is unknown for good: what comes later is lost, and says nothing."""
+async def test_a_run_without_an_ending_is_interrupted_once(runs: Runs, outbox: Outbox) -> None:
+    """Once its lease is over it stays unknown: a late ending gets Lost and adds no entry."""
     await runs.reserve(ORDER, lease=NO_LEASE)
     assert await settle(runs) == Lost()
     _, [_, (_, given_up)], _, _ = await waiting(outbox)
@@ -117,44 +119,44 @@ async def test_a_run_that_nobody_ends_is_given_up_once(runs: Runs, outbox: Outbo
     for _ in range(2):
         assert await settle(runs) == Lost()
         await release(runs)
-        assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+        assert await events(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
     run = await found(runs)
     assert (run.interrupted, run.state) == (True, "interrupted")
 
 
 async def test_a_late_release_leaves_the_outcome_unknown(runs: Runs, outbox: Outbox) -> None:
-    """A release behind the lease records nothing; the run's one outcome is `unknown`."""
+    """A release after the lease adds no entry; the one outcome is `unknown`."""
     await runs.reserve(ORDER, lease=NO_LEASE)
     await release(runs)
-    assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+    assert await events(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
     assert (await found(runs)).interrupted
 
 
 @pytest.mark.parametrize("first", ["collect", "release"])
-async def test_all_racing_for_one_end_tell_one(
+async def test_racing_endings_leave_one_outcome(
     runs: Runs, outbox: Outbox, scripts: Scripts, first: str
 ) -> None:
-    """Ten that collect, a late settle, a late release: one outcome, and the run is as it says."""
+    """Ten that collect, a late settle and a late release: one outcome, which is that of the run."""
     await runs.reserve(ORDER, lease=NO_LEASE)
-    ends = [settle(Runs(stranger(scripts))), release(Runs(stranger(scripts)))]
-    collects = [waiting(Outbox(stranger(scripts))) for _ in range(10)]
+    ends = [settle(Runs(separate_scripts(scripts))), release(Runs(separate_scripts(scripts)))]
+    collects = [waiting(Outbox(separate_scripts(scripts))) for _ in range(10)]
     await asyncio.gather(*(ends + collects if first == "release" else collects + ends))
 
-    assert await told(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
+    assert await events(outbox) == [("run.intended", ""), ("run.ended", "unknown")]
     assert (await found(runs)).interrupted
 
 
 async def test_a_run_in_flight_is_left_alone(runs: Runs, outbox: Outbox) -> None:
-    """Collecting ends no run whose lease is not over, and none of another workspace."""
+    """Collecting ends no run within its lease, and none of another workspace."""
     await runs.reserve(ORDER, lease=LEASE)
-    assert await told(outbox) == [("run.intended", "")]
+    assert await events(outbox) == [("run.intended", "")]
     await outbox.collect("v", limit=500)
     assert (await found(runs)).in_flight
     assert isinstance(await settle(runs), Settled)
 
 
-async def test_more_than_a_batch_of_dead_runs_takes_two(outbox: Outbox, scripts: Scripts) -> None:
-    """500 are given up at a time, the oldest first, also those whose record is gone."""
+async def test_dead_runs_are_ended_in_batches(outbox: Outbox, scripts: Scripts) -> None:
+    """500 at a time, the oldest first, also those whose record has expired."""
     await scripts._client.zadd(names.in_flight("w"), {f"run-{n}": n for n in range(501)})
     assert (await outbox.collect("w", limit=1)).total == 500
     second = await outbox.collect("w", limit=1000)
@@ -162,8 +164,8 @@ async def test_more_than_a_batch_of_dead_runs_takes_two(outbox: Outbox, scripts:
     assert not await scripts._client.exists(names.in_flight("w"), names.run("w", "run-0"))
 
 
-async def test_exactly_what_was_shipped_is_forgotten(outbox: Outbox, scripts: Scripts) -> None:
-    """What came in between stays, in its order; to say so twice forgets no more."""
+async def test_exactly_the_shipped_entries_are_removed(outbox: Outbox, scripts: Scripts) -> None:
+    """Entries that came in between stay, in order. Removing twice removes no more."""
     await outbox.record("w", [(str(n), Entry(event="e", principal="p")) for n in range(6)])
     batch = await outbox.collect("w", limit=3)
     assert [source for source, _ in batch.entries] == ["0", "1", "2"]
@@ -175,7 +177,7 @@ async def test_exactly_what_was_shipped_is_forgotten(outbox: Outbox, scripts: Sc
 
 
 async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
-    """An empty outbox remembers its last id, also when the server's clock was set back."""
+    """An empty outbox remembers its last id, also if the server's clock was set back."""
     ahead = "9999999999999-5"
     fields = {"source": "s", "at": 1, "entry": b'{"event":"e","principal":"p"}'}
     await scripts._client.xadd(OUTBOX, fields, id=ahead)  # type: ignore[arg-type]
@@ -188,8 +190,8 @@ async def test_no_id_is_used_twice(outbox: Outbox, scripts: Scripts) -> None:
     assert (await waiting(outbox)).ids == [b"9999999999999-6"]
 
 
-async def test_recorded_twice_is_one_source(outbox: Outbox) -> None:
-    """The shipper can tell: two ids, one source, and the entry as it was."""
+async def test_an_entry_recorded_twice_has_one_source(outbox: Outbox) -> None:
+    """The shipper sees two ids, one source and the unchanged entry."""
     entry = Entry(event="key.created", at=5, principal="k-1", address="::1", count=3)
     for _ in range(2):
         await outbox.record("w", [("source-1", entry)])
@@ -199,10 +201,10 @@ async def test_recorded_twice_is_one_source(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize(("ago", "at_least"), [(3600, 3600), (0, 0), (-3600, 0)])
-async def test_the_oldest_says_how_long_it_has_waited(
+async def test_the_age_is_that_of_the_oldest_entry(
     outbox: Outbox, scripts: Scripts, ago: int, at_least: int
 ) -> None:
-    """Counted from what the first entry says, on the server's clock; never less than nothing."""
+    """From the time of the entry on the server's clock; never negative."""
     seconds, _ = await scripts._client.time()
     for age in (ago, 0):
         entry = Entry(event="e", at=(int(seconds) - age) * 1000, principal="p")
@@ -211,8 +213,8 @@ async def test_the_oldest_says_how_long_it_has_waited(
     assert timedelta(0) <= found.oldest - timedelta(seconds=at_least) < timedelta(seconds=10)
 
 
-async def test_one_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
-    """Until it gives up, or its time is over; leading again makes it longer."""
+async def test_one_gateway_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
+    """Until it gives up the lead, or its time is over. Leading again extends the lead."""
     brief, long = timedelta(seconds=20), timedelta(minutes=2)
     assert await outbox.lead("one", brief)
     assert not await outbox.lead("two", long)
@@ -229,10 +231,12 @@ async def test_one_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
     assert not await outbox.lead("two", long)
 
 
-async def test_fifty_racing_to_lead_one_leads(outbox: Outbox, scripts: Scripts) -> None:
-    """All that are told that they lead are one."""
-    who = [f"gateway-{n % 25}" for n in range(50)]
-    leads = await asyncio.gather(*(Outbox(stranger(scripts)).lead(name, LEASE) for name in who))
-    leaders = [name for name, lead in zip(who, leads, strict=True) if lead]
+async def test_one_of_racing_gateways_leads(outbox: Outbox, scripts: Scripts) -> None:
+    """25 gateways ask for the lead twice each; both calls of one succeed."""
+    gateways = [f"gateway-{n % 25}" for n in range(50)]
+    leads = await asyncio.gather(
+        *(Outbox(separate_scripts(scripts)).lead(name, LEASE) for name in gateways)
+    )
+    leaders = [name for name, lead in zip(gateways, leads, strict=True) if lead]
     assert len(leaders) == 2
     assert len(set(leaders)) == 1

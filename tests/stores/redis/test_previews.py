@@ -1,4 +1,4 @@
-"""Previews: kept for an hour, found while they live, spent by a run. On Valkey and fakeredis."""
+"""Previews are kept for an hour, found while they live, and spent by a run."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ async def pttl(scripts: Scripts, preview_id: str) -> int:
 
 
 async def test_a_preview_is_found_byte_for_byte(previews: Previews) -> None:
-    """What was saved is found, with its expiry, however often one looks."""
+    """With its expiry, however often it is read."""
     doc = bytes(range(256))
     expires_at_ms = await previews.save("w", "p-1", doc, origin=ORIGIN)
 
@@ -42,7 +42,7 @@ async def test_a_preview_is_found_byte_for_byte(previews: Previews) -> None:
 
 
 async def test_a_preview_lives_an_hour(previews: Previews, scripts: Scripts) -> None:
-    """Redis drops a preview at the very `expires_at` that its caller was told: 1 h, not 24."""
+    """Redis drops a preview exactly at the `expires_at` of its answer: 1 h, not 24."""
     expires_at_ms = await previews.save("w", "p-1", b"{}", origin=ORIGIN)
 
     assert timedelta(hours=1) == PREVIEW_TTL
@@ -52,8 +52,8 @@ async def test_a_preview_lives_an_hour(previews: Previews, scripts: Scripts) -> 
     assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == expires_at_ms
 
 
-async def test_saved_twice_is_saved_once(previews: Previews, scripts: Scripts) -> None:
-    """A save whose reply was lost is sent again: one preview, whose expiry is the later answer."""
+async def test_a_save_sent_twice_is_one_preview(previews: Previews, scripts: Scripts) -> None:
+    """A save whose reply was lost is sent again; the later expiry counts."""
     first = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
     second = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
 
@@ -62,8 +62,8 @@ async def test_saved_twice_is_saved_once(previews: Previews, scripts: Scripts) -
     assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == second
 
 
-async def test_a_preview_that_never_was_is_not_found(previews: Previews) -> None:
-    """Nothing is found where nothing was saved, nor made by looking."""
+async def test_an_unknown_preview_is_not_found(previews: Previews) -> None:
+    """And reading creates none."""
     assert exactly(await previews.find("w", "never-was")) == exactly(NoPreview())
     assert exactly(await previews.find("w", "never-was")) == exactly(NoPreview())
 
@@ -74,13 +74,13 @@ async def test_a_preview_that_never_was_is_not_found(previews: Previews) -> None
 async def test_an_expired_preview_is_not_found(
     previews: Previews, ttl: timedelta, found: type
 ) -> None:
-    """A preview whose time is over is gone; one with time left is not."""
+    """One with time left is found."""
     await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
     assert type(await previews.find("w", "p-1")) is found
 
 
 async def test_a_preview_in_flight_is_spent(previews: Previews, runs: Runs) -> None:
-    """From its reservation on a preview answers with the run that it became."""
+    """From its reservation on, a preview answers with its run."""
     await previews.save("w", "p-1", b"doc", origin=ORIGIN)
     await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=LEASE)
 
@@ -91,7 +91,7 @@ async def test_a_preview_in_flight_is_spent(previews: Previews, runs: Runs) -> N
 async def test_a_spent_preview_stays_as_a_tombstone(
     previews: Previews, runs: Runs, scripts: Scripts
 ) -> None:
-    """After settling only the run's id is left of a preview, for seven days."""
+    """After settling, a preview keeps only the run's id, for seven days."""
     reservation = Reservation("w", "order-1", "p-1", "run-1")
     await previews.save("w", "p-1", b"doc", origin=ORIGIN)
     await runs.reserve(reservation, lease=LEASE)
@@ -104,7 +104,7 @@ async def test_a_spent_preview_stays_as_a_tombstone(
 
 
 async def test_a_released_preview_is_live_again(previews: Previews, runs: Runs) -> None:
-    """A run that was given back leaves its preview as it was, expiry included."""
+    """A run that was given back leaves its preview unchanged, expiry included."""
     reservation = Reservation("w", "order-1", "p-1", "run-1")
     expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN)
     await runs.reserve(reservation, lease=LEASE)
@@ -134,7 +134,7 @@ async def test_workspaces_do_not_see_each_others_previews(previews: Previews, ru
 async def test_a_preview_outlives_the_lease_of_its_run(
     scripts: Scripts, ttl: timedelta, lease: timedelta, kept: timedelta
 ) -> None:
-    """In flight a preview stays as long as its run may take, and never shorter than before."""
+    """In flight a preview stays for the lease, and never shorter than before."""
     previews, runs = Previews(scripts), Runs(scripts)
     await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
     reserved = await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=lease)
@@ -146,7 +146,7 @@ async def test_a_preview_outlives_the_lease_of_its_run(
 
 @pytest.mark.parametrize("ttl", [timedelta(minutes=2), PREVIEW_TTL])
 async def test_release_restores_the_expiry(scripts: Scripts, ttl: timedelta) -> None:
-    """What the lease had lengthened ends when the caller was told."""
+    """The lease had extended it."""
     previews, runs = Previews(scripts), Runs(scripts)
     reservation = Reservation("w", "order-1", "p-1", "run-1")
     expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
@@ -156,7 +156,7 @@ async def test_release_restores_the_expiry(scripts: Scripts, ttl: timedelta) -> 
 
 
 async def test_release_brings_no_expired_preview_back(scripts: Scripts) -> None:
-    """A preview whose hour ended during its run is gone once the run is given back."""
+    """A preview whose hour ended during its run is gone after a release."""
     previews, runs = Previews(scripts), Runs(scripts)
     reservation = Reservation("w", "order-1", "p-1", "run-1")
     await previews.save("w", "p-1", b"doc", origin=ORIGIN)

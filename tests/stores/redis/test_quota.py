@@ -1,4 +1,4 @@
-"""The rate algorithm against a plain model of it, to the microsecond, with its clock in hand."""
+"""The rate algorithm agrees with a plain model of it, to the microsecond, on a controlled clock."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -45,7 +45,7 @@ def client(valkey_server: Valkey) -> "Redis":
 
 
 def spent(client: "Redis", limits: tuple[int, int], moments: Sequence[int]) -> list[Told]:
-    """One is asked for at each of these microseconds from `START` on."""
+    """Spend one request at each of these microseconds after `START`."""
     assert QUOTA.count("redis.call('TIME')") == 1
     args = [*limits, *(START + moment for moment in moments)]
     answers: Any = client.eval(HELD, 2, "{w}:of_key", "{w}:of_workspace", *args)
@@ -53,7 +53,7 @@ def spent(client: "Redis", limits: tuple[int, int], moments: Sequence[int]) -> l
 
 
 class Bucket:
-    """Tokens that come back with time: the other way to say it."""
+    """A token bucket: the same rate, modelled the other way."""
 
     def __init__(self, name: bytes, limit: int) -> None:
         self.name = name
@@ -74,8 +74,8 @@ class Bucket:
         return [self.name, self.has // self.interval, -(-(self.full - self.has) // 1000)]
 
 
-def asked(buckets: Sequence[Bucket], now: int) -> tuple[bytes, int, list[Any]]:
-    """One of each bucket or of none, as the script must answer it."""
+def model(buckets: Sequence[Bucket], now: int) -> tuple[bytes, int, list[Any]]:
+    """Spend one of each bucket or of none, as the script must answer."""
     for bucket in buckets:
         bucket.look(now)
     slowest = max(buckets, key=lambda bucket: bucket.lacks)
@@ -93,7 +93,7 @@ BACK = st.sampled_from([-1, -1000, -8_571_429, -MINUTE, -100 * MINUTE, -50_000 *
 
 
 def schedules(pauses: st.SearchStrategy[int]) -> st.SearchStrategy[list[int]]:
-    """Moments: after each pause so many at once."""
+    """Times of requests: after each pause, this many at once."""
     turns = st.lists(st.tuples(pauses, st.sampled_from([1, 2, 8, 61])), min_size=1, max_size=8)
     return turns.map(
         lambda found: list(accumulate(p for step, n in found for p in (step, *[0] * (n - 1))))
@@ -102,13 +102,15 @@ def schedules(pauses: st.SearchStrategy[int]) -> st.SearchStrategy[list[int]]:
 
 @settings(max_examples=80, deadline=None)
 @given(per_key=LIMITS, per_workspace=LIMITS, moments=schedules(FORTH))
-def test_two_buckets_are_as_the_model_says(
+def test_two_buckets_agree_with_the_model(
     client: "Redis", per_key: int, per_workspace: int, moments: list[int]
 ) -> None:
-    """Who is granted, which bucket is named, what is left, when it is full, how long to wait."""
+    """Which requests are granted, which bucket is named, what is left, when it is full, how long to
+    wait.
+    """
     buckets = [Bucket(b"key", per_key), Bucket(b"workspace", per_workspace)]
-    told = spent(client, (per_key, per_workspace), moments)
-    assert [it[:3] for it in told] == [asked(buckets, moment) for moment in moments]
+    answers = spent(client, (per_key, per_workspace), moments)
+    assert [it[:3] for it in answers] == [model(buckets, moment) for moment in moments]
 
 
 @settings(max_examples=80, deadline=None)
@@ -116,10 +118,10 @@ def test_two_buckets_are_as_the_model_says(
 def test_a_clock_that_is_set_back_costs_a_horizon_at_most(
     client: "Redis", limit: int, moments: list[int]
 ) -> None:
-    """However far it goes back, what is spent is counted from there on."""
+    """However far it goes back, requests are counted from the new time."""
     bucket = Bucket(b"key", limit)
-    told = spent(client, (limit, 0), moments)
-    assert [it[:3] for it in told] == [asked([bucket], moment) for moment in moments]
+    answers = spent(client, (limit, 0), moments)
+    assert [it[:3] for it in answers] == [model([bucket], moment) for moment in moments]
 
 
 @settings(max_examples=50, deadline=None)
@@ -128,16 +130,16 @@ def test_no_window_holds_more_than_burst_and_rate(
     client: "Redis", limit: int, moments: list[int]
 ) -> None:
     """From any grant to any later one: the limit, and one for each interval between them."""
-    told = spent(client, (limit, 0), moments)
-    grants = [moment for moment, it in zip(moments, told, strict=True) if not it.empty]
+    answers = spent(client, (limit, 0), moments)
+    grants = [moment for moment, it in zip(moments, answers, strict=True) if not it.empty]
     for first, began in enumerate(grants):
         for so_many, ended in enumerate(grants[first:], 1):
             assert so_many <= limit + (ended - began) * limit / MINUTE
 
 
 @pytest.mark.parametrize("limit", [1, 7, 60, 600, 10_000])
-def test_who_waits_as_told_is_granted(client: "Redis", limit: int) -> None:
-    """At `retry_ms` one goes and no second; a millisecond before, none."""
+def test_a_request_after_retry_ms_is_granted(client: "Redis", limit: int) -> None:
+    """One at `retry_ms`, and no second one. A millisecond before, none."""
     burst = [0] * limit
     [refused] = spent(client, (limit, 0), [*burst, 0])[limit:]
     wait = refused.retry_ms * 1000
@@ -147,9 +149,9 @@ def test_who_waits_as_told_is_granted(client: "Redis", limit: int) -> None:
 
 
 def test_a_million_a_minute_are_counted_one_by_one(client: "Redis") -> None:
-    """Each adds 60 microseconds to what is kept, written in digits; each 60 give one back."""
-    told = spent(client, (1_000_000, 0), [0] * 1000)
-    assert [int(it.kept) - START for it in told] == list(range(60, 60_001, 60))
-    assert told[-1].quota == [b"key", 999_000, 60]
+    """Each request adds 60 microseconds, stored in digits; each 60 give one back."""
+    answers = spent(client, (1_000_000, 0), [0] * 1000)
+    assert [int(it.kept) - START for it in answers] == list(range(60, 60_001, 60))
+    assert answers[-1].quota == [b"key", 999_000, 60]
     [*_, last] = spent(client, (1_000_000, 0), [0] * 1000 + [600])
     assert last.quota[1] == 999_000 + 10 - 1

@@ -1,4 +1,4 @@
-"""What a claim costs of the quota: one if a run is opened, nothing otherwise."""
+"""A reservation spends one request of the quota if it opens a run, and nothing otherwise."""
 
 from datetime import timedelta
 
@@ -32,14 +32,14 @@ def left(answer: ReserveResult) -> tuple[str, int]:
     return answer.quota[:2]
 
 
-async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scripts) -> None:
-    """Sent twice, in flight, replayed, spent, without a preview, expired: each says what is left,
-    and spends none of it.
+async def test_only_an_opened_run_spends_quota(runs: Runs, scripts: Scripts) -> None:
+    """Sent twice, in flight, replayed, spent, without a preview, expired: each answer has what is
+    left, and spends nothing.
     """
     first = principal("run-1", "order-1", "p-1")
-    told = [await runs.reserve(first, lease=LEASE), await runs.reserve(first, lease=LEASE)]
+    answers = [await runs.reserve(first, lease=LEASE), await runs.reserve(first, lease=LEASE)]
     buckets = [await scripts._client.get(bucket) for bucket in BUCKETS]
-    told.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
+    answers.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
     await runs.settle(first, state="success", doc=b"{}")
     for key, preview_id in [
         ("order-1", "p-1"),
@@ -47,19 +47,19 @@ async def test_a_run_costs_one_and_nothing_else_costs(runs: Runs, scripts: Scrip
         ("order-2", "p-1"),
         ("order-2", "gone"),
     ]:
-        told.append(await runs.reserve(principal("run-2", key, preview_id), lease=LEASE))
+        answers.append(await runs.reserve(principal("run-2", key, preview_id), lease=LEASE))
     await scripts._client.delete(names.run("w", "run-1"))
-    told.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
-    told.append(await runs.reserve(principal("run-2", "order-2", "p-1"), lease=LEASE))
+    answers.append(await runs.reserve(principal("run-2", "order-1", "p-1"), lease=LEASE))
+    answers.append(await runs.reserve(principal("run-2", "order-2", "p-1"), lease=LEASE))
 
     kinds = [Reserved, Reserved, KeyTaken, KeyTaken, KeyTaken, Spent, NoPreview, Expired, Expired]
-    assert [type(answer) for answer in told] == kinds
-    assert [left(answer) for answer in told] == [("key", 9)] * len(told)
+    assert [type(answer) for answer in answers] == kinds
+    assert [left(answer) for answer in answers] == [("key", 9)] * len(answers)
     assert [await scripts._client.get(bucket) for bucket in BUCKETS] == buckets
 
 
-async def test_a_claim_that_comes_again_after_the_end_does_not_send(runs: Runs) -> None:
-    """A run that has its answer, and one that was given up, is found by its own claim as by any."""
+async def test_a_reserve_that_arrives_after_the_end_opens_no_run(runs: Runs) -> None:
+    """A settled or interrupted run is answered to its own reservation as to any other."""
     first, second = reservation("run-1"), reservation("run-2", key="order-2", preview_id="p-2")
     await runs.reserve(first, lease=LEASE)
     await runs.settle(first, state="success", doc=b"{}")
@@ -71,7 +71,7 @@ async def test_a_claim_that_comes_again_after_the_end_does_not_send(runs: Runs) 
 
 
 async def test_without_limits_no_answer_has_a_quota(runs: Runs, scripts: Scripts) -> None:
-    """And no bucket is made."""
+    """And no bucket is created."""
     for key, preview_id in [("order-1", "p-1"), ("order-1", "p-1"), ("2", "p-1"), ("3", "gone")]:
         answer = await runs.reserve(principal("run", key, preview_id, Rates()), lease=LEASE)
         assert answer.quota is None
@@ -87,10 +87,10 @@ async def test_without_limits_no_answer_has_a_quota(runs: Runs, scripts: Scripts
         (Rates(5, 5), Slots(0, 1), "target"),
     ],
 )
-async def test_who_is_limited_leaves_no_trace(
+async def test_a_limited_reservation_leaves_no_trace(
     runs: Runs, previews: Previews, scripts: Scripts, rates: Rates, slots: Slots, bound: str
 ) -> None:
-    """No run, reservation, place, intent or quota; the preview lives, and runs later."""
+    """No run, reservation, slot, intent or quota. The preview lives, and can run later."""
     for name in ("p-1", "p-2"):
         await previews.save("w", name, name.encode(), origin=b"{}", target="a.example:443")
     first = principal("run-1", "order-1", "p-1", rates)._replace(slots=slots)
@@ -113,7 +113,7 @@ async def test_who_is_limited_leaves_no_trace(
 
 
 async def test_a_replay_is_answered_with_an_empty_bucket(runs: Runs) -> None:
-    """Who has spent all may still ask what became of it."""
+    """A caller without quota can still learn the outcome of a run."""
     await runs.reserve(principal("run-1", "order-1", "p-1", ONE), lease=LEASE)
     answer = await runs.reserve(principal("run-2", "order-1", "p-1", ONE), lease=LEASE)
     assert isinstance(answer, KeyTaken)
@@ -123,7 +123,7 @@ async def test_a_replay_is_answered_with_an_empty_bucket(runs: Runs) -> None:
     )
 
 
-async def test_a_claim_that_was_given_back_spends_nothing(runs: Runs, scripts: Scripts) -> None:
+async def test_a_reservation_after_its_release_spends_nothing(runs: Runs, scripts: Scripts) -> None:
     """Its release came first: there is no run to pay for."""
     late = principal("run-1", "order-1", "p-1")
     await runs.release(late)
@@ -132,10 +132,10 @@ async def test_a_claim_that_was_given_back_spends_nothing(runs: Runs, scripts: S
     assert not await scripts._client.exists(*BUCKETS)
 
 
-async def test_a_claim_without_a_principal_spends_the_workspaces(
+async def test_a_reservation_without_a_principal_spends_the_workspace_quota(
     runs: Runs, scripts: Scripts
 ) -> None:
-    """The bucket of the verb; and previews spend of another."""
+    """The bucket of its verb; previews have another one."""
     answer = await runs.reserve(reservation()._replace(rates=Rates(0, 5)), lease=LEASE)
     assert isinstance(answer, Reserved)
     assert isinstance(answer.quota, Quota)

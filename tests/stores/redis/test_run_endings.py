@@ -1,4 +1,4 @@
-"""Waiting for a run that another process ends: told by the server, never asked for."""
+"""Waiting for a run that another process ends needs no polling and misses no ending."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ LEASE = timedelta(seconds=20)
 
 @pytest.fixture
 async def elsewhere(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Runs]:
-    """The runs as another process has them: run-1 and run-2 are in flight."""
+    """The runs of another process: run-1 and run-2 are in flight."""
     async with open_store(valkey.url, tmp_path) as store:
         runs = Runs(store.scripts)
         for n in (1, 2):
@@ -46,20 +46,20 @@ def listeners(valkey: Valkey) -> int:
         return len(client.client_list(_type="pubsub"))
 
 
-async def told(event: asyncio.Event) -> None:
+async def woken(event: asyncio.Event) -> None:
     await asyncio.wait_for(event.wait(), 5)
 
 
-async def test_a_watch_begins_when_the_server_has_confirmed(store: Store, valkey: Valkey) -> None:
-    """Once inside, the server knows the watcher: no ending can be missed."""
+async def test_waiting_starts_with_a_confirmed_subscription(store: Store, valkey: Valkey) -> None:
+    """Inside the block the server knows the subscriber, so that no ending is missed."""
     async with store.run_endings.wait_for("w", "run-1") as ended:
         assert subscriptions(valkey) == 1
         assert not ended.is_set()
 
 
 @pytest.mark.parametrize("ends", ["settle", "release"])
-async def test_the_end_of_a_run_wakes_its_watcher(store: Store, elsewhere: Runs, ends: str) -> None:
-    """What another client settles or gives back is told at once; other runs stay silent."""
+async def test_the_end_of_a_run_wakes_its_waiter(store: Store, elsewhere: Runs, ends: str) -> None:
+    """If another client settles or releases it. Waiters of other runs sleep on."""
     async with (
         store.run_endings.wait_for("w", "run-1") as ended,
         store.run_endings.wait_for("w", "run-2") as other,
@@ -68,31 +68,31 @@ async def test_the_end_of_a_run_wakes_its_watcher(store: Store, elsewhere: Runs,
             await elsewhere.settle(reservation(1), state="success", doc=b"answer")
         else:
             await elsewhere.release(reservation(1))
-        await told(ended)
+        await woken(ended)
         assert not other.is_set()
         await elsewhere.settle(reservation(2), state="success", doc=b"answer")
-        await told(other)
+        await woken(other)
 
 
 @pytest.mark.parametrize("workspace", ["w*", "{w}", "w:settled", "ß w", "*", "[w]"])
-async def test_an_ending_is_told_in_its_workspace_only(
+async def test_an_ending_wakes_its_own_workspace_only(
     store: Store, valkey: Valkey, workspace: str
 ) -> None:
-    """Names that hold signs of patterns and keys reach no other workspace's watchers."""
+    """Names with the characters of patterns and keys reach no other workspace."""
     async with (
         store.run_endings.wait_for(workspace, "run-1") as ended,
         store.run_endings.wait_for("w", "run-1") as other,
     ):
         with valkey.client() as client:
             client.publish(names.settled(workspace, "run-1"), "success")
-        await told(ended)
+        await woken(ended)
         assert not other.is_set()
 
 
-async def test_a_run_has_many_watchers_and_one_subscription(
+async def test_many_waiters_share_one_subscription(
     store: Store, elsewhere: Runs, valkey: Valkey
 ) -> None:
-    """Ten that wait for two runs share one connection, and each is woken."""
+    """Ten that wait for two runs share a connection, and each is woken."""
     async with AsyncExitStack() as stack:
         watched = [store.run_endings.wait_for("w", f"run-{n % 2 + 1}") for n in range(10)]
         events = await asyncio.gather(*(stack.enter_async_context(it) for it in watched))
@@ -101,23 +101,23 @@ async def test_a_run_has_many_watchers_and_one_subscription(
         for n in (1, 2):
             await elsewhere.settle(reservation(n), state="success", doc=b"answer")
         for event in events:
-            await told(event)
+            await woken(event)
 
 
-async def test_one_watcher_leaving_leaves_the_others_watching(
+async def test_a_waiter_that_leaves_leaves_the_others_waiting(
     store: Store, elsewhere: Runs
 ) -> None:
-    """Listening ends with the last watcher, not with the first."""
+    """The subscription ends with the last waiter, not with the first."""
     async with store.run_endings.wait_for("w", "run-1") as stays:
         async with store.run_endings.wait_for("w", "run-1"):
             pass
         await store.client.ping()
         await elsewhere.settle(reservation(1), state="success", doc=b"answer")
-        await told(stays)
+        await woken(stays)
 
 
-async def test_subscriptions_are_given_up(store: Store, valkey: Valkey) -> None:
-    """Nothing is subscribed to that nobody waits for, and what was can be watched again."""
+async def test_unused_subscriptions_end(store: Store, valkey: Valkey) -> None:
+    """A run can be waited for again afterwards."""
 
     async def none_left() -> bool:
         return subscriptions(valkey) == 0
@@ -131,64 +131,66 @@ async def test_subscriptions_are_given_up(store: Store, valkey: Valkey) -> None:
         await until(none_left)
 
 
-async def test_watching_again_and_again_misses_nothing(store: Store, valkey: Valkey) -> None:
-    """Each of 200 watches in a row, of changing runs, is confirmed and is told of its end."""
+async def test_waiting_again_and_again_misses_no_ending(store: Store, valkey: Valkey) -> None:
+    """Each of 200 waits in a row, for changing runs, is confirmed and woken."""
     with valkey.client() as client:
         for n in range(200):
             run_id = f"run-{n % 3}"
             async with store.run_endings.wait_for("w", run_id) as ended:
                 client.publish(names.settled("w", run_id), "success")
-                await told(ended)
+                await woken(ended)
 
 
-async def test_a_lost_connection_wakes_all_watchers(store: Store, valkey: Valkey) -> None:
-    """What was published meanwhile is lost: each watcher is woken, to look at its run again."""
+async def test_a_lost_connection_wakes_all_waiters(store: Store, valkey: Valkey) -> None:
+    """Endings may have been missed: each waiter wakes to read its run again."""
     async with (
         store.run_endings.wait_for("w", "run-1") as one,
         store.run_endings.wait_for("w", "run-2") as other,
     ):
         with valkey.client() as client:
             assert client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
-        await told(one)
-        await told(other)
+        await woken(one)
+        await woken(other)
 
 
-async def test_watching_goes_on_after_a_lost_connection(
+async def test_waiting_works_after_a_lost_connection(
     store: Store, elsewhere: Runs, valkey: Valkey
 ) -> None:
-    """A watch that begins after the loss is told of its run's end as before."""
+    """A wait that starts after the loss is woken by its run's end."""
     async with store.run_endings.wait_for("w", "run-1") as ended:
         with valkey.client() as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-        await told(ended)
+        await woken(ended)
     async with store.run_endings.wait_for("w", "run-2") as ended:
         assert not ended.is_set()
         await elsewhere.settle(reservation(2), state="success", doc=b"answer")
-        await told(ended)
+        await woken(ended)
 
 
 @pytest.mark.parametrize("away", ["stop", "pause"])
-async def test_no_watch_begins_without_the_server(
+async def test_waiting_without_the_server_is_refused(
     own_valkey: Valkey, tmp_path: Path, away: str
 ) -> None:
-    """RedisUnavailable in under 2 s, for a first watcher and for the next; afterwards it works."""
+    """RedisUnavailable in under 2 s, for the first waiter and the next. It works once the server is
+    back.
+    """
     async with open_store(own_valkey.url, tmp_path) as store:
         async with store.run_endings.wait_for("w", "run-1"):
             pass
         getattr(own_valkey, away)()
-        asked = [*(entered(store, "run-1") for _ in range(3)), entered(store, "run-2")]
-        failures, seconds = await timed(asyncio.gather(*asked))
+        waits = [*(refused(store, "run-1") for _ in range(3)), refused(store, "run-2")]
+        failures, seconds = await timed(asyncio.gather(*waits))
         assert seconds < 2
         assert failures == [True] * 4
 
         own_valkey.resume() if away == "pause" else own_valkey.start()
         async with store.run_endings.wait_for("w", "run-1") as ended:
             await store.client.publish(names.settled("w", "run-1"), "success")
-            await told(ended)
+            await woken(ended)
 
 
-async def entered(store: Store, run_id: str) -> bool:
-    """Whether the watch was refused."""
+async def refused(store: Store, run_id: str) -> bool:
+    """Whether waiting was refused."""
     try:
         async with store.run_endings.wait_for("w", run_id):
             return False
@@ -196,12 +198,12 @@ async def entered(store: Store, run_id: str) -> bool:
         return True
 
 
-async def test_a_stopped_server_wakes_its_watchers(own_valkey: Valkey, tmp_path: Path) -> None:
-    """Watchers of a server that goes away look again; when it is back new ones watch as ever."""
+async def test_a_stopped_server_wakes_its_waiters(own_valkey: Valkey, tmp_path: Path) -> None:
+    """They read their runs again. Once the server is back, new waits work."""
     async with open_store(own_valkey.url, tmp_path) as store:
         async with store.run_endings.wait_for("w", "run-1") as ended:
             own_valkey.stop()
-            await told(ended)
+            await woken(ended)
             own_valkey.start()
             async with store.run_endings.wait_for("w", "run-2") as other:
                 assert not other.is_set()
@@ -209,12 +211,10 @@ async def test_a_stopped_server_wakes_its_watchers(own_valkey: Valkey, tmp_path:
             assert subscriptions(own_valkey) == 1
 
 
-async def test_a_watcher_that_is_cancelled_is_no_loss_to_the_next(
-    store: Store, elsewhere: Runs
-) -> None:
-    """Whoever leaves while the server is being asked takes nobody's subscription along."""
+async def test_a_cancelled_waiter_harms_no_other(store: Store, elsewhere: Runs) -> None:
+    """A waiter cancelled before the confirmation does not end the subscription of others."""
     for turns in range(8):
-        leaver = asyncio.create_task(entered(store, "run-1"))
+        leaver = asyncio.create_task(refused(store, "run-1"))
         for _ in range(turns % 4):
             await asyncio.sleep(0)
         wait_for = store.run_endings.wait_for("w", "run-1")
@@ -228,7 +228,7 @@ async def test_a_watcher_that_is_cancelled_is_no_loss_to_the_next(
 
 
 async def test_closing_ends_the_listener(valkey: Valkey, tmp_path: Path) -> None:
-    """A store that is closed while one watches leaves no connection behind."""
+    """A store that closes during a wait leaves no connection."""
     async with open_store(valkey.url, tmp_path) as store, store.run_endings.wait_for("w", "run-1"):
         assert listeners(valkey) == 1
 

@@ -1,4 +1,4 @@
-"""Who may run: at most one run a key and a preview. Every answer twice, on Valkey and fakeredis."""
+"""At most one run opens for a key and for a preview. Every call is sent twice."""
 
 import asyncio
 from datetime import timedelta
@@ -12,11 +12,11 @@ from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
 from tests.support.answers import exactly
 from tests.support.reservations import LEASE, ORIGIN, found, reservation
-from tests.support.valkey import stranger
+from tests.support.valkey import separate_scripts
 
 
 async def test_a_free_key_with_a_live_preview_is_reserved(runs: Runs) -> None:
-    """The claim gets the preview's document; sent twice, the same answer twice."""
+    """The answer has the preview's document, both times."""
     first = await runs.reserve(reservation(), lease=LEASE)
     again = await runs.reserve(reservation(), lease=LEASE)
 
@@ -26,7 +26,7 @@ async def test_a_free_key_with_a_live_preview_is_reserved(runs: Runs) -> None:
 
 
 async def test_a_reservation_opens_a_run(runs: Runs) -> None:
-    """The run says what it is of, since when, and how long its lease still is."""
+    """The run has its preview, its start and what is left of its lease."""
     reserved = await runs.reserve(reservation(), lease=LEASE)
     run = await found(runs)
 
@@ -38,15 +38,15 @@ async def test_a_reservation_opens_a_run(runs: Runs) -> None:
     assert (await found(runs))._replace(lease_left=run.lease_left) == run
 
 
-async def test_a_claim_sent_twice_keeps_its_lease(runs: Runs) -> None:
-    """A second `reserve` of the same run gives it no more time than the first."""
+async def test_a_reserve_sent_twice_keeps_its_lease(runs: Runs) -> None:
+    """The second `reserve` of a run does not extend its lease."""
     await runs.reserve(reservation(), lease=LEASE)
     await runs.reserve(reservation(), lease=timedelta(hours=1))
     assert (await found(runs)).lease_left <= LEASE
 
 
 async def test_a_key_in_flight_is_taken(runs: Runs) -> None:
-    """Who comes second gets the run that is in flight, each time."""
+    """A second caller gets the run in flight, each time."""
     await runs.reserve(reservation(), lease=LEASE)
     for _ in range(2):
         answer = await runs.reserve(reservation("run-2"), lease=LEASE)
@@ -56,7 +56,7 @@ async def test_a_key_in_flight_is_taken(runs: Runs) -> None:
 
 
 async def test_a_settled_key_answers_with_its_run(runs: Runs) -> None:
-    """A retry gets the answer that was stored, each time."""
+    """A retry gets the stored answer, each time."""
     await runs.reserve(reservation(), lease=LEASE)
     settled = await runs.settle(reservation(), state="success", doc=b"answer")
     for _ in range(2):
@@ -66,8 +66,8 @@ async def test_a_settled_key_answers_with_its_run(runs: Runs) -> None:
         assert exactly(settled) == exactly(Settled(answer.run.expires_at_ms))
 
 
-async def test_no_preview_no_run(runs: Runs, scripts: Scripts) -> None:
-    """A preview that never was reserves nothing: neither the key nor a run is left behind."""
+async def test_an_unknown_preview_opens_no_run(runs: Runs, scripts: Scripts) -> None:
+    """Neither the key nor a run is reserved."""
     before = await scripts._client.dbsize()
     for _ in range(2):
         assert exactly(await runs.reserve(reservation(preview_id="never"), lease=LEASE)) == exactly(
@@ -79,7 +79,7 @@ async def test_no_preview_no_run(runs: Runs, scripts: Scripts) -> None:
 
 @pytest.mark.parametrize("settled", [False, True])
 async def test_a_preview_runs_under_one_key_only(runs: Runs, settled: bool) -> None:
-    """Another key learns which run has spent the preview, in flight or settled, and gets none."""
+    """Another key gets the id of the run that has spent the preview, in flight or settled."""
     await runs.reserve(reservation(), lease=LEASE)
     if settled:
         await runs.settle(reservation(), state="success", doc=b"answer")
@@ -98,7 +98,7 @@ async def test_a_preview_runs_under_one_key_only(runs: Runs, settled: bool) -> N
 async def test_a_key_belongs_to_one_preview(
     runs: Runs, previews: Previews, preview_id: str, other_preview: bool, settled: bool
 ) -> None:
-    """With another preview that is known a key is reused; with one that is gone it is a retry."""
+    """With another known preview the key is taken; with an expired one the request is a retry."""
     for name in ("live", "in flight", "spent", "expired"):
         ttl = timedelta(0) if name == "expired" else LEASE
         await previews.save("w", name, b"doc", origin=ORIGIN, ttl=ttl)
@@ -120,8 +120,8 @@ async def test_a_key_belongs_to_one_preview(
 
 
 @pytest.mark.parametrize("key", ["order-1", "order-2"])
-async def test_a_forgotten_run_is_expired(runs: Runs, scripts: Scripts, key: str) -> None:
-    """When the answer is gone, neither its key nor its preview runs again."""
+async def test_a_run_without_its_answer_is_expired(runs: Runs, scripts: Scripts, key: str) -> None:
+    """Once the answer has expired, neither its key nor its preview runs again."""
     await runs.reserve(reservation(), lease=LEASE)
     await runs.settle(reservation(), state="success", doc=b"answer")
     await scripts._client.delete(names.run("w", "run-1"))
@@ -132,8 +132,8 @@ async def test_a_forgotten_run_is_expired(runs: Runs, scripts: Scripts, key: str
     assert exactly(await runs.inspect("w", "run-2")) == exactly(NoRun())
 
 
-async def test_a_run_that_never_was_is_not_found(runs: Runs) -> None:
-    """There is nothing to look at, nor to settle, and trying makes nothing."""
+async def test_an_unknown_run_is_not_found(runs: Runs) -> None:
+    """It can neither be read nor settled, and trying creates nothing."""
     for _ in range(2):
         assert exactly(await runs.inspect("w", "run-1")) == exactly(NoRun())
         assert exactly(await runs.settle(reservation(), state="success", doc=b"answer")) == exactly(
@@ -142,17 +142,17 @@ async def test_a_run_that_never_was_is_not_found(runs: Runs) -> None:
     assert exactly(await runs.inspect("w", "run-1")) == exactly(NoRun())
 
 
-def strangers(scripts: Scripts) -> list[Runs]:
-    """Fifty that share no pipeline, as processes do not."""
-    return [Runs(stranger(scripts)) for _ in range(50)]
+def separate_processes(scripts: Scripts) -> list[Runs]:
+    """Fifty stores that share no pipeline, like separate processes."""
+    return [Runs(separate_scripts(scripts)) for _ in range(50)]
 
 
 async def test_fifty_racing_for_one_key_open_one_run(scripts: Scripts, runs: Runs) -> None:
-    """Exactly one gets `Reserved`; all others get the very run that it opened."""
+    """Exactly one gets Reserved. All others get the run that it opened."""
     answers = await asyncio.gather(
         *(
             it.reserve(reservation(f"run-{n}"), lease=LEASE)
-            for n, it in enumerate(strangers(scripts))
+            for n, it in enumerate(separate_processes(scripts))
         )
     )
     [winner] = [n for n, it in enumerate(answers) if isinstance(it, Reserved)]
@@ -163,13 +163,13 @@ async def test_fifty_racing_for_one_key_open_one_run(scripts: Scripts, runs: Run
 
 
 async def test_fifty_keys_racing_for_one_preview_open_one_run(scripts: Scripts, runs: Runs) -> None:
-    """Exactly one gets `Reserved`; all others learn which run has spent the preview."""
+    """Exactly one gets Reserved. All others get the id of the run that has spent the preview."""
     answers = await asyncio.gather(
         *(
             it.reserve(reservation(f"run-{n}", key=f"order-{n}"), lease=LEASE)
-            for n, it in enumerate(strangers(scripts))
+            for n, it in enumerate(separate_processes(scripts))
         )
     )
     [winner] = [n for n, it in enumerate(answers) if isinstance(it, Reserved)]
-    told = [exactly(it) for it in answers]
-    assert told.count(exactly(Spent(f"run-{winner}"))) == 49
+    kinds = [exactly(it) for it in answers]
+    assert kinds.count(exactly(Spent(f"run-{winner}"))) == 49

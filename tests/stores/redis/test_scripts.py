@@ -1,4 +1,4 @@
-"""Calls of Lua scripts: coalesced, loaded again when forgotten, given up in time."""
+"""Calls of Lua scripts share pipelines, load forgotten scripts, and fail in bounded time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,34 +31,34 @@ async def find(scripts: Scripts, preview_id: str) -> list[bytes]:
 
 
 def reads(valkey: Valkey) -> int:
-    """How often the server has read from a socket; a pipeline is read at once."""
+    """How often the server has read from a socket; it reads a pipeline at once."""
     with valkey.client() as client:
         return int(client.info("stats")["total_reads_processed"])
 
 
 @pytest.fixture
-def looking(valkey: Valkey) -> int:
-    """The reads that it takes to ask for their number."""
+def reads_of_info(valkey: Valkey) -> int:
+    """How many reads one call of `reads` takes itself."""
     before = reads(valkey)
     return reads(valkey) - before
 
 
-async def test_calls_in_company_share_one_pipeline(
-    store: Store, valkey: Valkey, looking: int
+async def test_concurrent_calls_share_one_pipeline(
+    store: Store, valkey: Valkey, reads_of_info: int
 ) -> None:
-    """The first of thirty goes at once, the others reach the server in one read; thirty turns in
-    thirty.
+    """The first of thirty goes out at once; the others reach the server in one read. Thirty turns
+    take thirty.
     """
     await asyncio.gather(*(find(store.scripts, "warm") for _ in range(3)))  # two connections
 
     before = reads(valkey)
     await asyncio.gather(*(find(store.scripts, str(n)) for n in range(30)))
-    assert reads(valkey) - before - looking == 2
+    assert reads(valkey) - before - reads_of_info == 2
 
     before = reads(valkey)
     for n in range(30):
         await find(store.scripts, str(n))
-    assert reads(valkey) - before - looking == 30
+    assert reads(valkey) - before - reads_of_info == 30
 
 
 async def test_every_call_of_a_pipeline_gets_its_own_answer(scripts: Scripts) -> None:
@@ -81,7 +81,7 @@ async def test_every_call_of_a_pipeline_gets_its_own_answer(scripts: Scripts) ->
 
 
 async def test_the_first_calls_may_come_in_several_turns(store: Store) -> None:
-    """While the scripts are being loaded for the first call, all others are answered too."""
+    """Calls that come while the scripts are loaded are answered too."""
     calls = [asyncio.create_task(find(store.scripts, "none"))]
     while not calls[0].done() and len(calls) < 100:
         calls.append(asyncio.create_task(find(store.scripts, "none")))
@@ -94,7 +94,7 @@ async def test_the_first_calls_may_come_in_several_turns(store: Store) -> None:
 
 
 async def test_forgotten_scripts_are_loaded_again(scripts: Scripts) -> None:
-    """SCRIPT FLUSH, or a server started anew, is noticed by nobody."""
+    """After SCRIPT FLUSH, or on a new server, calls succeed."""
     await Previews(scripts).save("w", "p-1", b"doc", origin=b"{}")
     await scripts._client.script_flush()
 
@@ -102,8 +102,8 @@ async def test_forgotten_scripts_are_loaded_again(scripts: Scripts) -> None:
     assert {tuple(answer[:2]) for answer in answers} == {(b"live", b"doc")}
 
 
-async def test_a_server_started_anew_is_used_at_once(own_store: Store, own_valkey: Valkey) -> None:
-    """A restart of Redis between two calls, which forgets the scripts, costs no error."""
+async def test_a_restarted_server_is_used_at_once(own_store: Store, own_valkey: Valkey) -> None:
+    """A restart between two calls, which forgets the scripts, costs no error."""
     previews = Previews(own_store.scripts)
     await previews.save("w", "p-1", b"doc", origin=b"{}")
     own_valkey.stop()
@@ -116,12 +116,14 @@ async def test_a_server_started_anew_is_used_at_once(own_store: Store, own_valke
 async def test_a_server_that_is_away_is_given_up_in_time(
     own_store: Store, own_valkey: Valkey, away: str, known: bool
 ) -> None:
-    """All calls of a turn raise RedisUnavailable in under 2 s; the server's return ends that."""
+    """All calls of a turn raise RedisUnavailable in under 2 s. Once the server is back, calls
+    succeed.
+    """
     if known:
         await find(own_store.scripts, "none")
     getattr(own_valkey, away)()
-    asked = (find(own_store.scripts, "none") for _ in range(20))
-    answers, seconds = await timed(asyncio.gather(*asked, return_exceptions=True))
+    calls = (find(own_store.scripts, "none") for _ in range(20))
+    answers, seconds = await timed(asyncio.gather(*calls, return_exceptions=True))
     assert seconds < 2
     assert {type(answer) for answer in answers} == {RedisUnavailable}, answers
 
@@ -130,7 +132,7 @@ async def test_a_server_that_is_away_is_given_up_in_time(
 
 
 async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
-    """Each is loaded as it is written, first line included, and calling no other is possible."""
+    """Each is loaded as it is written, first line included; no other can be called."""
     of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
     assert set(SOURCES) == of_runs | {"spend", "record", "collect", "lead"}
     await find(store.scripts, "none")
@@ -138,8 +140,8 @@ async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     assert await store.client.script_exists(*digests) == [True] * len(SOURCES)
 
 
-def test_every_part_stands_where_it_is_named() -> None:
-    """A script has the parts that it names, once and whole, and no part is for nothing."""
+def test_every_include_is_inserted_where_it_is_named() -> None:
+    """A script has the includes that it names, once and whole, and every include is used."""
     folder = Path(stores.__file__).parent / "redis" / "lua"
     parts = {path.stem: path.read_text() for path in (folder / "include").glob("*.lua")}
     named: set[str] = set()
@@ -154,8 +156,8 @@ def test_every_part_stands_where_it_is_named() -> None:
     assert named == set(parts)
 
 
-async def test_an_error_is_its_own_callers_alone(store: Store, valkey: Valkey) -> None:
-    """A call that the server refuses raises; its neighbours in the pipeline are answered."""
+async def test_an_error_reaches_its_own_caller_only(store: Store, valkey: Valkey) -> None:
+    """A refused call raises; other calls of the pipeline are answered."""
     with valkey.client() as client:
         client.set(names.preview("w", "wrong"), "not a hash", ex=60)
     before, wrong, after = await asyncio.gather(
@@ -169,8 +171,8 @@ async def test_an_error_is_its_own_callers_alone(store: Store, valkey: Valkey) -
     assert "WRONGTYPE" in str(wrong)
 
 
-async def test_a_call_that_cannot_be_sent_keeps_nobody_waiting(store: Store) -> None:
-    """Text that is no Unicode fails its whole turn, and what comes before and after is as ever."""
+async def test_a_call_that_cannot_be_sent_blocks_no_other(store: Store) -> None:
+    """Text that is not Unicode fails its turn; earlier and later calls succeed."""
     async with asyncio.timeout(5):
         answers = await asyncio.gather(
             find(store.scripts, "none"),
@@ -182,9 +184,9 @@ async def test_a_call_that_cannot_be_sent_keeps_nobody_waiting(store: Store) -> 
     assert await find(store.scripts, "none") == answers[0] == [b"no_preview"]
 
 
-async def test_a_caller_that_goes_away_breaks_no_neighbour(scripts: Scripts) -> None:
-    """300 calls are cancelled, some before they are sent, some after: no neighbour gets a wrong
-    answer, and none is left without one.
+async def test_a_cancelled_caller_breaks_no_other(scripts: Scripts) -> None:
+    """300 calls are cancelled, before and after they are sent: every other caller gets its own
+    answer.
     """
     previews = Previews(scripts)
     for n in range(300):
