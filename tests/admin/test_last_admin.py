@@ -84,5 +84,5 @@ async def test_of_two_admins_revoked_at_once_one_stays(keys: Keys) -> None:
         both = (ADMIN, ANOTHER)[:: (-1) ** turn]
         done = await asyncio.gather(*(keys.revoke(key) for key in both))
         assert sorted(type(answer).__name__ for answer in done) == ["LastAdmin", "Revoked"]
-        assert len(await keys.usable()) == 1
+        assert len(await keys.active()) == 1
         await keys.clear()

@@ -1,4 +1,4 @@
-"""Keys are found in their own workspace only, and its last admin is never removed."""
+"""A key is found in its own workspace only, and the last admin of a workspace stays."""
 
 import asyncio
 from pathlib import Path
@@ -31,14 +31,14 @@ ADMIN = KEY._replace(id="adminaaa", role="admin")
 
 @pytest.fixture
 async def keys(database: Database) -> "Keys":
-    """With a second workspace, `other`."""
+    """The keys of a database with a second workspace, `other`."""
     async with database.begin() as connection:
         await workspaces.create(connection, "other", now_ms=NOW)
     return Keys(database)
 
 
 class Keys:
-    """Each call a transaction of its own, as each request makes one."""
+    """Run each call in its own transaction, as each request does."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -52,7 +52,7 @@ class Keys:
         async with self.database.begin() as connection:
             await connection.execute(key_rows.delete())
 
-    async def usable(self, now_ms: int = NOW) -> list[str]:
+    async def active(self, now_ms: int = NOW) -> list[str]:
         async with self.database.connect() as connection:
             return [key.id for key in await api_keys.active(connection, now_ms)]
 
@@ -75,8 +75,8 @@ class Keys:
             return await workspaces.generation(connection)
 
 
-async def test_a_key_comes_back_as_it_was(keys: Keys) -> None:
-    """No scope at all is not all scopes."""
+async def test_a_key_is_read_as_it_was_written(keys: Keys) -> None:
+    """An empty set of scopes is not the same as all scopes."""
     for number, scopes in enumerate([None, (), ("runs:read",), ("audit:read", "runs:read")]):
         key = KEY._replace(id=f"key-{number}", scopes=scopes)
         await keys.insert(key)
@@ -99,18 +99,20 @@ async def test_a_key_needs_a_new_id_and_a_workspace(keys: Keys) -> None:
             await keys.insert(wrong)
 
 
-async def test_usable_are_those_neither_revoked_nor_expired(keys: Keys) -> None:
-    """Of all workspaces; a key ends at its very millisecond."""
+async def test_active_keys_are_neither_revoked_nor_expired(keys: Keys) -> None:
+    """Of all workspaces. A key expires at its exact millisecond."""
     ends = KEY._replace(id="ends", expires_at=NOW)
     lasts = KEY._replace(id="lasts", expires_at=NOW + 1)
     revoked = KEY._replace(id="revoked", revoked_at=NOW, revoked_by="boss")
     foreign = KEY._replace(id="foreign", workspace="other")
     await keys.insert(foreign, lasts, ends, KEY, revoked)
-    assert await keys.usable() == ["aaaaaaaa", "lasts", "foreign"]
+    assert await keys.active() == ["aaaaaaaa", "lasts", "foreign"]
 
 
-async def test_ended_are_those_that_were_usable_once(keys: Keys) -> None:
-    """With their workspaces; those that ended long ago are not among them, and of many the last."""
+async def test_ended_keys_are_revoked_or_expired(keys: Keys) -> None:
+    """With their workspaces. Keys that ended long ago are left out, and beyond the limit the older
+    ones.
+    """
     expired = KEY._replace(id="expired", expires_at=NOW - 1, workspace="other")
     revoked = KEY._replace(id="revoked", revoked_at=NOW, revoked_by="boss")
     long_ago = expired._replace(id="long-ago", expires_at=NOW - 11)
@@ -124,7 +126,7 @@ async def test_ended_are_those_that_were_usable_once(keys: Keys) -> None:
 
 
 async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
-    """Those of one millisecond stand in one order every time."""
+    """Keys of one millisecond are always in the same order."""
     made = [KEY._replace(id=name, created_at=at) for name, at in (("a", 1), ("c", 2), ("b", 2))]
     await keys.insert(*made, KEY._replace(workspace="other"))
     await keys.revoke(made[0])
@@ -133,7 +135,7 @@ async def test_a_workspace_lists_all_its_keys_newest_first(keys: Keys) -> None:
     assert [key.id for key in found] == ["c", "b", "a"]
 
 
-async def test_a_key_that_was_ever_made_counts(keys: Keys) -> None:
+async def test_a_revoked_key_counts_as_existing(keys: Keys) -> None:
     async def any_exist() -> bool:
         async with keys.database.connect() as connection:
             return await api_keys.any_exist(connection)
@@ -145,29 +147,29 @@ async def test_a_key_that_was_ever_made_counts(keys: Keys) -> None:
 
 
 async def test_a_revoked_key_stays_as_it_was_revoked(keys: Keys) -> None:
-    """To revoke it again changes nothing, and no gateway reads again for it."""
+    """A second revocation changes nothing, and makes no gateway read again."""
     await keys.insert(KEY)
     revoked = KEY._replace(revoked_at=NOW, revoked_by="boss")
     assert await keys.revoke(KEY) == Revoked(revoked, again=False)
     before = await keys.generation()
     assert await keys.revoke(KEY, actor="another") == Revoked(revoked, again=True)
     assert await keys.find(KEY) == revoked
-    assert await keys.usable() == []
+    assert await keys.active() == []
     assert await keys.generation() == before
 
 
 async def test_every_change_raises_the_generation(keys: Keys) -> None:
-    """By it the gateways know that what they keep is old."""
-    begun = await keys.generation()
+    """The generation makes gateways read again."""
+    generation = await keys.generation()
     await keys.insert(KEY)
-    assert await keys.generation() == begun + 1
+    assert await keys.generation() == generation + 1
     await keys.retire(KEY, NOW)
-    assert await keys.generation() == begun + 2
+    assert await keys.generation() == generation + 2
     await keys.revoke(KEY)
-    assert await keys.generation() == begun + 3
+    assert await keys.generation() == generation + 3
 
 
-async def test_a_retired_key_ends_when_told_or_before(keys: Keys) -> None:
+async def test_a_retired_key_ends_in_time_or_sooner(keys: Keys) -> None:
     for name, until, ends in (("a", NOW + 5, NOW + 5), ("b", LATER + 5, LATER)):
         key = KEY._replace(id=name)
         await keys.insert(key)
@@ -176,7 +178,7 @@ async def test_a_retired_key_ends_when_told_or_before(keys: Keys) -> None:
 
 
 async def test_a_key_has_one_successor(keys: Keys) -> None:
-    """Of ten rotations at once one goes through; a revoked key has none."""
+    """Of ten concurrent rotations one succeeds. A revoked key has no successor."""
     revoked = KEY._replace(id="revoked", revoked_at=NOW, revoked_by="boss")
     await keys.insert(KEY, revoked)
     done = await asyncio.gather(*(keys.retire(KEY, LATER, f"next{n}") for n in range(10)))
@@ -185,7 +187,7 @@ async def test_a_key_has_one_successor(keys: Keys) -> None:
 
 
 async def test_the_last_use_is_never_earlier(keys: Keys) -> None:
-    """Whichever of two gateways writes last; a key that is gone is no error."""
+    """Whichever of two gateways writes last. A key that does not exist is no error."""
     other = KEY._replace(id="bbbbbbbb")
     await keys.insert(KEY, other)
     for moments in ({KEY.id: 5}, {KEY.id: 6, "gone": 5}, {KEY.id: 4, other.id: 7}, {}):
@@ -196,7 +198,9 @@ async def test_the_last_use_is_never_earlier(keys: Keys) -> None:
 
 
 async def test_the_last_use_waits_for_no_change(postgres_url: str, tmp_path: Path) -> None:
-    """A key that is being changed is left out: the change may itself wait for another of these."""
+    """A key that is being changed is left out, because the change may wait for another of these
+    keys.
+    """
     other = KEY._replace(id="bbbbbbbb")
     async with open_database(postgres_url, tmp_path) as database:
         keys = Keys(database)

@@ -1,4 +1,4 @@
-"""Transactions on both databases: all or nothing, alone, and never translated into outages."""
+"""Transactions are atomic and isolated on both databases, and only outages are translated."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from tests.support.gateways import until
 
 
 async def written(database: Database) -> int:
-    """What is committed: how often `bump` has happened."""
+    """The committed generation: how often `bump` has happened."""
     async with database.connect() as connection:
         return await generation(connection)
 
@@ -25,7 +25,7 @@ def in_use(database: Database) -> int:
     return int(database.engine.pool.checkedout())  # type: ignore[attr-defined]
 
 
-async def test_what_a_block_wrote_is_there_when_it_ends(database: Database) -> None:
+async def test_a_transaction_is_visible_when_it_ends(database: Database) -> None:
     """And not before."""
     async with database.begin() as connection:
         await bump(connection)
@@ -33,8 +33,8 @@ async def test_what_a_block_wrote_is_there_when_it_ends(database: Database) -> N
     assert await written(database) == 1
 
 
-async def test_a_block_that_raises_has_not_happened(database: Database) -> None:
-    """Whatever it raises leaves as it is; an OSError that is not the database's is no outage."""
+async def test_a_transaction_that_raises_changes_nothing(database: Database) -> None:
+    """Its error is not translated: an OSError that is not the database's is no outage."""
 
     async def work() -> None:
         async with database.begin() as connection:
@@ -47,10 +47,10 @@ async def test_a_block_that_raises_has_not_happened(database: Database) -> None:
     assert in_use(database) == 0
 
 
-async def test_a_cancelled_block_has_not_happened_and_gives_its_connection_back(
+async def test_a_cancelled_transaction_changes_nothing_and_returns_its_connection(
     database: Database,
 ) -> None:
-    """At whichever await it is, once or twice; who comes next finds no lock left."""
+    """At every await, cancelled once or twice. The next transaction finds no lock."""
     errors: list[object] = []
     for turns in range(40):
         task = asyncio.create_task(busy(database))
@@ -73,7 +73,7 @@ async def test_a_cancelled_block_has_not_happened_and_gives_its_connection_back(
 
 
 async def no_thread_is_left() -> bool:
-    """aiosqlite has one for each connection."""
+    """aiosqlite has a thread for each connection."""
     return not any("connection_worker" in thread.name for thread in threading.enumerate())
 
 
@@ -84,14 +84,14 @@ async def busy(database: Database) -> None:
             await connection.execute(text("SELECT 1 UNION SELECT 2"))
 
 
-async def test_what_a_reader_writes_is_undone(database: Database) -> None:
+async def test_writes_of_a_reader_are_rolled_back(database: Database) -> None:
     async with database.connect() as connection:
         await bump(connection)
     assert await written(database) == 0
 
 
-async def test_a_reader_sees_one_moment(database: Database) -> None:
-    """What others commit while it reads is for the next reader."""
+async def test_a_reader_sees_one_snapshot(database: Database) -> None:
+    """It does not see what others commit in the meantime; the next reader does."""
     async with database.connect() as connection:
         before = await list_all(connection)
         async with database.begin() as other:
@@ -101,8 +101,10 @@ async def test_a_reader_sees_one_moment(database: Database) -> None:
         assert len(await list_all(connection)) == len(before) + 1
 
 
-async def test_twenty_at_once_wait_for_each_other(database: Database) -> None:
-    """More than there are connections; on SQLite a block that reads first is not refused either."""
+async def test_twenty_concurrent_transactions_wait_for_each_other(database: Database) -> None:
+    """There are fewer connections. On SQLite a transaction that reads first is not refused
+    either.
+    """
 
     async def read_then_write() -> None:
         async with database.begin() as connection:
@@ -121,7 +123,7 @@ async def insert_key(connection: AsyncConnection, workspace: str) -> None:
 
 
 async def test_a_row_that_breaks_a_rule_is_an_integrity_error(database: Database) -> None:
-    """Foreign keys count on SQLite too; what the row held is in no message."""
+    """SQLite checks foreign keys too. No message has the values of the row."""
     with pytest.raises(IntegrityError) as caught:
         async with database.begin() as connection:
             await insert_key(connection, "unknown")
@@ -129,7 +131,7 @@ async def test_a_row_that_breaks_a_rule_is_an_integrity_error(database: Database
 
 
 async def test_a_mistake_in_sql_is_no_outage(database: Database) -> None:
-    """It stays what the driver says, so that nobody waits for it to pass."""
+    """It raises the driver's error, so that no caller waits for it to pass."""
     for statement in ("SELECT * FROM nowhere", "SELEC 1", "SELECT nothing"):
         with pytest.raises(DBAPIError):
             async with database.begin() as connection:
@@ -137,7 +139,7 @@ async def test_a_mistake_in_sql_is_no_outage(database: Database) -> None:
     assert in_use(database) == 0
 
 
-async def test_sqlite_answers_when_it_is_written(sqlite_url: str) -> None:
+async def test_sqlite_commits_to_the_disk(sqlite_url: str) -> None:
     """Readers and the writer do not wait for each other, and a power cut loses nothing."""
     async with open_database(sqlite_url, Path()) as database, database.connect() as connection:
         for name, value in {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5000}.items():
@@ -163,7 +165,7 @@ async def test_postgresql_frees_the_locks_of_a_gateway_that_stopped(postgres_url
         ("postgresql+asyncpg://h/n", "postgresql+asyncpg://h/n"),
     ],
 )
-def test_a_url_is_read_as_users_write_it(given: str | None, taken: str) -> None:
+def test_common_urls_are_accepted(given: str | None, taken: str) -> None:
     parsed = parsed_url(given, Path("/data"))
     assert parsed.render_as_string(hide_password=False) == taken
 

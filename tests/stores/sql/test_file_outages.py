@@ -1,4 +1,4 @@
-"""A file that cannot be read or written is DatabaseUnavailable, as a server that is away."""
+"""A file that cannot be read or written raises DatabaseUnavailable, like a server that is away."""
 
 import asyncio
 import sqlite3
@@ -31,13 +31,13 @@ def shortened(file: Path) -> None:
 
 
 def replaced(file: Path) -> None:
-    """By a folder, which cannot be opened."""
+    """Replace the file with a folder, which cannot be opened."""
     file.unlink()
     file.mkdir()
 
 
 @pytest.mark.parametrize("fails", [locked, damaged, shortened, replaced, Path.unlink])
-async def test_a_file_that_cannot_be_written(
+async def test_an_unwritable_file_is_an_outage(
     sqlite_url: str, tmp_path: Path, fails: Callable[[Path], sqlite3.Connection | None]
 ) -> None:
     async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
@@ -47,7 +47,7 @@ async def test_a_file_that_cannot_be_written(
         other.close()
 
 
-async def test_a_disk_that_is_full(sqlite_url: str) -> None:
+async def test_a_full_disk_is_an_outage(sqlite_url: str) -> None:
     async def work() -> None:
         async with database.begin() as connection:
             await connection.execute(text("PRAGMA max_page_count = 1"))
@@ -58,8 +58,8 @@ async def test_a_disk_that_is_full(sqlite_url: str) -> None:
         assert "full" in str(error)
 
 
-async def test_a_file_that_came_to_be_read_only(sqlite_url: str) -> None:
-    """As a file system is after a fault; root may write wherever rights say otherwise."""
+async def test_a_file_that_becomes_read_only_is_an_outage(sqlite_url: str) -> None:
+    """Like a file system after a fault. root may write whatever the permissions are."""
 
     async def work() -> None:
         async with database.begin() as connection:
@@ -70,8 +70,8 @@ async def test_a_file_that_came_to_be_read_only(sqlite_url: str) -> None:
         await unavailable(work)
 
 
-def test_a_connect_that_fails_outlives_no_loop(tmp_path: Path) -> None:
-    """Its thread would tell of its end to a loop that is closed."""
+def test_a_failed_connect_leaves_no_thread(tmp_path: Path) -> None:
+    """The thread would report its end to a loop that is closed."""
 
     async def work() -> None:
         async with open_database(None, tmp_path) as database:

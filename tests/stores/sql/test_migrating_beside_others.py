@@ -1,4 +1,4 @@
-"""`relay migrate` on a PostgreSQL that gateways use: nobody loses, and nobody waits for long."""
+"""`relay migrate` runs while gateways use PostgreSQL: none fails, and none waits for long."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ WAITING = text(
 
 @pytest.fixture
 async def url(postgres: Postgres) -> AsyncIterator[str]:
-    """Of a database with an earlier schema."""
+    """The URL of a database with an earlier schema."""
     name = await postgres.create()
     await asyncio.to_thread(migrate, postgres.url(name), HERE, to=BEFORE)
     yield postgres.url(name)
@@ -38,15 +38,15 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 async def waits(database: Database) -> bool:
-    """Whether somebody waits for a table."""
+    """Whether a session waits for a lock on a table."""
     async with database.connect() as connection:
         return bool((await connection.execute(WAITING)).scalar())
 
 
-async def test_a_change_of_keys_and_a_migration_wait_for_each_other_in_turn(
+async def test_a_change_of_keys_and_a_migration_do_not_deadlock(
     url: str, database: Database
 ) -> None:
-    """First the key, then its entry in the audit: what the migration changes, in that order."""
+    """Both lock the key first and the audit second."""
     async with database.begin() as changing:
         await changing.execute(text("UPDATE api_keys SET name = name"))
         migrating = asyncio.create_task(asyncio.to_thread(migrate, url, HERE))
@@ -55,10 +55,8 @@ async def test_a_change_of_keys_and_a_migration_wait_for_each_other_in_turn(
     assert await migrating == list(REVISIONS[REVISIONS.index(BEFORE) + 1 :])
 
 
-async def test_a_migration_gives_up_where_somebody_reads_for_long(
-    url: str, database: Database
-) -> None:
-    """Or all would wait behind it, as long as a dump takes; it can be run again."""
+async def test_a_migration_gives_up_behind_a_long_reader(url: str, database: Database) -> None:
+    """Otherwise every gateway would wait behind it, as long as a dump takes. It can run again."""
     async with database.connect() as dumping:
         await dumping.execute(text("SELECT * FROM api_keys"))
         with pytest.raises(DatabaseUnavailable, match=r"the tables are locked.*try again"):

@@ -1,4 +1,4 @@
-"""Migrations lead from nothing, and from every earlier schema, to what `tables` draws."""
+"""Migrations lead from an empty database, and from every earlier schema, to that of `tables`."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ ROOT = Path(stores.sql.migrate.__file__).parents[2]
 
 @pytest.fixture
 async def empty_url(dialect: str, postgres: Postgres, tmp_path: Path) -> AsyncIterator[str]:
-    """Of a database that was never migrated; on SQLite not even its folder is there."""
+    """The URL of a database that was never migrated. On SQLite its folder does not exist either."""
     if dialect == "sqlite":
         yield f"sqlite:///{tmp_path}/data/relay.db"
     else:
@@ -54,7 +54,7 @@ async def migrated(url: str, *, to: str = "head") -> list[str]:
     return await asyncio.to_thread(migrate, url, HERE, to=to)
 
 
-async def test_the_migrated_schema_is_the_drawn_one(database: Database) -> None:
+async def test_the_migrated_schema_is_that_of_tables(database: Database) -> None:
     """Columns, types, keys and indexes, on both databases."""
 
     def differences(connection: Connection) -> Any:
@@ -72,7 +72,7 @@ def test_the_known_revisions_are_those_of_the_migrations() -> None:
     assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
 
 
-async def test_an_empty_database_asks_for_migrations_and_gets_them(empty_url: str) -> None:
+async def test_an_empty_database_needs_migrations(empty_url: str) -> None:
     async with open_database(empty_url, HERE) as database:
         with pytest.raises(SchemaOutdated, match=rf"no schema.*{HEAD}.*`relay migrate`"):
             await database.check()
@@ -81,7 +81,7 @@ async def test_an_empty_database_asks_for_migrations_and_gets_them(empty_url: st
         assert await migrated(empty_url) == []
 
 
-async def test_the_first_workspace_comes_with_the_schema(database: Database) -> None:
+async def test_migrations_create_the_default_workspace(database: Database) -> None:
     async with database.connect() as connection:
         only = await list_all(connection)
         assert [(workspace.name, workspace.limits) for workspace in only] == [("default", Limits())]
@@ -89,7 +89,7 @@ async def test_the_first_workspace_comes_with_the_schema(database: Database) -> 
 
 
 def example(table: Table) -> dict[str, Any]:
-    """A row with something in every column."""
+    """A row with a value in every column."""
     by_type = {LargeBinary: b"\x00\xff", Boolean: True, BigInteger: 1 << 40, Integer: 7}
     row = {c.name: by_type.get(type(c.type), c.name[:8]) for c in table.columns}
     return row | ({"name": "acme"} if table.name == "workspaces" else {}) | {"workspace": "default"}
@@ -99,7 +99,7 @@ Columns = dict[Table, list[Column[Any]]]
 
 
 def columns_of(connection: Connection) -> Columns:
-    """Those that there are, of what is drawn."""
+    """The columns of `tables` that exist in the database."""
     seen = inspect(connection)
     return {
         table: [table.c[column["name"]] for column in seen.get_columns(table.name)]
@@ -139,10 +139,8 @@ async def test_an_earlier_schema_keeps_its_rows(empty_url: str, earlier: str) ->
     assert all(before.values())
 
 
-async def test_a_database_that_is_ahead_is_left_alone(
-    database: Database, database_url: str
-) -> None:
-    """By the gateway, which says that it is the older one, and by `relay migrate`."""
+async def test_a_newer_database_is_not_changed(database: Database, database_url: str) -> None:
+    """The gateway and `relay migrate` report that they are older than it."""
     async with database.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaOutdated, match=r"9999.*the gateway is older than the database"):
@@ -151,14 +149,14 @@ async def test_a_database_that_is_ahead_is_left_alone(
         await migrated(database_url)
 
 
-async def test_four_at_once_apply_each_revision_once(empty_url: str) -> None:
-    """As the replicas of a deployment do; those that find nothing to do succeed as well."""
+async def test_four_concurrent_migrations_apply_each_revision_once(empty_url: str) -> None:
+    """Like the replicas of a deployment. Those that find nothing to do succeed too."""
     applied = await asyncio.gather(*(migrated(empty_url) for _ in range(4)))
     assert sorted(applied) == [[], [], [], list(REVISIONS)]
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
-    """Those before it neither: it can be run again when the cause is gone."""
+async def test_a_failed_migration_changes_nothing(empty_url: str) -> None:
+    """Earlier revisions of the same call are rolled back too. It can run again."""
     await migrated(empty_url, to="0001")
     async with open_database(empty_url, HERE) as database:
         async with database.begin() as connection:
@@ -176,8 +174,8 @@ def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
-async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """So are the files that SQLite puts beside it, whatever the umask."""
+async def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
+    """And the files that SQLite creates beside it, whatever the umask."""
     folder = tmp_path / "100% new?" / "data"
     mask = os.umask(0)
     try:
@@ -191,22 +189,22 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_check_makes_no_file(tmp_path: Path) -> None:
+async def test_a_check_creates_no_file(tmp_path: Path) -> None:
     async with open_database(None, tmp_path) as database:
         with pytest.raises(SchemaOutdated, match="no schema"):
             await database.check()
     assert modes_in(tmp_path) == {}
 
 
-async def test_migrations_leave_logging_as_it_is(tmp_path: Path) -> None:
+async def test_migrations_do_not_configure_logging(tmp_path: Path) -> None:
     other = logging.getLogger("other")
     before = list(logging.root.handlers)
     await asyncio.to_thread(migrate, None, tmp_path)
     assert (logging.root.handlers, other.disabled) == (before, False)
 
 
-def test_the_wheel_holds_every_migration() -> None:
-    """`relay migrate` needs no file from the repository."""
+def test_the_wheel_contains_every_migration() -> None:
+    """`relay migrate` needs no file of the repository."""
     packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     scripts = {
         str(path.relative_to(ROOT)) for path in (ROOT / "stores").rglob("migrations/**/*.py")
@@ -216,7 +214,7 @@ def test_the_wheel_holds_every_migration() -> None:
 
 
 def test_a_gateway_checks_without_alembic() -> None:
-    """Nor does it load the driver of the database that it has not."""
+    """It does not load the driver of the other database either."""
     loaded = "import sys, stores.sql.database; print(*sys.modules)"
     names = subprocess.run(
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True

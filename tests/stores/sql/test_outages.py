@@ -1,4 +1,4 @@
-"""A database that is away in any way is DatabaseUnavailable: soon, in words, with no password."""
+"""Any outage raises DatabaseUnavailable, soon, with a readable message and without the password."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ HERE = Path()
 
 
 class Broken:
-    """A database behind a proxy, and what is known of it besides."""
+    """A database behind a proxy that can break the connection."""
 
     def __init__(self, database: Database, proxy: Proxy, server: Postgres, url: str) -> None:
         self.database, self.proxy, self.server, self.url = database, proxy, server, url
@@ -43,11 +43,11 @@ async def broken(postgres: Postgres, postgres_url: str) -> AsyncIterator[Broken]
 
 
 async def unavailable(work: Callable[[], Awaitable[object]]) -> DatabaseUnavailable:
-    """What it raises, which it does soon and without telling the password."""
-    begun = time.monotonic()
+    """The error that the block raises, which it must do soon and without the password."""
+    started = time.monotonic()
     with pytest.raises(DatabaseUnavailable) as caught:
         await work()
-    assert time.monotonic() - begun < SOON
+    assert time.monotonic() - started < SOON
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     return caught.value
 
@@ -66,7 +66,7 @@ async def cut(broken: Broken, _pid: int) -> None:
 
 
 async def terminate(broken: Broken, pid: int) -> None:
-    """As the server does with every connection when it is stopped."""
+    """End every connection, as a server does when it stops."""
     await broken.server.run(f"SELECT pg_terminate_backend({pid})")
 
 
@@ -79,8 +79,12 @@ async def backend(connection: AsyncConnection) -> int:
 
 @pytest.mark.parametrize("ends", ["statement", "commit"])
 @pytest.mark.parametrize("fails", [silence, cut, terminate])
-async def test_a_server_that_goes_in_a_transaction(broken: Broken, fails: Fails, ends: str) -> None:
-    """Nothing has happened, no connection is lost, and when it is back all goes on."""
+async def test_a_server_that_stops_during_a_transaction(
+    broken: Broken, fails: Fails, ends: str
+) -> None:
+    """The transaction changes nothing, no connection is lost, and everything works once the server
+    is back.
+    """
 
     async def work() -> None:
         async with broken.database.begin() as connection:
@@ -98,8 +102,10 @@ async def test_a_server_that_goes_in_a_transaction(broken: Broken, fails: Fails,
 
 
 @pytest.mark.parametrize("fails", [silence, cut, terminate])
-async def test_a_server_that_goes_between_two_transactions(broken: Broken, fails: Fails) -> None:
-    """A connection that was ended in the pool is replaced unseen; silence is an outage."""
+async def test_a_server_that_stops_between_two_transactions(broken: Broken, fails: Fails) -> None:
+    """A pooled connection that was closed is replaced silently; a server that does not answer is an
+    outage.
+    """
     async with broken.database.begin() as connection:
         pid = await backend(connection)
     await fails(broken, pid)
@@ -109,21 +115,21 @@ async def test_a_server_that_goes_between_two_transactions(broken: Broken, fails
     await bumped(broken.database)
 
 
-async def test_a_server_that_takes_connections_and_says_nothing(broken: Broken) -> None:
+async def test_a_server_that_accepts_connections_and_does_not_answer(broken: Broken) -> None:
     broken.proxy.silent = True
     assert "in time" in str(await unavailable(broken.database.check))
 
 
-async def test_a_lock_that_another_holds_too_long(broken: Broken) -> None:
-    """The statement is given up, and the lock is not waited for in the dark."""
+async def test_a_lock_that_is_held_too_long_is_an_outage(broken: Broken) -> None:
+    """The statement is given up in bounded time. Once the lock is free, the next one succeeds."""
     async with broken.database.begin() as connection:
         await bump(connection)
         await unavailable(lambda: bumped(broken.database))
     await bumped(broken.database)
 
 
-async def test_every_connection_in_use(broken: Broken) -> None:
-    """Nobody waits for ever for a connection either."""
+async def test_a_busy_pool_is_an_outage(broken: Broken) -> None:
+    """A transaction waits for a connection in bounded time."""
     async with AsyncExitStack() as stack:
         for _ in range(CONNECTIONS):
             await stack.enter_async_context(broken.database.connect())
@@ -132,18 +138,20 @@ async def test_every_connection_in_use(broken: Broken) -> None:
     await broken.database.check()
 
 
-async def test_closing_does_not_wait_for_a_server_that_says_nothing(broken: Broken) -> None:
-    """A driver that says goodbye has the patience of a statement, for each connection in turn."""
+async def test_closing_does_not_wait_for_a_silent_server(broken: Broken) -> None:
+    """A driver that closes politely would wait as long as a statement, for each connection
+    in turn.
+    """
     patience = HURRIED._replace(command=60.0)
     async with asyncio.timeout(SOON), open_database(broken.url, HERE, patience=patience) as opened:
         await opened.check()
         broken.proxy.silent = True
 
 
-async def test_a_server_is_believed_by_its_certificate(
+async def test_the_certificate_of_a_server_is_checked(
     postgres: Postgres, postgres_url: str, tmp_path: Path
 ) -> None:
-    """A URL asks for it as libpq has it."""
+    """If the URL asks for it in libpq's terms."""
     known = CA()
     known.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     for authority in (known, CA()):
@@ -158,14 +166,16 @@ async def test_a_server_is_believed_by_its_certificate(
                 assert "certificate" in str(await unavailable(database.check))
 
 
-async def test_what_only_libpq_takes_is_not_handed_to_the_server(postgres_url: str) -> None:
-    """Providers print URLs with such options, and a server refuses what it does not know."""
+async def test_options_of_libpq_are_not_sent_to_the_server(postgres_url: str) -> None:
+    """Providers print URLs with such options, and a server refuses options that it does
+    not know.
+    """
     query = "?channel_binding=prefer&connect_timeout=3&gssencmode=disable"
     async with open_database(postgres_url + query, HERE) as database:
         await database.check()
 
 
-async def test_a_connection_that_is_reset_under_a_statement(broken: Broken) -> None:
+async def test_a_connection_that_is_reset_during_a_statement(broken: Broken) -> None:
     async def work() -> None:
         async with broken.database.begin() as connection:
             await connection.execute(text("SELECT 1"))
@@ -186,8 +196,8 @@ async def test_a_connection_that_is_reset_under_a_statement(broken: Broken) -> N
         ("127.0.0.1:{port}/relay?sslmode=canary", "sslmode"),
     ],
 )
-async def test_a_server_that_cannot_be_reached(postgres: Postgres, where: str, says: str) -> None:
-    """The reason is in the message, so that an operator need not guess."""
+async def test_an_unreachable_server_is_named(postgres: Postgres, where: str, says: str) -> None:
+    """The message has the reason, so that an operator need not guess."""
     url = f"postgresql://relay:{PASSWORD}@{where.format(port=postgres.port)}"
     async with open_database(url, HERE, patience=HURRIED) as database:
         error = await unavailable(database.check)

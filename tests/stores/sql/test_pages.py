@@ -1,4 +1,4 @@
-"""Pages of the audit and of runs: newest first, each row once, never of another workspace."""
+"""Pages of the audit and of runs have each row once, newest first, of one workspace."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,15 +23,15 @@ MIXED = [
 
 
 async def audit_of(
-    database: Database, wanted: Filter = ANY, *, limit: int = 10, **how: Any
+    database: Database, filters: Filter = ANY, *, limit: int = 10, **how: Any
 ) -> list[int]:
-    """The sequence numbers of all pages, each cursor encoded and decoded."""
+    """The sequence numbers of all pages; each cursor is encoded and decoded."""
     found: list[int] = []
     after = None
     while True:
         async with database.connect() as connection:
             page = await audit_pages.audit_page(
-                connection, "w", wanted, after=after, limit=limit, **how
+                connection, "w", filters, after=after, limit=limit, **how
             )
         assert len(page.rows) == limit or page.after is None
         assert page.rows or after is None
@@ -41,12 +41,12 @@ async def audit_of(
         after = audit_cursor(encoded(page.after))
 
 
-async def runs_of(database: Database, wanted: Filter = ANY, *, limit: int = 10) -> list[str]:
+async def runs_of(database: Database, filters: Filter = ANY, *, limit: int = 10) -> list[str]:
     found: list[str] = []
     before = None
     while True:
         async with database.connect() as connection:
-            page = await pages.runs_page(connection, "w", wanted, before=before, limit=limit)
+            page = await pages.runs_page(connection, "w", filters, before=before, limit=limit)
         assert len(page.rows) == limit or page.before is None
         assert page.rows or before is None
         found += [row.run_id for row in page.rows]
@@ -56,7 +56,7 @@ async def runs_of(database: Database, wanted: Filter = ANY, *, limit: int = 10) 
 
 
 async def test_pages_hold_every_entry_once(database: Database) -> None:
-    """Newest first, whatever the size of a page; nothing of others."""
+    """Newest first, for every page size, without entries of other workspaces."""
     await append(database, MIXED)
     await append(database, day(9), workspace="other")
     for limit in range(1, 7):
@@ -80,14 +80,14 @@ AUDIT_FILTERS: list[tuple[Filter, tuple[str, ...], list[int]]] = [
 
 async def test_the_audit_is_filtered(database: Database) -> None:
     await append(database, MIXED)
-    for wanted, event, found in AUDIT_FILTERS:
+    for filters, event, found in AUDIT_FILTERS:
         for limit in (1, 2, 10):
-            numbers = await audit_of(database, wanted, event=event, limit=limit)
-            assert numbers == found, (wanted, event, limit)
+            numbers = await audit_of(database, filters, event=event, limit=limit)
+            assert numbers == found, (filters, event, limit)
 
 
-async def test_a_page_is_not_moved_by_new_entries(database: Database) -> None:
-    """Keys, not offsets: the next page goes on where the last one ended."""
+async def test_new_entries_do_not_move_a_page(database: Database) -> None:
+    """Cursors are keys, not offsets: the next page starts after the last row."""
     await append(database, day(4))
     async with database.connect() as connection:
         first = await audit_pages.audit_page(connection, "w", ANY, limit=2)
@@ -98,7 +98,7 @@ async def test_a_page_is_not_moved_by_new_entries(database: Database) -> None:
 
 
 async def test_pages_hold_every_run_once(database: Database) -> None:
-    """Newest first, also those that started in the same millisecond."""
+    """Newest first, also runs that started in the same millisecond."""
     times = [1, 2, 2, 2, 3, 3, 4]
     await append(
         database, [(str(n), intended(f"r-{n}", at=NOON + at)) for n, at in enumerate(times)]
@@ -121,12 +121,12 @@ RUN_FILTERS = [
 
 async def test_runs_are_filtered(database: Database) -> None:
     await append(database, MIXED)
-    for wanted, found in RUN_FILTERS:
-        assert await runs_of(database, wanted) == found, wanted
+    for filters, found in RUN_FILTERS:
+        assert await runs_of(database, filters) == found, filters
 
 
-async def test_a_cursor_does_not_lead_elsewhere(database: Database) -> None:
-    """One from another workspace only says where to go on in this one."""
+async def test_a_cursor_does_not_lead_out_of_the_workspace(database: Database) -> None:
+    """A cursor of another workspace is only a position in this one."""
     await append(database, day(2))
     await append(database, day(9), workspace="other")
     async with database.connect() as connection:
@@ -138,7 +138,7 @@ async def test_a_cursor_does_not_lead_elsewhere(database: Database) -> None:
     assert [row.workspace for row in my_runs.rows] == ["w", "w"]
 
 
-async def test_every_workspace_with_anything_is_audited(database: Database) -> None:
+async def test_audited_workspaces_have_an_entry_a_checkpoint_or_a_head(database: Database) -> None:
     for workspace in ("b", "a", "-"):
         await append(database, day(2), workspace=workspace)
     async with database.connect() as connection:
@@ -146,7 +146,7 @@ async def test_every_workspace_with_anything_is_audited(database: Database) -> N
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**63 - 1])
-def test_cursors_come_back(number: int) -> None:
+def test_a_cursor_decodes_to_itself(number: int) -> None:
     """As text for a URL that needs no quoting."""
     cursor = RunsCursor(number, "r" * 36)
     assert audit_cursor(encoded(number)) == number
@@ -160,7 +160,7 @@ OUTSIDE = [-1, 2**63, (1, "r" * 37), (1, "r\0"), (2**63, "r"), (1, 1), (1,), (1,
 
 @pytest.mark.parametrize("read", [audit_cursor, runs_cursor])
 @pytest.mark.parametrize("text", [*JUNK, *map(encoded, OUTSIDE)])  # type: ignore[arg-type]
-def test_what_we_did_not_encode_is_no_cursor(read: Callable[[str], object], text: str) -> None:
-    """Nor what no database could be asked: it never gets that far."""
+def test_other_text_is_not_a_cursor(read: Callable[[str], object], text: str) -> None:
+    """Neither is a value that no database accepts; it never reaches one."""
     with pytest.raises(ValueError, match="not a cursor"):
         read(text)

@@ -1,4 +1,4 @@
-"""Rows of runs, made of the entries that tell of them."""
+"""The rows of runs are derived from audit entries."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ async def find(database: Database, run_id: str = "r", workspace: str = "w") -> R
 
 
 def row(**fields: Any) -> RunRow:
-    """A run that has only begun, but for what is told."""
+    """The row of a running run, with these fields changed."""
     running = RunRow(
         workspace="w",
         run_id="r",
@@ -62,19 +62,19 @@ OUTCOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_an_ending_ends_its_run(database: Database, *, together: bool) -> None:
-    """In the batch of its intent or in a later one."""
+    """In the batch of its intent, or in a later one."""
     numbers = range(len(OUTCOMES))
     intents = [(f"{n}-0", intended(f"r-{n}")) for n in numbers]
     endings = [(f"{n}-1", ended(f"r-{n}", at=NOON + 20, **OUTCOMES[n][0])) for n in numbers]
     for batch in [intents + endings] if together else [intents, endings]:
         await append(database, batch)
-    for n, (told, differs) in enumerate(OUTCOMES):
-        fields = {"run_id": f"r-{n}", "preview_id": f"p-r-{n}", **SUCCESS, **told, **differs}
+    for n, (sent, differs) in enumerate(OUTCOMES):
+        fields = {"run_id": f"r-{n}", "preview_id": f"p-r-{n}", **SUCCESS, **sent, **differs}
         assert await find(database, f"r-{n}") == row(**fields)
 
 
-async def test_an_ending_alone_tells_of_its_run(database: Database) -> None:
-    """Whose intent is not there; when that comes after all, it changes nothing."""
+async def test_an_ending_without_an_intent_makes_a_run(database: Database) -> None:
+    """An intent that arrives later changes nothing."""
     await append(database, [("2", ended("r", at=NOON + 12))])
     assert await find(database) == row(**SUCCESS)
     await append(database, [("1", intended("r", at=NOON - 5))])
@@ -98,8 +98,8 @@ async def test_other_entries_are_no_runs(database: Database) -> None:
     assert await find(database) is None
 
 
-async def test_runs_are_of_their_workspace(database: Database) -> None:
-    """The same id in two workspaces is two runs; an id with what no database takes is none."""
+async def test_runs_belong_to_their_workspace(database: Database) -> None:
+    """The same id in two workspaces is two runs. An id that no database accepts is none."""
     await append(database, [("1", intended("r"))])
     await append(database, [("1", ended("r", at=NOON + 12))], workspace="other")
     assert await find(database) == row()

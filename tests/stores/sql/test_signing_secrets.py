@@ -1,4 +1,4 @@
-"""A workspace has one newest secret; those before it overlap with it, and then end."""
+"""A workspace has one newest secret; older ones overlap with it and then retire."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ async def add(database: Database, secret: SealedSecret, *, now_ms: int = NOW) ->
         await signing_secrets.add(connection, secret, overlap_ms=DAY, now_ms=now_ms)
 
 
-async def usable(database: Database, now_ms: int) -> list[str]:
+async def active(database: Database, now_ms: int) -> list[str]:
     async with database.connect() as connection:
         return [secret.id for secret in await signing_secrets.active(connection, now_ms)]
 
@@ -30,75 +30,75 @@ async def list_all(database: Database) -> list[SealedSecret]:
         return await signing_secrets.list_all(connection, "default")
 
 
-async def test_a_secret_comes_back_as_it_was(database: Database) -> None:
+async def test_a_secret_is_read_as_it_was_written(database: Database) -> None:
     await add(database, SECRET)
     assert await list_all(database) == [SECRET]
 
 
-async def test_the_one_before_overlaps_and_then_ends(database: Database) -> None:
-    """At the very millisecond; it stays in the list."""
+async def test_the_previous_secret_retires_after_the_overlap(database: Database) -> None:
+    """At the exact millisecond. It stays in the list."""
     await add(database, SECRET)
     await add(database, SECRET._replace(id="s-2", created_at=NOW + 5), now_ms=NOW + 5)
-    assert await usable(database, NOW + 5 + DAY - 1) == ["s-2", "s-1"]
-    assert await usable(database, NOW + 5 + DAY) == ["s-2"]
+    assert await active(database, NOW + 5 + DAY - 1) == ["s-2", "s-1"]
+    assert await active(database, NOW + 5 + DAY) == ["s-2"]
     assert [secret.retires_at for secret in await list_all(database)] == [None, NOW + 5 + DAY]
 
 
-async def test_a_third_does_not_lengthen_the_first(database: Database) -> None:
-    """It ends when the second said, and not a day after the third."""
+async def test_a_third_secret_does_not_extend_the_first(database: Database) -> None:
+    """The first retires after the second's overlap, not after the third's."""
     for number in (1, 2, 3):
         await add(database, SECRET._replace(id=f"s-{number}"), now_ms=NOW + number)
     found = [(secret.id, secret.retires_at) for secret in await list_all(database)]
     assert found == [("s-3", None), ("s-2", NOW + 3 + DAY), ("s-1", NOW + 2 + DAY)]
 
 
-async def test_a_shorter_overlap_ends_all_before(database: Database) -> None:
-    """After a leak: none is used any more but the new one."""
+async def test_a_shorter_overlap_retires_all_older_secrets(database: Database) -> None:
+    """After a leak only the new secret is active."""
     await add(database, SECRET)
     await add(database, SECRET._replace(id="s-2"))
     async with database.begin() as connection:
         leaked = SECRET._replace(id="s-3")
         await signing_secrets.add(connection, leaked, overlap_ms=0, now_ms=NOW)
-    assert await usable(database, NOW) == ["s-3"]
+    assert await active(database, NOW) == ["s-3"]
 
 
-async def test_the_newest_is_the_one_without_an_end_whatever_the_clocks_said(
+async def test_the_newest_secret_is_the_one_without_an_end(
     database: Database,
 ) -> None:
-    """A gateway whose clock is behind adds a secret that looks older."""
+    """Even if a gateway whose clock is behind adds a secret that looks older."""
     await add(database, SECRET)
     await add(database, SECRET._replace(id="s-0", created_at=NOW - 5000))
-    assert await usable(database, NOW) == ["s-0", "s-1"]
+    assert await active(database, NOW) == ["s-0", "s-1"]
 
 
-async def test_of_two_added_at_once_one_has_no_end(database: Database) -> None:
-    """So that all gateways sign with the same."""
+async def test_of_two_concurrent_secrets_one_has_no_end(database: Database) -> None:
+    """All gateways sign with the same secret."""
     await asyncio.gather(*(add(database, SECRET._replace(id=f"s-{n}")) for n in range(4)))
     assert [secret.retires_at for secret in await list_all(database)].count(None) == 1
 
 
 async def test_workspaces_share_no_secrets(database: Database) -> None:
-    """A new one of another workspace retires none of ours."""
+    """A new secret of one workspace retires none of another."""
     async with database.begin() as connection:
         await workspaces.create(connection, "other", now_ms=NOW)
     await add(database, SECRET)
     await add(database, SECRET._replace(id="s-9", workspace="other"))
     assert await list_all(database) == [SECRET]
-    assert sorted(await usable(database, NOW)) == ["s-1", "s-9"]
+    assert sorted(await active(database, NOW)) == ["s-1", "s-9"]
 
 
 @pytest.mark.parametrize("wrong", [SECRET, SECRET._replace(id="s-2", workspace="unknown")])
 async def test_a_secret_needs_a_new_id_and_a_workspace(
     database: Database, wrong: SealedSecret
 ) -> None:
-    """What is refused retires nothing."""
+    """A refused secret retires no other."""
     await add(database, SECRET)
     with pytest.raises(IntegrityError):
         await add(database, wrong)
     assert await list_all(database) == [SECRET]
 
 
-async def test_a_resealed_secret_is_otherwise_the_same(database: Database) -> None:
+async def test_resealing_changes_the_seal_only(database: Database) -> None:
     await add(database, SECRET)
     async with database.begin() as connection:
         await signing_secrets.reseal(connection, "s-1", sealed=b"anew", sealed_with="k-2")
@@ -106,7 +106,7 @@ async def test_a_resealed_secret_is_otherwise_the_same(database: Database) -> No
 
 
 async def test_a_new_secret_raises_the_generation(database: Database) -> None:
-    """By it the gateways know that what they keep is old."""
+    """The generation makes gateways read again."""
     await add(database, SECRET)
     async with database.connect() as connection:
         assert await workspaces.generation(connection) == 1

@@ -1,4 +1,6 @@
-"""Workspaces have names that fit everywhere, limits of their own, and news for every gateway."""
+"""Workspaces have names that are valid everywhere and limits, and each change raises the
+generation.
+"""
 
 import asyncio
 
@@ -22,7 +24,7 @@ async def generation(database: Database) -> int:
 
 
 async def test_a_workspace_is_created_once(database: Database) -> None:
-    """Of ten at once one has made it; the others learn that it is there."""
+    """Of ten concurrent calls one creates it; the others learn that it exists."""
     made = await asyncio.gather(*(create(database, "acme") for _ in range(10)))
     assert sorted(made) == [False] * 9 + [True]
 
@@ -36,7 +38,7 @@ async def test_workspaces_are_listed_by_name(database: Database) -> None:
     assert found[0] == Workspace("a", 1, Limits())
 
 
-async def test_a_name_may_have_letters_digits_and_dashes(database: Database) -> None:
+async def test_a_name_has_letters_digits_and_dashes(database: Database) -> None:
     for name in ("a", "0", "a-", "a-b", "9lives", LONGEST):
         assert await create(database, name), name
 
@@ -50,13 +52,13 @@ async def test_another_name_is_refused(database: Database) -> None:
 
 
 async def test_limits_are_replaced_as_a_whole(database: Database) -> None:
-    """What is None afterwards is the gateway's own again."""
+    """A limit of None uses the setting again."""
     limits = Limits(preview=1, execute=2, runs_at_once=3, runs_at_once_per_target=4)
-    for asked in (limits, Limits(execute=5)):
+    for limit in (limits, Limits(execute=5)):
         async with database.begin() as connection:
-            assert await workspaces.change(connection, "default", asked)
+            assert await workspaces.change(connection, "default", limit)
         async with database.connect() as connection:
-            assert [found.limits for found in await workspaces.list_all(connection)] == [asked]
+            assert [found.limits for found in await workspaces.list_all(connection)] == [limit]
 
 
 async def test_an_unknown_workspace_is_not_changed(database: Database) -> None:
@@ -65,8 +67,8 @@ async def test_an_unknown_workspace_is_not_changed(database: Database) -> None:
     assert await generation(database) == 0
 
 
-async def test_what_changes_something_raises_the_generation(database: Database) -> None:
-    """What changes nothing does not: no gateway reads again for it."""
+async def test_every_change_raises_the_generation(database: Database) -> None:
+    """A call that changes nothing does not: no gateway reads again for it."""
     assert await create(database, "acme")
     assert await generation(database) == 1
     assert not await create(database, "acme")
