@@ -1,1 +1,1 @@
-"""What goes wrong around Relay, and what it does then."""
+"""Failures around Relay, and what Relay does then."""

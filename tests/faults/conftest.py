@@ -1,4 +1,4 @@
-"""An installation of several gateways: one store, one database, and processes that may die."""
+"""An installation of several gateways with one store and one database, whose processes may die."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def site(valkey: Valkey, migrated_file: Path, tmp_path: Path) -> Site:
-    """On SQLite."""
+    """An installation on SQLite."""
     shutil.copy(migrated_file, tmp_path / "relay.db")
     return Site(valkey, f"sqlite:///{tmp_path}/relay.db", tmp_path)
 
 
 @pytest.fixture
 def shared_site(migrated_postgres: str, postgres_url: str, valkey: Valkey, tmp_path: Path) -> Site:
-    """On PostgreSQL."""
+    """An installation on PostgreSQL."""
     return Site(valkey, postgres_url, tmp_path)

@@ -1,4 +1,4 @@
-"""As many executions as can be asked for, of several keys at several gateways, and their times."""
+"""Request as many executions as possible, with several keys at several gateways, and time them."""
 
 import asyncio
 import math
@@ -25,7 +25,9 @@ from tests.support.wire import Answer, Connection, connected, previewed
 
 
 class Plan(NamedTuple):
-    """A minute: of a key and of the workspace. `lines`: connections of a key to each gateway."""
+    """Limits a minute of a key and of the workspace. `lines`: connections of a key to each
+    gateway.
+    """
 
     of_key: int
     of_workspace: int
@@ -34,7 +36,7 @@ class Plan(NamedTuple):
 
 
 class Storm:
-    """`granted`: by API key, when each run was opened, in ms on the server's clock."""
+    """`granted`: for each API key, when its runs opened, in ms on the server's clock."""
 
     def __init__(self, urls: Sequence[str], secrets: Mapping[str, str], plan: Plan) -> None:
         self.urls, self.secrets, self._plan = urls, secrets, plan
@@ -44,7 +46,9 @@ class Storm:
         self.refused: list[Answer] = []
 
     async def ask(self, names: str) -> None:
-        """With these keys at all gateways at once, each line as often as planned."""
+        """Execute with these keys at all gateways at once, on each connection as often as
+        planned.
+        """
         lines = product(self.urls, names, range(self._plan.lines))
         await asyncio.gather(*(self._one(url, name) for url, name, _ in lines))
 
@@ -73,7 +77,7 @@ class Storm:
 
 @asynccontextmanager
 async def stormy(site: Site, forks: Forks, target: Target, plan: Plan) -> AsyncIterator[Storm]:
-    """Four gateways, the keys A, B and C, and previews for all that may be granted."""
+    """Four gateways, the keys A, B and C, and previews for every execution that may be granted."""
     secrets = {name: (await site.key(name)).secret for name in "ABC"}
     async with site.database() as database, database.begin() as writing:
         limits = workspaces.Limits(None, plan.of_workspace, None, None)
@@ -94,7 +98,7 @@ def moment(text: str) -> int:
 
 
 def copies(valkey: Valkey, preview_id: str, count: int) -> list[str]:
-    """As many previews like this one: to ask for them would take longer than what is tested."""
+    """Copies of this preview; requesting them would take longer than the test itself."""
     made = [str(uuid4()) for _ in range(count)]
     with valkey.client() as redis:
         pipeline = redis.pipeline(transaction=False)
@@ -105,9 +109,8 @@ def copies(valkey: Valkey, preview_id: str, count: int) -> list[str]:
 
 
 def burst(granted: Sequence[int], per_minute: int) -> float:
-    """The most by which any window, however long, holds more than the rate gives in its time.
-
-    With the milliseconds that the times are cut to.
+    """How far any window, however long, exceeds what the rate grants in its time. Tolerates the
+    milliseconds that the times are cut to.
     """
     rate = per_minute / 60_000
     limit, before = 0.0, -math.inf
@@ -118,7 +121,7 @@ def burst(granted: Sequence[int], per_minute: int) -> float:
 
 
 def fullest(granted: Sequence[int], window_ms: int) -> int:
-    """How many the fullest window of this length holds."""
+    """The number of grants in the fullest window of this length."""
     times, first, limit = sorted(granted), 0, 0
     for last, at in enumerate(times):
         while times[first] < at - window_ms:
@@ -132,7 +135,7 @@ FIFTY_THOUSAND = Plan(of_key=4000, of_workspace=6000, lines=8, times=391)
 
 
 async def main(site: Site) -> None:
-    """50,000 requests; what the fullest windows held."""
+    """Send 50,000 requests and print the fullest windows."""
     plan = FIFTY_THOUSAND
     with forking() as forks:
         async with listening() as target, stormy(site, forks, target, plan) as storm:

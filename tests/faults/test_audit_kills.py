@@ -1,4 +1,4 @@
-"""Whoever is killed, and wherever: the audit has each intent, one outcome of each, all in order."""
+"""Whichever process is killed, the audit has each intent and one outcome of each, in order."""
 
 import asyncio
 import json
@@ -70,7 +70,9 @@ def keys_of(target: Target) -> list[str]:
 async def test_a_run_whose_gateway_is_killed_has_one_outcome(
     site: Site, forks: Forks, target: Target, step: Step, came: tuple[str, str] | None
 ) -> None:
-    """What it had reserved and not settled is unknown; what nobody reserved has no entry."""
+    """A run that was reserved and not settled is unknown. A run that was never reserved has no
+    entry.
+    """
     async with site.redis_line() as redis, doomed(site, forks, REDIS_URL=redis.url) as gateway:
         done = await gateway.run(await gateway.preview(target.url, "order-1"), "order-1")
         assert done["status"] == "success"
@@ -79,13 +81,13 @@ async def test_a_run_whose_gateway_is_killed_has_one_outcome(
         await gateway.killed_in(preview_id, "order-2")
     site.end_leases()
     await site.ship()
-    told = outcomes(await site.books(), keys_of(target))
-    assert told.pop(hashed("order-1")) == ("success", "")
-    assert told == ({hashed("order-2"): came} if came else {})
+    recorded = outcomes(await site.books(), keys_of(target))
+    assert recorded.pop(hashed("order-1")) == ("success", "")
+    assert recorded == ({hashed("order-2"): came} if came else {})
     assert ("order-2" in keys_of(target)) == (step.sign is SETTLE)
 
 
-async def test_a_run_that_the_target_held_as_its_gateway_died_is_unknown(
+async def test_a_run_in_flight_at_a_kill_is_unknown(
     site: Site, forks: Forks, target: Target
 ) -> None:
     target.answer = hang
@@ -99,8 +101,8 @@ async def test_a_run_that_the_target_held_as_its_gateway_died_is_unknown(
         await running
     assert site.end_leases() == 1
     await site.ship()
-    told = outcomes(await site.books(), keys_of(target))
-    assert told == {hashed("order-1"): ("unknown", "interrupted")}
+    recorded = outcomes(await site.books(), keys_of(target))
+    assert recorded == {hashed("order-1"): ("unknown", "interrupted")}
     assert keys_of(target) == ["order-1"]
 
 
@@ -108,10 +110,10 @@ async def test_a_run_that_the_target_held_as_its_gateway_died_is_unknown(
     ("moment", "came"),
     [("before", ("unknown", "interrupted")), ("after", ("not_sent", "target_unreachable"))],
 )
-async def test_a_run_that_was_being_given_back_has_one_outcome(
+async def test_a_run_killed_during_its_release_has_one_outcome(
     site: Site, forks: Forks, moment: Instant, came: tuple[str, str]
 ) -> None:
-    """Nothing was sent; who died before saying so leaves an unknown."""
+    """Nothing was sent. If the gateway died before the release arrived, the outcome is unknown."""
     async with site.redis_line() as redis, doomed(site, forks, REDIS_URL=redis.url) as gateway:
         with socket.socket() as refusing:
             refusing.bind(("127.0.0.1", 0))
@@ -136,10 +138,10 @@ async def test_a_run_that_was_being_given_back_has_one_outcome(
     ],
     ids=["collected", "in it", "before commit", "committed", "before removal", "removed"],
 )
-async def test_what_a_shipper_leaves_when_it_is_killed_is_shipped_once(
+async def test_a_killed_shipper_loses_and_repeats_no_entry(
     shared_site: Site, forks: Forks, target: Target, step: Step, written: int, waiting: int
 ) -> None:
-    """Another takes up what it had collected, written or not yet removed."""
+    """Another one ships the entries that it had collected, whether written or not yet removed."""
     site = shared_site
     async with site.redis_line() as redis, site.database_line() as database:
         env = {"REDIS_URL": redis.url, "DATABASE_URL": site.through(database)}
@@ -155,6 +157,6 @@ async def test_what_a_shipper_leaves_when_it_is_killed_is_shipped_once(
     assert await site.count() == 1 + written  # the key's
     assert site.waiting() == waiting
     await site.ship()
-    told = outcomes(await site.books(), keys_of(target))
-    assert told == {hashed(f"order-{n}"): ("success", "") for n in (1, 2, 3)}
+    recorded = outcomes(await site.books(), keys_of(target))
+    assert recorded == {hashed(f"order-{n}"): ("success", "") for n in (1, 2, 3)}
     assert site.waiting() == 0

@@ -1,4 +1,4 @@
-"""A gateway that is killed forgets nothing, and what it was sending is never sent again."""
+"""A killed gateway forgets nothing, and what it was sending is never sent again."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
 
 
 def end_lease(valkey: Valkey, run_id: str, *, left_ms: int = 0) -> None:
-    """As time does, on the server's clock."""
+    """End the lease, as time does on the server's clock."""
     with valkey.client() as redis:
         seconds, microseconds = redis.time()
         until = seconds * 1000 + microseconds // 1000 + left_ms
@@ -41,13 +41,13 @@ async def run_in_flight(relay: Relay, key: str) -> str:
 
 def is_interrupted(answer: httpx2.Response) -> bool:
     run = answer.json()
-    told = (answer.status_code, run["status"], run["result"], run["error"]["code"])
-    return told == (200, "unknown", None, "interrupted") and not run["error"]["safe_to_retry"]
+    fields = (answer.status_code, run["status"], run["result"], run["error"]["code"])
+    return fields == (200, "unknown", None, "interrupted") and not run["error"]["safe_to_retry"]
 
 
 @pytest.mark.parametrize("dies", ["gateway", "gateway and store"])
 async def test_previews_and_runs_survive_a_crash(folder: Path, target: Target, dies: str) -> None:
-    """After kill -9 and a new start on the data: the retry replays, the preview executes."""
+    """After kill -9 and a start on the same data, the retry replays and the preview executes."""
     env = {"RELAY_DATA_DIR": str(folder)}
     with gateway_process(env) as doomed:
         async with client(doomed.url) as relay:
@@ -88,7 +88,7 @@ def test_no_server_is_left_behind_by_a_crash(folder: Path) -> None:
 
 
 async def test_a_run_whose_gateway_died_is_unknown(valkey: Valkey, target: Target) -> None:
-    """In progress while its lease lasts, then interrupted for good; nobody sends it again."""
+    """In progress while its lease lasts, then interrupted for good. No gateway sends it again."""
     with gateway_process({"REDIS_URL": valkey.url}) as doomed:
         async with client(doomed.url) as relay:
             run = await held(relay, target, "order-1")
@@ -112,10 +112,10 @@ async def test_a_run_whose_gateway_died_is_unknown(valkey: Valkey, target: Targe
     assert len(target.deliveries) == 1
 
 
-async def test_who_waits_for_a_dead_gateway_is_told_when_the_lease_is_over(
+async def test_a_waiter_for_a_dead_gateway_is_answered_when_the_lease_is_over(
     valkey: Valkey, target: Target
 ) -> None:
-    """Nobody publishes the end of such a run: the waiter watches the lease."""
+    """The end of such a run is never published: the waiter watches the lease."""
     with gateway_process({"REDIS_URL": valkey.url}) as doomed:
         async with client(doomed.url) as relay:
             run = await held(relay, target, "order-1")
@@ -133,10 +133,10 @@ async def test_who_waits_for_a_dead_gateway_is_told_when_the_lease_is_over(
     assert len(target.deliveries) == 1
 
 
-async def test_an_answer_that_comes_after_the_lease_is_refused(
+async def test_an_answer_after_the_lease_is_refused(
     relay: Relay, valkey: Valkey, target: Target
 ) -> None:
-    """What was said to be unknown stays unknown: the late caller hears what a retry hears."""
+    """The run stays unknown: the late caller gets the same answer as a retry."""
     run = await held(relay, target, "order-1")
     end_lease(valkey, await run_in_flight(relay, "order-1"))
     before = await relay.execute("expired-or-invalid", "order-1")
@@ -153,7 +153,7 @@ async def test_an_answer_that_comes_after_the_lease_is_refused(
 
 @contextmanager
 def full_backlog() -> Iterator[str]:
-    """The URL of a server that accepts no more connections: whoever connects waits."""
+    """The URL of a server that accepts no more connections: clients wait."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as held:
         for _ in range(3):
             waiting = held.enter_context(socket.socket())
@@ -162,9 +162,9 @@ def full_backlog() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/hook"
 
 
-async def test_a_gateway_that_slept_past_its_lease_gives_nothing_back(valkey: Valkey) -> None:
-    """It was stopped while it connected. A retry elsewhere heard `unknown`; so does its own
-    caller, and every retry after it wakes.
+async def test_a_gateway_suspended_past_its_lease_releases_nothing(valkey: Valkey) -> None:
+    """It was suspended while it connected. A retry elsewhere got `unknown`; so does its own caller,
+    and every retry after it resumes.
     """
     env = {"REDIS_URL": valkey.url, "ACTION_TIMEOUT": "1"}
     with full_backlog() as url, gateway_process(env) as stopped:

@@ -1,4 +1,4 @@
-"""PostgreSQL is away: executions go on, the audit of them waits in sight, and nothing is lost."""
+"""While PostgreSQL is away, executions continue, their audit visibly waits, and none is lost."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ class Caller:
             assert (answer.status, answer.body["status"]) == (200, "success")
 
     async def audit_check(self) -> dict[str, Any]:
-        """What /ready says of it; the gateway takes traffic."""
+        """The audit's check in /ready of a gateway that takes traffic."""
         answer = await self._connection.get("/ready")
         assert answer.status == 200
         [check] = [one for one in answer.body["checks"] if one["name"] == "audit"]
@@ -39,10 +39,10 @@ class Caller:
         return float(line.split()[1])
 
 
-async def test_executions_go_on_and_are_told_of_when_it_is_back(
+async def test_executions_continue_and_are_audited_once_it_is_back(
     shared_site: Site, forks: Forks, target: Target
 ) -> None:
-    """The backlog is in /ready and in the metrics; it is shipped in order, and all of it."""
+    """/ready and the metrics have the backlog. It is shipped in order and completely."""
     site, new_key = shared_site, await shared_site.key()
     async with site.database_line() as database:
         env = site.env(
@@ -53,27 +53,27 @@ async def test_executions_go_on_and_are_told_of_when_it_is_back(
             await caller.run(BEFORE)
             database.cut()
             await caller.run(MEANWHILE)
-            await until(lambda: backlog_told(caller))
+            await until(lambda: backlog_is_reported(caller))
             written = await site.count()
             database.restore()
             await caller.run(AFTER)
-            # The one that found nobody stands aside for a while; one that did not takes over.
+            # A gateway that found the database away backs off; another one takes the lead.
             async with forks.gateway(env):
                 await until(lambda: shipped(site))
     assert written < 1 + 2 * len(BEFORE + MEANWHILE)
     keys = BEFORE + MEANWHILE + AFTER
     books = [entry for entry in await site.books() if entry.event.startswith("run.")]
-    told = outcomes(books, [json.loads(delivery.body)["key"] for delivery in target.deliveries])
-    assert told == {hashed(key): ("success", "") for key in keys}
+    recorded = outcomes(books, [json.loads(delivery.body)["key"] for delivery in target.deliveries])
+    assert recorded == {hashed(key): ("success", "") for key in keys}
     assert [entry.event for entry in books] == ["run.intended", "run.ended"] * len(keys)
     assert [entry.key_hash for entry in books[::2]] == [hashed(key) for key in keys]
 
 
-async def test_a_gateway_that_starts_without_its_database_refuses_no_key(
+async def test_a_gateway_that_starts_without_its_database_answers_503(
     shared_site: Site, forks: Forks
 ) -> None:
-    """503 and when to come again, whichever key is brought, until the keys were read once; then
-    a valid key gets in and another does not, without a restart.
+    """With Retry-After, for any key, until the keys were read once. Then a valid key is admitted
+    and another is not, without a restart.
     """
     site, new_key = shared_site, await shared_site.key()
     valid = f"Authorization: Bearer {new_key.secret}"
@@ -99,12 +99,12 @@ async def test_a_gateway_that_starts_without_its_database_refuses_no_key(
             assert (await connection.get("/actions", unknown)).status == 401
 
 
-async def backlog_told(caller: Caller) -> bool:
+async def backlog_is_reported(caller: Caller) -> bool:
     check = await caller.audit_check()
     waits = await caller.measured("relay_audit_outbox_entries")
     oldest = await caller.measured("relay_audit_outbox_oldest_seconds")
-    told = check["verdict"] == "warning" and "DatabaseUnavailable" in check["detail"]
-    return told and f"{waits:.0f} entries wait" in check["detail"] and waits >= 10 and oldest > 0
+    warns = check["verdict"] == "warning" and "DatabaseUnavailable" in check["detail"]
+    return warns and f"{waits:.0f} entries wait" in check["detail"] and waits >= 10 and oldest > 0
 
 
 async def shipped(site: Site) -> bool:

@@ -1,4 +1,4 @@
-"""Redis has no memory left: nothing new is begun, and what was begun is ended, told and shipped."""
+"""When Redis has no memory left, nothing new starts, and what has started is ended and shipped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ SENT, UNSENT, DEAD, LATE = (
 
 @pytest.fixture
 async def full(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
-    """Three runs are in flight, one of them dead; the memory has just been used up."""
+    """Three runs are in flight, one of them dead, and the memory has just been used up."""
     async with open_store(own_valkey.url, tmp_path) as store:
         previews, runs = Previews(store.scripts), Runs(store.scripts)
         for reservation in (SENT, UNSENT, DEAD, LATE):
@@ -44,9 +44,9 @@ async def full(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
         yield store
 
 
-async def test_nothing_new_is_begun(full: Store) -> None:
-    """No preview, run, quota or entry: each is refused, and leaves nothing. Nor does the place of
-    a dead run, which is cleared without memory, let a new one through.
+async def test_nothing_new_starts(full: Store) -> None:
+    """Each preview, run, quota and entry is refused and leaves nothing. The slot of a dead run,
+    which is freed without memory, lets no new run start.
     """
     previews, runs = Previews(full.scripts), Runs(full.scripts)
     limits, outbox = Limits(full.scripts), Outbox(full.scripts)
@@ -63,8 +63,8 @@ async def test_nothing_new_is_begun(full: Store) -> None:
     assert {key: await full.client.dump(key) for key in await full.client.keys()} == before
 
 
-async def test_what_was_begun_is_ended(full: Store) -> None:
-    """A run is settled with its answer, another given back as if it never was."""
+async def test_running_runs_end(full: Store) -> None:
+    """One run is settled with its answer, another is released."""
     previews, runs = Previews(full.scripts), Runs(full.scripts)
     settled = await runs.settle(SENT, state="success", doc=b"answer", ending=ENDING)
     assert isinstance(settled, Settled)
@@ -79,14 +79,14 @@ async def test_what_was_begun_is_ended(full: Store) -> None:
 
 
 async def test_retries_are_answered(full: Store) -> None:
-    """Who asks what became of a run needs no memory, nor does who has no limits."""
+    """Reading the outcome of a run needs no memory, with and without limits."""
     runs, again = Runs(full.scripts), SENT._replace(run_id="again", rates=RATES)
     assert isinstance(await runs.reserve(again, lease=LEASE), KeyTaken)
     assert await Limits(full.scripts).spend("w", "k-1", "preview", Rates()) == Granted(None)
 
 
 async def test_the_outbox_is_shipped(full: Store) -> None:
-    """Somebody leads, dead runs are given up, and what was shipped makes room."""
+    """A gateway leads, dead runs are ended, and removed entries free memory."""
     outbox = Outbox(full.scripts)
     assert await outbox.lead("one", LEASE)
     first = await outbox.collect("w", limit=500)

@@ -1,4 +1,4 @@
-"""Four gateways, one quota: what one has granted the others know."""
+"""Four gateways share one quota: each knows what the others have granted."""
 
 import asyncio
 
@@ -18,8 +18,8 @@ PLAN = Plan(of_key=120, of_workspace=240, lines=4, times=48)
 async def test_no_window_holds_more_than_its_limit_and_a_burst(
     site: Site, forks: Forks, target: Target
 ) -> None:
-    """Of a key and of a workspace, whatever the window's length, and no less is granted. Who is
-    refused comes back when he was told to, and is not refused; a replay spends nothing.
+    """For a key and a workspace, in windows of any length, and no less is granted. A caller that
+    waits for Retry-After is not refused again; a replay spends nothing.
     """
     async with stormy(site, forks, target, PLAN) as storm:
         await storm.ask("A")
@@ -43,7 +43,7 @@ async def test_no_window_holds_more_than_its_limit_and_a_burst(
 
 
 async def replay_everywhere(site: Site, storm: Storm) -> None:
-    """With no quota left; the answer comes all the same, and the bucket is as it was."""
+    """Replay without quota: the answer comes, and the bucket is unchanged."""
     bucket = names.bucket(WORKSPACE, "execute")
     bearer = f"Authorization: Bearer {storm.secrets['A']}"
     with site.valkey.client() as redis:
@@ -57,7 +57,7 @@ async def replay_everywhere(site: Site, storm: Storm) -> None:
 
 
 async def honoured(storm: Storm) -> Answer:
-    """What somebody alone is answered who comes back when he was told to."""
+    """Use up the quota and wait for Retry-After; the answer to the next execution."""
     preview_id = next(storm.previews)
     async with connected(storm.urls[-1]) as connection:
         while (answer := await storm.execute(connection, preview_id, "A")).status == 200:
@@ -78,6 +78,6 @@ async def honoured(storm: Storm) -> Answer:
     ],
     ids=["at once", "at the rate", "both", "one too many", "as many as had grown"],
 )
-def test_a_burst_is_what_the_rate_does_not_explain(granted: list[int], held: int) -> None:
-    """Of 60 a minute; but for the millisecond by which each time may be cut."""
+def test_a_burst_is_what_exceeds_the_rate(granted: list[int], held: int) -> None:
+    """Of 60 a minute, less the millisecond that each time may be cut by."""
     assert burst(granted, 60) == pytest.approx(held, abs=0.02)

@@ -1,4 +1,4 @@
-"""A reply of Redis is lost after the work was done: one delivery, and the right answer."""
+"""If Redis loses a reply after the work was done, there is one delivery and the right answer."""
 
 import asyncio
 import socket
@@ -33,7 +33,7 @@ async def relay(between: Proxy) -> AsyncIterator[Relay]:
 
 
 def run_of(answer: Any) -> dict[str, Any]:
-    """The run without what belongs to the request."""
+    """The run without the fields of the request."""
     assert answer.status_code == 200, answer.text
     run: dict[str, Any] = answer.json()
     del run["request_id"]
@@ -41,7 +41,7 @@ def run_of(answer: Any) -> dict[str, Any]:
 
 
 async def executed(relay: Relay, target: Target) -> None:
-    """Execute, and ask again: one successful run, the same both times."""
+    """Execute and retry: one successful run, the same both times."""
     preview_id = await relay.preview_id(target.url)
     first = await relay.execute(preview_id, "order-1")
     again = await relay.execute(preview_id, "order-1")
@@ -54,28 +54,28 @@ async def executed(relay: Relay, target: Target) -> None:
 
 
 @pytest.mark.parametrize("script", ["save", "reserve", "settle"])
-async def test_one_lost_reply_is_noticed_by_nobody(
+async def test_one_lost_reply_changes_no_answer(
     relay: Relay, target: Target, between: Proxy, script: str, then: Then
 ) -> None:
-    """Preview, reservation and settlement are asked for again, and happen once."""
+    """Preview, reservation and settlement are sent again, and happen once."""
     between.lose(script, then=then)
     await executed(relay, target)
     assert between.lost == 1
 
 
-async def test_the_second_reservation_may_lose_its_reply(
+async def test_a_replay_may_lose_its_reply(
     relay: Relay, target: Target, between: Proxy, then: Then
 ) -> None:
-    """A replay whose reply is lost is replayed all the same."""
+    """It is replayed all the same."""
     between.lose("reserve", nth=2, then=then)
     await executed(relay, target)
     assert between.lost == 1
 
 
-async def test_a_reservation_nobody_heard_of_is_given_back(
+async def test_an_unconfirmed_reservation_is_released(
     relay: Relay, target: Target, between: Proxy, then: Then
 ) -> None:
-    """Every reply to `reserve` lost: 503 and nothing sent; the retry sends, once."""
+    """Every reply to `reserve` is lost: 503 and nothing is sent. The retry sends once."""
     preview_id = await relay.preview_id(target.url)
     between.lose("reserve", replies=2, then=then)
     refused = await relay.execute(preview_id, "order-1")
@@ -92,10 +92,10 @@ async def test_a_reservation_nobody_heard_of_is_given_back(
     assert len(target.deliveries) == 1
 
 
-async def test_an_answer_nobody_confirmed_is_given_and_kept(
+async def test_an_unconfirmed_answer_is_returned_and_kept(
     relay: Relay, target: Target, between: Proxy, then: Then
 ) -> None:
-    """Every reply to `settle` lost: the caller gets the run, and so does the retry."""
+    """Every reply to `settle` is lost: the caller gets the run, and so does the retry."""
     preview_id = await relay.preview_id(target.url)
     between.lose("settle", replies=2, then=then)
     first = await relay.execute(preview_id, "order-1")
@@ -109,10 +109,12 @@ async def test_an_answer_nobody_confirmed_is_given_and_kept(
 
 
 @pytest.mark.parametrize("replies", [1, 2])
-async def test_a_run_given_back_is_free_though_nobody_confirmed(
+async def test_an_unconfirmed_release_frees_the_run(
     relay: Relay, target: Target, between: Proxy, then: Then, replies: int
 ) -> None:
-    """The reply to `release` lost: 502 all the same, and once the target is up the retry sends."""
+    """The reply to `release` is lost: 502 all the same, and the retry sends once the
+    target is up.
+    """
     with socket.socket() as refusing:
         refusing.bind(("127.0.0.1", 0))
         preview_id = await relay.preview_id(f"http://127.0.0.1:{refusing.getsockname()[1]}/hook")
@@ -131,10 +133,10 @@ async def test_a_run_given_back_is_free_though_nobody_confirmed(
     assert len(target.deliveries) == 1
 
 
-async def test_a_subscription_nobody_confirmed_is_given_up_in_time(
+async def test_an_unconfirmed_subscription_is_given_up_in_time(
     between: Proxy, tmp_path: Path, then: Then
 ) -> None:
-    """A watch begins with a confirmation or raises StoreUnavailable in under 2 s."""
+    """Waiting starts with a confirmation, or raises RedisUnavailable in under 2 s."""
     async with open_store(between.url, tmp_path) as store:
         between.lose("PSUBSCRIBE", replies=2, then=then)
         began = monotonic()

@@ -13,7 +13,7 @@ KEYS, RACERS, GROUPS = 200, 50, 4
 
 
 async def race(connections: list[Connection], url: str, keys: list[str]) -> dict[str, list[Answer]]:
-    """For each key all connections at once; every fifth will not wait."""
+    """Send every request of a key at once; every fifth does not wait."""
     answers = {}
     for key in keys:
         preview_id = await previewed(connections[0], url, key)
@@ -27,7 +27,7 @@ async def race(connections: list[Connection], url: str, keys: list[str]) -> dict
 
 
 async def raced(urls: tuple[str, str], target: Target) -> dict[str, list[Answer]]:
-    """The answers of each key. Half of the racers for a key ask either gateway."""
+    """The answers of each key. Half of the requests of a key go to each gateway."""
     groups = [
         [await Connection.to(urls[number % 2]) for number in range(RACERS)] for _ in range(GROUPS)
     ]
@@ -41,7 +41,7 @@ async def raced(urls: tuple[str, str], target: Target) -> dict[str, list[Answer]
 
 
 def check(answers: list[Answer]) -> None:
-    """One run, told to everybody who waited; who did not wait is told to come back to it."""
+    """One run, returned to every request that waited. The others are pointed to it."""
     runs = {json.dumps(answer.body | {"request_id": ""}) for answer in answers if answer[0] == 200}
     assert len(runs) == 1
     [run] = map(json.loads, runs)
@@ -55,7 +55,9 @@ def check(answers: list[Answer]) -> None:
 
 
 async def test_each_key_makes_one_delivery(valkey: Valkey, target: Target) -> None:
-    """200 keys, 50 racing requests each, two processes: 200 deliveries, every answer the run's."""
+    """200 keys, 50 racing requests each, two processes: 200 deliveries; every answer is
+    the run's.
+    """
     env = {"REDIS_URL": valkey.url}
     with (
         gateway_process(env) as one,

@@ -1,4 +1,4 @@
-"""A key that is revoked is refused by every gateway within 5 s, whatever line was cut meanwhile."""
+"""Every gateway refuses a revoked key within 5 s, whichever connection is cut."""
 
 import asyncio
 from time import monotonic
@@ -19,7 +19,7 @@ async def status(gateway: Fork, secret: str) -> int:
 
 
 async def refused_after(gateway: Fork, secret: str, since: float) -> float:
-    """How many seconds after that moment it refuses the key; it goes on refusing it."""
+    """How many seconds after that time the gateway refuses the key, which it must keep doing."""
 
     async def refused() -> bool:
         return await status(gateway, secret) == 401
@@ -31,8 +31,8 @@ async def refused_after(gateway: Fork, secret: str, since: float) -> float:
 
 
 async def test_a_revocation_reaches_four_gateways(shared_site: Site, forks: Forks) -> None:
-    """Also the one whose Redis is cut. The one whose database is cut goes on with what it knows,
-    and refuses the key when it reads again.
+    """Also the one whose Redis is cut. The one whose database is cut keeps its snapshot, and
+    refuses the key once it reads again.
     """
     site, used = shared_site, await shared_site.key()
     async with site.redis_line() as redis, site.database_line() as database:
@@ -50,19 +50,19 @@ async def test_a_revocation_reaches_four_gateways(shared_site: Site, forks: Fork
             revoked = monotonic()
             reached = (refused_after(one, used.secret, revoked) for one in four[:3])
             assert max(await asyncio.gather(*reached)) < SOON
-            await told_of(four[3])
+            await reports_stale_keys(four[3])
             assert await status(four[3], used.secret) == 200
             database.restore()
             assert await refused_after(four[3], used.secret, monotonic()) < SOON
 
 
-async def told_of(gateway: Fork) -> None:
-    """It takes traffic, and says that it reads nothing new."""
+async def reports_stale_keys(gateway: Fork) -> None:
+    """Wait until the gateway reports that it reads nothing new, while it takes traffic."""
 
-    async def told() -> bool:
+    async def reported() -> bool:
         async with connected(gateway.url) as connection:
             answer = await connection.get("/ready")
         verdicts = {check["name"]: check["verdict"] for check in answer.body["checks"]}
         return answer.status == 200 and verdicts["keys"] == "warning"
 
-    await until(told)
+    await until(reported)

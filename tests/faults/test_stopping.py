@@ -1,4 +1,4 @@
-"""A gateway that is told to stop finishes what it began, and leaves nothing behind."""
+"""A gateway that stops finishes what it has started, and leaves nothing behind."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def from_a_shell(folder: Path) -> Iterator[GatewayProcess]:
-    """A gateway in a process group of its own, to which a Ctrl-C can be sent."""
+    """A gateway in its own process group, which can get a Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
         env={**os.environ, "EGRESS_ALLOW": "127.0.0.0/8", "RELAY_DATA_DIR": str(folder)},
@@ -48,7 +48,7 @@ def from_a_shell(folder: Path) -> Iterator[GatewayProcess]:
 
 
 async def refuses(url: str) -> None:
-    """Wait until the gateway takes no new connection."""
+    """Wait until the gateway accepts no new connection."""
     address = urlsplit(url)
 
     async def refused() -> bool:
@@ -63,7 +63,7 @@ async def refuses(url: str) -> None:
 
 
 async def serves_on(folder: Path) -> None:
-    """Wait until the store has outlived a signal: it acts on one within a tenth of a second."""
+    """Wait until the store has outlived a signal; it acts on one within a tenth of a second."""
     with Redis(unix_socket_path=str(folder / "valkey" / "valkey.sock"), socket_timeout=5) as store:
         signalled = monotonic()
 
@@ -80,7 +80,7 @@ async def ended(process: GatewayProcess) -> int:
 async def test_a_stopping_gateway_serves_on_but_is_not_ready(
     valkey: Valkey, target: Target
 ) -> None:
-    """For STOP_DELAY seconds load balancers are told to go elsewhere, and nobody is refused."""
+    """For STOP_DELAY seconds load balancers move to other gateways, and no request is refused."""
     with gateway_process({"REDIS_URL": valkey.url, "STOP_DELAY": "1"}) as stopping:
         async with client(stopping.url) as relay:
             assert (await relay.get("/ready")).status_code == 200
@@ -106,7 +106,7 @@ async def test_a_stopping_gateway_serves_on_but_is_not_ready(
 async def test_a_run_in_flight_is_finished_and_stored(
     valkey: Valkey, target: Target, caller: str
 ) -> None:
-    """Whether or not anybody waits for its answer."""
+    """Whether or not a caller waits for its answer."""
     with gateway_process({"REDIS_URL": valkey.url}) as stopping:
         async with client(stopping.url) as relay:
             run = await held(relay, target, "order-1")
@@ -129,7 +129,7 @@ async def test_a_run_in_flight_is_finished_and_stored(
 
 
 async def test_the_embedded_server_stops_with_its_gateway(folder: Path) -> None:
-    """After SIGTERM neither the server nor its socket's owner is left."""
+    """After SIGTERM neither the server nor the owner of its socket is left."""
     with gateway_process({"RELAY_DATA_DIR": str(folder)}) as stopping:
         server = server_pid(folder)
         assert alive(server)
@@ -141,7 +141,7 @@ async def test_the_embedded_server_stops_with_its_gateway(folder: Path) -> None:
 
 
 async def test_ctrl_c_lets_the_run_be_stored(folder: Path, target: Target) -> None:
-    """The signal goes to the whole group; the store outlives the run, then both end."""
+    """The signal goes to the whole group. The store outlives the run, then both end."""
     with from_a_shell(folder) as stopping:
         async with client(stopping.url) as relay:
             run = await held(relay, target, "order-1")

@@ -1,4 +1,4 @@
-"""Redis stopped, and Redis that takes connections and says nothing: nothing is sent on a guess."""
+"""While Redis is stopped, or accepts connections without answering, nothing is sent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,14 +19,14 @@ def server(own_valkey: Valkey) -> Valkey:
 
 @pytest.fixture(params=["stop", "pause"])
 def away(request: pytest.FixtureRequest, server: Valkey) -> Callable[[], None]:
-    """Takes the server away."""
+    """Take the server away."""
     leave: Callable[[], None] = getattr(server, request.param)
     return leave
 
 
 @pytest.fixture
 def back(away: Callable[[], None], server: Valkey) -> Callable[[], None]:
-    """Brings the server back."""
+    """Bring the server back."""
     return server.start if away == server.stop else server.resume
 
 
@@ -37,7 +37,7 @@ async def relay(server: Valkey) -> AsyncIterator[Relay]:
 
 
 async def unavailable(relay: Relay, preview_id: str, target: Target) -> None:
-    """Every call that needs the store says so in time, and that it may be repeated."""
+    """Every call that needs the store answers 503 in time, and that it may be retried."""
     answers = await asyncio.gather(
         timed(relay.execute(preview_id, "order-1")),
         timed(relay.execute(preview_id, "order-1")),
@@ -60,7 +60,7 @@ async def test_without_redis_nothing_is_sent(
     away: Callable[[], None],
     back: Callable[[], None],
 ) -> None:
-    """503 in under 2 s while Redis is away; within 5 s of its return one run, and its replay."""
+    """503 in under 2 s while Redis is away. Within 5 s of its return, one run and its replay."""
     preview_id = await relay.preview_id(target.url)
     away()
     await unavailable(relay, preview_id, target)
@@ -83,7 +83,7 @@ async def test_without_redis_nothing_is_sent(
 
 
 def leaving(away: Callable[[], None]) -> Answer:
-    """The target answers 200, and before that answer is out Redis is away."""
+    """The target answers 200, and Redis goes away before that answer leaves."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         away()
@@ -98,7 +98,9 @@ async def test_redis_gone_after_the_send_does_not_hide_the_outcome(
     away: Callable[[], None],
     back: Callable[[], None],
 ) -> None:
-    """The caller gets what happened, 200; once Redis is back the retry gets the same, sent once."""
+    """The caller gets the outcome with 200. Once Redis is back, the retry gets the same; it was
+    sent once.
+    """
     preview_id = await relay.preview_id(target.url)
     target.answer = leaving(away)
 
@@ -127,7 +129,7 @@ async def test_ready_names_the_store_while_it_is_away(
     away: Callable[[], None],
     back: Callable[[], None],
 ) -> None:
-    """/ready is 503 and says which check failed, and 200 within 5 s of the return of Redis."""
+    """/ready is 503 and names the failed check, and 200 within 5 s of the return of Redis."""
 
     async def status_is(code: int) -> bool:
         return (await relay.get("/ready")).status_code == code
@@ -149,7 +151,7 @@ async def test_ready_names_the_store_while_it_is_away(
 
 
 async def test_a_gateway_starts_without_redis(server: Valkey, target: Target) -> None:
-    """Started while Redis is away it is alive, not ready; it works as soon as Redis is there."""
+    """It is alive, but not ready, and works as soon as Redis is there."""
     server.stop()
     async with gateway(server.url) as relay:
         assert (await relay.get("/health")).status_code == 200

@@ -1,4 +1,4 @@
-"""Connections to Redis that are reset, and a Redis whose name moves to another server."""
+"""Connections to Redis are reset, and the name of Redis moves to another server."""
 
 import socket
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from tests.support.valkey import Valkey
 
 
 async def test_reset_connections_lose_no_answer(valkey: Valkey, target: Target) -> None:
-    """All are reset while a target works: the caller gets its run, a retry replays it, and the
-    audit of refusals goes on.
+    """They are reset while a target works: the caller gets its run, a retry replays it, and
+    refusals are still audited.
     """
     async with passage(valkey) as way:
         with gateway_process({"REDIS_URL": way.url}) as process:
@@ -36,7 +36,7 @@ async def test_reset_connections_lose_no_answer(valkey: Valkey, target: Target) 
 
 
 async def refuse(relay: Relay, valkey: Valkey, url: str) -> None:
-    """Ask for a forbidden target, and wait until the journal has written that down."""
+    """Request a forbidden target, and wait until the journal has written the refusal."""
     before = recorded(valkey)
     assert (await relay.preview(url)).status_code == 422
 
@@ -56,7 +56,7 @@ def recorded(valkey: Valkey) -> int:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Valkey, Valkey]]:
-    """A primary and its replica, over TCP between them."""
+    """A primary and its replica, connected by TCP."""
     with (
         TemporaryDirectory(prefix="relay-test-") as one,
         TemporaryDirectory(prefix="relay-test-") as other,
@@ -90,7 +90,7 @@ async def in_step(replica: Valkey) -> None:
 async def test_calls_follow_the_name_after_a_planned_failover(
     pair: tuple[Valkey, Valkey], target: Target
 ) -> None:
-    """The old primary lives on as a replica and closes no connection; the first call succeeds."""
+    """The old primary becomes a replica and closes no connection. The first call succeeds."""
     primary, replica = pair
     await in_step(replica)
     async with passage(primary) as name, gateway(name.url) as relay:
@@ -108,7 +108,7 @@ async def test_calls_follow_the_name_after_a_planned_failover(
 
 
 async def switch(primary: Valkey, replica: Valkey) -> None:
-    """Promote the replica, once it has all, and make the primary follow it."""
+    """Promote the replica once it has all data, and make the primary follow it."""
     with primary.client() as old, replica.client() as new:
         assert old.wait(1, 5000) == 1
         new.replicaof("NO", "ONE")
@@ -117,7 +117,7 @@ async def switch(primary: Valkey, replica: Valkey) -> None:
 
 
 async def test_a_replica_is_not_ready(pair: tuple[Valkey, Valkey], target: Target) -> None:
-    """While the name still leads to the old primary, /ready fails and calls are 503."""
+    """While the name still resolves to the old primary, /ready fails and calls get 503."""
     primary, replica = pair
     await in_step(replica)
     async with passage(primary) as name, gateway(name.url) as relay:

@@ -1,4 +1,4 @@
-"""Who brings no genuine key costs no look-up, and learns nothing from the time it takes."""
+"""A request without a genuine key costs no look-up, and its timing reveals nothing."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ COMPARED = 2000
 
 
 def junk(secret: str) -> list[dict[str, str]]:
-    """A key with one character changed, one that nobody has, none, and what is no key."""
+    """A key with one changed character, an unknown one, none, and text that is no key."""
     other = "A" if secret[-1] != "A" else "B"
     unknown = api_keys.make(live=True).text
     given = [
@@ -49,30 +49,30 @@ def junk(secret: str) -> list[dict[str, str]]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """All SQL of this process meanwhile."""
-    said: list[str] = []
+    """Every SQL statement of this process in the block."""
+    executed: list[str] = []
 
     def hear(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        said.append(statement)
+        executed.append(statement)
 
     event.listen(Engine, "before_cursor_execute", hear)
-    yield said
+    yield executed
     event.remove(Engine, "before_cursor_execute", hear)
 
 
-def scripts_in(asked: list[bytes]) -> list[str]:
+def scripts_in(requests: list[bytes]) -> list[str]:
     """The names of the scripts that were called."""
     names = {
         sha1(source.encode(), usedforsecurity=False).hexdigest(): name
         for name, source in SOURCES.items()
     }
-    called = re.findall(rb"EVALSHA\r\n\$40\r\n([0-9a-f]{40})", b"".join(asked))
+    called = re.findall(rb"EVALSHA\r\n\$40\r\n([0-9a-f]{40})", b"".join(requests))
     return [names[digest.decode()] for digest in called]
 
 
-async def test_junk_is_refused_without_a_look_up(site: Site) -> None:
-    """Of Redis and of the database is asked what is asked anyhow; what a genuine key asks of Redis
-    is seen here, and what the making of a key asks of the database.
+async def test_wrong_keys_are_refused_without_a_look_up(site: Site) -> None:
+    """Redis and the database get only what they get anyhow. As a control, the calls of a genuine
+    key and the statements of creating one are seen.
     """
     secret = (await site.key()).secret
     settings = {
@@ -85,17 +85,17 @@ async def test_junk_is_refused_without_a_look_up(site: Site) -> None:
         await relay.get("/runs/some-run", headers=genuine)
         assert "inspect" in scripts_in(redis.asked)
         del redis.asked[:]
-        with statements() as said:
+        with statements() as executed:
             for headers in (tried := junk(secret) * TRIED):
                 assert (await relay.get("/runs/some-run", headers=headers)).status_code == 401
             commands = re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", b"".join(redis.asked))
             assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
             assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
-            assert not [one for one in said if "api_keys" in one]
+            assert not [one for one in executed if "api_keys" in one]
             # What grows with time, not with the requests: most go by without any.
-            assert len(commands) + len(said) < len(tried) / 2
+            assert len(commands) + len(executed) < len(tried) / 2
             await site.key("another")
-        assert [one for one in said if "api_keys" in one]
+        assert [one for one in executed if "api_keys" in one]
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
 
 
 def timed(door: Admission, text: str) -> int:
-    """Nanoseconds until it is refused."""
+    """How many nanoseconds until the key is refused."""
     scope = {
         "type": "http",
         "headers": [(b"authorization", f"Bearer {text}".encode())],
@@ -126,9 +126,9 @@ def sealed(start: str) -> str:
     return start + api_keys.checksum(start)
 
 
-async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
-    """A key whose id nobody has, and one whose secret is wrong: nobody learns which ids there are.
-    The medians differ by less than one comparison takes, which is what could be left out.
+async def test_unknown_and_wrong_keys_take_the_same_time(database: Database) -> None:
+    """An unknown id and a wrong secret: timing does not reveal which ids exist. The medians differ
+    by less than one comparison, which is what could be left out.
     """
     new_key, known = await services(database).key(), key_cache(database)
     await known.refresh()
@@ -144,7 +144,7 @@ async def test_unknown_and_wrong_take_the_same_time(database: Database) -> None:
 
 
 def comparison() -> float:
-    """What it takes to compare a key, in nanoseconds."""
+    """How many nanoseconds the comparison of a key takes."""
     times = []
     for _ in range(COMPARED):
         began = perf_counter_ns()
