@@ -21,7 +21,7 @@ REFUSED = Entry(
     reason="The key lacks the scope audit:read.",
     detail="GET /audit",
 )
-# What makes two of them different, and what does not.
+# Fields that make two entries different, and fields that do not.
 DIFFERENT = [
     {"event": "audit.read"},
     {"principal": "ijklmnop"},

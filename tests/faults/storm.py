@@ -57,7 +57,7 @@ class Storm:
         async with connected(url) as connection:
             for _ in range(self._plan.times):
                 answer = await self.execute(connection, preview_id, name)
-                # Refused is not spent: the same preview is tried again.
+                # A refused preview is not spent: use it again.
                 preview_id = next(self.previews) if answer.status == 200 else preview_id
 
     async def execute(self, connection: Connection, preview_id: str, name: str) -> Answer:

@@ -62,7 +62,7 @@ async def honoured(storm: Storm) -> Answer:
     async with connected(storm.urls[-1]) as connection:
         while (answer := await storm.execute(connection, preview_id, "A")).status == 200:
             preview_id = next(storm.previews)
-        # Not for something to happen: this is the time that is promised to be enough.
+        # No event to wait for: Retry-After promises that this time is enough.
         await asyncio.sleep(int(answer.headers["retry-after"]))
         return await storm.execute(connection, preview_id, "A")
 

@@ -8,7 +8,7 @@ from tests.support.forks import Fork, Forks
 from tests.support.gateways import until
 from tests.support.wire import connected
 
-# What is promised, in seconds.
+# The promised time, in seconds.
 SOON = 5.0
 
 

@@ -115,7 +115,7 @@ async def test_a_run_in_flight_is_finished_and_stored(
                 await asyncio.wait({run.answer})
             stopping.process.terminate()
             await refuses(stopping.url)
-            await asyncio.wait({run.answer}, timeout=0.4)  # time enough to be cut off
+            await asyncio.wait({run.answer}, timeout=0.4)  # long enough to be cut off
             assert stopping.process.poll() is None
             run.gate.open.set()
             if caller == "stays":

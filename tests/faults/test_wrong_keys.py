@@ -26,7 +26,7 @@ from tests.support.fleet import Site
 from tests.support.gateways import gateway
 from tests.support.services import AUDIT_KEY, PEPPER, key_cache, services
 
-# What a gateway asks of Redis whether or not anybody asks something of it.
+# Scripts that a gateway calls by itself, without any request.
 OWN_SCRIPTS = {"collect", "lead", "record"}
 TRIED = 100
 COMPARED = 2000
@@ -92,7 +92,7 @@ async def test_wrong_keys_are_refused_without_a_look_up(site: Site) -> None:
             assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
             assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
             assert not [one for one in executed if "api_keys" in one]
-            # What grows with time, not with the requests: most go by without any.
+            # These grow with time, not with requests: most requests cause none.
             assert len(commands) + len(executed) < len(tried) / 2
             await site.key("another")
         assert [one for one in executed if "api_keys" in one]

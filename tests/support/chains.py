@@ -1,4 +1,4 @@
-"""Chains for tests: entries of a day's work, appended through the real thing."""
+"""Audit chains for tests: entries of a day's work, appended as in production."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def ended(run_id: str, **fields: Any) -> Entry:
 
 
 def day(count: int, first: int = 1) -> list[tuple[str, Entry]]:
-    """(source, entry) of so many runs' intents, a second apart."""
+    """Sources and entries of this many intents, a second apart."""
     numbers = range(first, first + count)
     return [(f"{n}-0", intended(f"r-{n}", at=NOON + n * 1000)) for n in numbers]
 

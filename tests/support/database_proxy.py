@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that can be silent, like a stopped process, or be cut."""
+"""A proxy in front of PostgreSQL that can be silent, like a suspended process, or be cut."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ class Proxy:
     def __init__(self, backend: int, tls: ssl.SSLContext | None) -> None:
         self._backend, self._tls = backend, tls
         self._lines: set[asyncio.StreamWriter] = set()
-        # Connections are taken, and nothing passes; what was sent meanwhile is lost.
+        # If set, connections are accepted and nothing passes; what is sent is lost.
         self.silent = False
         self.port = 0
 
@@ -28,7 +28,7 @@ class Proxy:
             writer.close()
 
     def reset(self) -> None:
-        """Reset every connection like a host that restarts: SO_LINGER with no time sends RST."""
+        """Reset every connection, like a host that restarts: SO_LINGER without time sends RST."""
         for writer in self._lines:
             line = writer.get_extra_info("socket")
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -36,7 +36,7 @@ class Proxy:
 
     async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         if self._tls:
-            # An SSLRequest, which a server that has TLS answers with S.
+            # An SSLRequest, which a server with TLS answers with S.
             await client.readexactly(8)
             back.write(b"S")
             await back.start_tls(self._tls)

@@ -1,4 +1,6 @@
-"""A migrated database, on SQLite a copy, on PostgreSQL emptied: to migrate takes longer."""
+"""A migrated database. A copy on SQLite, an emptied one on PostgreSQL, because migrations take
+longer.
+"""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -22,14 +24,14 @@ def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def dialect(request: pytest.FixtureRequest) -> str:
-    # What it needs of the whole session is made here, as no loop runs yet.
+    # Create what the session needs here, while no event loop runs.
     request.getfixturevalue("migrated_file" if request.param == "sqlite" else "migrated_postgres")
     return str(request.param)
 
 
 @pytest.fixture
 def database_url(dialect: str, request: pytest.FixtureRequest) -> str:
-    """Of a database with nothing in it but what migrations put there."""
+    """The URL of a database that has only what migrations put there."""
     url: str = request.getfixturevalue("sqlite_url" if dialect == "sqlite" else "postgres_url")
     return url
 
@@ -48,7 +50,7 @@ async def admin(valkey: Valkey, database: Database, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture
 async def reader(valkey: Valkey, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
-    """Of a gateway for which no key was created: whoever asks, reads."""
+    """A client of a gateway without keys, where every caller may read."""
     keys = (Secret(KEY),)
     async with gateway(valkey.url, data_dir=tmp_path, audit_keys=keys) as client:
         yield client

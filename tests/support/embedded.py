@@ -22,7 +22,7 @@ def server_pid(folder: Path) -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
+    """Whether the process runs. A zombie does not."""
     with suppress(FileNotFoundError):
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state != "Z"
@@ -30,7 +30,7 @@ def alive(pid: int) -> bool:
 
 
 def servers_on(folder: Path) -> list[int]:
-    """The processes, whosever, that work in this folder."""
+    """The server processes of any user that work in this folder."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):

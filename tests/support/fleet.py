@@ -1,4 +1,4 @@
-"""Several gateways on one store and one database; what their books must say, whatever happened."""
+"""Several gateways with one store and one database, and what their audit must contain."""
 
 import asyncio
 from collections import Counter
@@ -41,7 +41,7 @@ class Site:
         self.valkey, self.database_url, self.folder = valkey, database_url, folder
 
     def env(self, **more: str) -> dict[str, str]:
-        """Of a gateway, or of a command."""
+        """The environment of a gateway or a command."""
         return {
             "REDIS_URL": self.valkey.url,
             "DATABASE_URL": self.database_url,
@@ -72,12 +72,12 @@ class Site:
             yield between
 
     def through(self, between: Line) -> str:
-        """The URL of the database."""
+        """The URL of the database behind the proxy."""
         port = urlsplit(self.database_url).port
         return self.database_url.replace(f":{port}/", f":{between.port}/")
 
     async def books(self) -> list[Recorded]:
-        """The audit, in its order: without a gap, nothing twice, as it was signed."""
+        """The audit in its order. Checks that it has no gap and no duplicate, and verifies."""
         async with self.database() as database:
             verdict = await verify(database, Chain([AUDIT_KEY]), WORKSPACE)
             async with database.connect() as connection:
@@ -88,26 +88,26 @@ class Site:
         return [row.recorded for row in rows]
 
     async def count(self) -> int:
-        """Entries in the audit."""
+        """The number of entries in the audit."""
         async with self.database() as database, database.connect() as connection:
             counted = await connection.execute(select(func.count()).select_from(audit))
         return int(counted.scalar_one())
 
     def waiting(self) -> int:
-        """Entries in the outbox."""
+        """The number of entries in the outbox."""
         with self.valkey.client() as redis:
             return int(redis.xlen(names.outbox(WORKSPACE)))
 
-    def lead(self, who: str | None) -> None:
-        """Who ships; None: whoever asks next."""
+    def lead(self, gateway: str | None) -> None:
+        """Give the lead to this gateway; None frees it."""
         with self.valkey.client() as redis:
-            if who:
-                redis.set(names.LEADER, who, px=60_000)
+            if gateway:
+                redis.set(names.LEADER, gateway, px=60_000)
             else:
                 redis.delete(names.LEADER)
 
     async def ship(self) -> None:
-        """As another gateway does when the one that shipped is given up, until nothing waits."""
+        """Ship until no entry waits, like another gateway that takes the lead."""
         settings = Settings(
             data_dir=self.folder,
             database_url=Secret(self.database_url.encode()),
@@ -128,7 +128,7 @@ class Site:
         assert shipper.backlog.entries == 0, shipper.check()
 
     def end_leases(self) -> int:
-        """As time does, on the server's clock; how many runs were in flight."""
+        """End all leases, as time does. Returns how many runs were in flight."""
         row = names.in_flight(WORKSPACE)
         with self.valkey.client() as redis:
             now = _now(redis)
@@ -145,8 +145,9 @@ def _now(redis: "Redis") -> int:
 
 
 def outcomes(books: list[Recorded], delivered: list[str]) -> dict[str, tuple[str, str]]:
-    """Status and reason by idempotency key's hash. Each delivery, known by its key, has an intent,
-    each intent one outcome behind it, and no outcome stands alone.
+    """Status and reason by the hash of the idempotency key. Checks that each delivery, known by its
+    key, has an intent, that each intent is followed by one outcome, and that no outcome has no
+    intent.
     """
     ends = Counter(entry.run_id for entry in books if entry.event == "run.ended")
     intents = {entry.run_id: entry for entry in books if entry.event == "run.intended"}
@@ -173,7 +174,7 @@ def hashed(idempotency_key: str) -> str:
 
 @asynccontextmanager
 async def gateways(forks: Forks, *envs: Mapping[str, str]) -> AsyncIterator[list[Fork]]:
-    """Started at once."""
+    """This many gateways, started concurrently."""
     async with AsyncExitStack() as stack:
         entering = (stack.enter_async_context(forks.gateway(env)) for env in envs)
         yield list(await asyncio.gather(*entering))

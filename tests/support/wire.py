@@ -1,4 +1,4 @@
-"""HTTP/1.1 with as little as will do: thousands of requests, and little time of the two cores."""
+"""A minimal HTTP/1.1 client: thousands of requests in little time on two cores."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """One request at a time, kept alive."""
+    """A kept-alive connection with one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -70,7 +70,7 @@ async def connected(url: str) -> AsyncIterator[Connection]:
 
 
 async def previewed(connection: Connection, url: str, key: str, *headers: str) -> str:
-    """A preview whose body names the key."""
+    """Create a preview whose body names the key."""
     params = {"url": url, "body": {"key": key}}
     asked = {"action": "webhook.save", "params": params}
     answer = await connection.post("/actions/preview", asked, *headers)

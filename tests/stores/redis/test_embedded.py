@@ -18,7 +18,7 @@ from stores.redis.client import Store, open_store
 from stores.redis.embedded import SOCKET_PATH_MAX, EmbeddedStoreError, embedded_server
 from tests.support.embedded import alive, data_dir, server_pid, servers_on
 
-# A gateway as far as its store goes; says when it has stored its argument, and then waits.
+# Opens the store like a gateway, prints a line once its argument is stored, and waits.
 OWNER = """
 import asyncio, sys
 from pathlib import Path

@@ -16,7 +16,7 @@ OF_WORKSPACE = names.bucket("w", "execute")
 MINUTE = timedelta(minutes=1)
 MS = timedelta(milliseconds=1)
 US = timedelta(microseconds=1)
-# A loaded machine between two calls; less than the interval of any limit below.
+# Tolerates a busy machine between two calls; shorter than the interval of any limit below.
 SLACK = timedelta(seconds=2)
 
 

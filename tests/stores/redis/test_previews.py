@@ -12,7 +12,7 @@ from stores.redis.scripts import Scripts
 from tests.support.answers import exactly
 
 HOUR_MS = 3_600_000
-# A loaded machine between a script and the look at what it left.
+# Tolerates a busy machine between a script and the check of its effect.
 SLACK_MS = 10_000
 LEASE = timedelta(seconds=20)
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'

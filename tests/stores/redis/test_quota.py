@@ -14,7 +14,7 @@ import stores
 from tests.support.valkey import Valkey
 
 QUOTA = Path(stores.__file__).parent.joinpath("redis", "lua", "include", "quota.lua").read_text()
-# One script for a whole schedule, so that nothing expires on the way.
+# One script runs a whole schedule, so that no bucket expires in between.
 HELD = f"""
 local clock
 {QUOTA.replace("redis.call('TIME')", "clock")}
@@ -28,7 +28,7 @@ redis.call('DEL', unpack(KEYS))
 return answers
 """
 MINUTE = 60_000_000
-# In 2100: no bucket expires while the test looks.
+# In 2100, so that no bucket expires during the test.
 START = 4_102_444_800_000_000
 
 

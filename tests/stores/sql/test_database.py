@@ -57,11 +57,11 @@ async def test_a_cancelled_transaction_changes_nothing_and_returns_its_connectio
         for _ in range(turns):
             await asyncio.sleep(0 if turns % 2 else 0.0003)
         task.cancel()
-        # Again, while what the first began is being closed.
+        # Cancel again, while the first cancellation closes the connection.
         for _ in range(turns % 5):
             await asyncio.sleep(0)
             task.cancel()
-        # Kept, as a task that is done keeps it: what it refers to is not collected.
+        # Keep the error like a finished task does, so that what it refers to is not collected.
         errors += await asyncio.gather(task, return_exceptions=True)
         assert in_use(database) == 0
         async with asyncio.timeout(2), database.begin() as connection:

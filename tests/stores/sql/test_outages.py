@@ -22,7 +22,7 @@ from tests.support.database_proxy import Proxy, proxy
 from tests.support.postgres import PASSWORD, Postgres
 
 HURRIED = Patience(connect=0.2, command=0.2, busy=0.05)
-# One wait of ours, one of the driver for the server to take note, and room for a slow machine.
+# Our wait, the wait of the driver for the server, and room for a slow machine.
 SOON = 2.0
 HERE = Path()
 

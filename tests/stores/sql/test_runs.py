@@ -40,7 +40,7 @@ async def test_an_intent_opens_a_run(database: Database) -> None:
 
 
 SUCCESS = {"status": "success", "status_code": 200, "duration_ms": 12}
-# What an ending tells, and what of it a row has otherwise.
+# The fields of an ending, and the columns that differ from them.
 OUTCOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (SUCCESS, {}),
     ({"duration_ms": 0, "status_code": 204}, {}),
