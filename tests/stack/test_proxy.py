@@ -153,6 +153,28 @@ async def test_only_a_missing_response_is_retried(net: Network, relay: Relay) ->
                 assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "attempts"),
+    [
+        ("GET", "/keys", 4),
+        ("POST", "/actions/preview", 4),
+        ("POST", "/keys", 1),
+        ("POST", "/keys/1/rotate", 1),
+        ("PATCH", "/keys/1", 1),
+        ("DELETE", "/keys/1", 1),
+        ("POST", "/actionsx", 1),
+    ],
+)
+async def test_only_what_may_happen_twice_is_repeated(
+    net: Network, relay: Relay, method: str, path: str, attempts: int
+) -> None:
+    """A key is not made twice because the replica died after it had made the first."""
+    async with found(net, relay) as replica, client(str(relay.base_url)) as fresh:
+        replica.behave = hangs_up
+        answer = await fresh.request(method, path, json={})
+        assert (answer.status_code, len(replica.requests)) == (502, attempts)
+
+
 async def test_haproxy_can_be_scraped(haproxy: Proxy, relay: Relay) -> None:
     """It has its own port for Prometheus, with the metric of the alert."""
     async with client(haproxy.stats) as stats:

@@ -5,6 +5,7 @@ from docker-compose.yml: they are given in the environment, as that file allows.
 """
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Callable
 
@@ -133,14 +134,53 @@ async def test_a_run_whose_replica_dies_is_in_progress_for_the_others(
     stack: Stack, target: Target
 ) -> None:
     """Its request goes to another replica, which knows the run and does not send it again."""
-    preview_id = await stack.relay.preview_id(target.url)
     gate = Gate(target)
-    asked = asyncio.create_task(stack.relay.execute(preview_id, "order-1", wait=0))
-    await asyncio.wait_for(target.arrived.wait(), 10)
-    (ran,) = [replica for replica in stack.replicas if await runs_in_flight(replica)]
+    asked, ran = await in_flight(stack, target)
     ran.kill()
     answer = await asked
     gate.open.set()
     assert (answer.status_code, answer.json()["code"]) == (409, "run_in_progress")
     assert await served_by(stack, answer) != ran.address
     assert len(target.deliveries) == 1
+
+
+async def in_flight(stack: Stack, target: Target) -> tuple[asyncio.Task[httpx2.Response], Replica]:
+    """An execution that the target does not answer yet, and the replica that sends it."""
+    preview_id = await stack.relay.preview_id(target.url)
+    asked = asyncio.create_task(stack.relay.execute(preview_id, "order-1", wait=0))
+    await asyncio.wait_for(target.arrived.wait(), 10)
+    (ran,) = [replica for replica in stack.replicas if await runs_in_flight(replica)]
+    return asked, ran
+
+
+async def test_a_replica_that_hangs_loses_its_requests(stack: Stack, target: Target) -> None:
+    """Under SIGSTOP it accepts connections and answers nothing. HAProxy ends its sessions after two
+    checks, long before `timeout server`, and asks another replica.
+    """
+    gate = Gate(target)
+    asked, ran = await in_flight(stack, target)
+    ran.process.send_signal(signal.SIGSTOP)
+    try:
+        answer = await asyncio.wait_for(asked, 10)
+    finally:
+        ran.process.send_signal(signal.SIGCONT)
+    gate.open.set()
+    assert (answer.status_code, answer.json()["code"]) == (409, "run_in_progress")
+    assert await served_by(stack, answer) != ran.address
+    assert len(target.deliveries) == 1
+
+
+async def test_a_replica_that_drains_keeps_its_requests(stack: Stack, target: Target) -> None:
+    """After SIGTERM HAProxy sends it nothing new, and the run in flight is answered."""
+
+    async def two_left() -> bool:
+        return await stack.servers() == 2
+
+    gate = Gate(target)
+    asked, ran = await in_flight(stack, target)
+    ran.process.terminate()
+    await until(two_left)
+    gate.open.set()
+    answer = await asyncio.wait_for(asked, 10)
+    assert (answer.status_code, answer.json()["status"]) == (200, "success")
+    assert await served_by(stack, answer) == ran.address
