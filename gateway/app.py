@@ -20,6 +20,7 @@ from gateway.api.openapi import document
 from gateway.api.routes import ENDPOINTS, PROBES, routes
 from gateway.api.state import Opened
 from gateway.audit.journal import Journal, written
+from gateway.audit.maintenance import Maintenance
 from gateway.audit.shipper import Shipper, shipping
 from gateway.background import in_background
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
@@ -173,7 +174,14 @@ async def _audit(
 ) -> AsyncIterator[tuple[Journal, Shipper]]:
     outbox = Outbox(store.scripts)
     journal = Journal(outbox)
-    shipper = Shipper(outbox, database, key_cache, retention=settings.audit_retention)
+    maintenance = Maintenance(
+        database,
+        retention=settings.audit_retention,
+        lease=settings.action_timeout + LEASE_MARGIN,
+        runs=Runs(store.scripts),
+        outbox=outbox,
+    )
+    shipper = Shipper(outbox, database, key_cache, maintenance)
     async with shipping(shipper), written(journal):
         yield journal, shipper
 

@@ -1,20 +1,20 @@
 """The process's SQL database: created in development if it is missing, opened once, when needed."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gateway.config.local_keys import audit_keys
 from gateway.config.settings import Settings
-from stores.audit import chain as chains
-from stores.sql import database as sql
+from stores.audit.chain import Chain
+from stores.sql.database import REVISIONS, Database, open_database
+from stores.sql.errors import DatabaseUnavailable
 
 FILE = "relay.db"
 
@@ -35,19 +35,21 @@ def create_if_missing(settings: Settings) -> list[str]:
     """Create the embedded database unless there is one; the revisions that were applied.
 
     It is made in a folder beside its place and linked there, so that no process finds it half
-    made. Raises what `migrate` raises.
+    made. Raises DatabaseUnavailable.
     """
     if exists(settings):
         return []
-    # Alembic takes 11 MB that only this one call needs.
-    from stores.sql.migrate import migrate  # noqa: PLC0415
-
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with TemporaryDirectory(dir=settings.data_dir, prefix="making-") as folder:
-        applied = migrate(None, Path(folder))
+        # In a process of its own: Alembic takes 36 MB, which this process would keep.
+        migrating = [sys.executable, "-P", "-m", "stores.sql.migrate", folder]
+        done = subprocess.run(migrating, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+        if done.returncode:
+            reason = done.stderr.strip().rpartition("\n")[2]
+            raise DatabaseUnavailable(f"the database cannot be created: {reason}")
         with suppress(FileExistsError):  # another process was first: its database stays
             os.link(Path(folder) / FILE, settings.data_dir / FILE)
-            return applied
+            return [*REVISIONS]
     return []
 
 
@@ -58,11 +60,11 @@ class LazyDatabase:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._database: sql.Database | None = None
+        self._database: Database | None = None
         self._failure: Exception | None = None
         self._failed_at = float("-inf")
 
-    async def __aenter__(self) -> LazyDatabase:
+    async def __aenter__(self) -> "LazyDatabase":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -72,7 +74,7 @@ class LazyDatabase:
     def opened(self) -> bool:
         return self._database is not None
 
-    async def open(self) -> sql.Database:
+    async def open(self) -> Database:
         """Raises DatabaseUnavailable and SchemaOutdated. Callers that waited for an attempt that
         failed get its error and do not try again.
         """
@@ -89,22 +91,18 @@ class LazyDatabase:
                 raise
         return self._database
 
-    async def _open(self) -> sql.Database:
+    async def _open(self) -> Database:
         await asyncio.to_thread(create_if_missing, self._settings)
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(sql.open_database(*location(self._settings)))
+            opened = await stack.enter_async_context(open_database(*location(self._settings)))
             await opened.check()
             self._stack = stack.pop_all()
         return opened
 
-    def existing(self) -> AbstractAsyncContextManager[sql.Database] | None:
+    async def existing(self) -> Database | None:
         """The database, for readers that must not create one; None while there is none."""
-        return self._shared() if exists(self._settings) else None
+        return await self.open() if exists(self._settings) else None
 
-    @asynccontextmanager
-    async def _shared(self) -> AsyncIterator[sql.Database]:
-        yield await self.open()
-
-    def chain(self) -> chains.Chain:
+    def chain(self) -> Chain:
         """Raises SettingsError."""
-        return chains.Chain(audit_keys(self._settings))
+        return Chain(audit_keys(self._settings))

@@ -4,8 +4,6 @@ Each change locks its workspace first and looks at the caller's key again: admis
 memory that is up to 2 s old, and a revoked admin must not leave a new key behind.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +13,11 @@ from uuid import uuid4
 
 from gateway.access.roles import SCOPES, Scope
 from gateway.problems import Unauthenticated, WorkspaceNotFound
-from stores.audit import chain as chains
+from stores.audit.chain import BrokenChain, Chain
 from stores.audit_entries import ANONYMOUS, Entry
 from stores.sql import api_keys, workspaces
-from stores.sql import database as sql
+from stores.sql.connection import Connection
+from stores.sql.database import Database
 
 log = logging.getLogger("relay.audit")
 
@@ -37,7 +36,7 @@ class Actor(NamedTuple):
 
 
 class Transaction:
-    def __init__(self, connection: sql.SqlConnection, now_ms: int, actor: Actor) -> None:
+    def __init__(self, connection: Connection, now_ms: int, actor: Actor) -> None:
         self.connection = connection
         self.now_ms = now_ms
         self.entries: list[tuple[str, Entry]] = []
@@ -59,9 +58,9 @@ class Transaction:
 
 class Transactions:
     def __init__(
-        self, database: sql.Database, chain: chains.Chain, *, clock: Callable[[], float] = time.time
+        self, database: Database, chain: Chain, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._database = database
+        self.database = database
         self._chain = chain
         self._clock = clock
 
@@ -75,18 +74,19 @@ class Transactions:
         change even if the chain is broken, and log that its entry is missing. Raises
         Unauthenticated, BrokenChain and DatabaseUnavailable.
         """
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await workspaces.lock(connection, workspace)
             # The time after the wait: the actor's key may have ended meanwhile.
             transaction = Transaction(connection, int(self._clock() * 1000), actor)
             await _check_key(connection, workspace, actor, transaction.now_ms)
             yield transaction
+            await connection.execute("SAVEPOINT audit")
             try:
-                async with connection.begin_nested():
-                    await self._chain.append(connection, workspace, transaction.entries)
-            except chains.BrokenChain:
+                await self._chain.append(connection, workspace, transaction.entries)
+            except BrokenChain:
                 if not regardless:
                     raise
+                await connection.execute("ROLLBACK TO audit")
                 for _, entry in transaction.entries:
                     fields = {"workspace": workspace, "missing": entry.event}
                     log.exception(
@@ -94,15 +94,8 @@ class Transactions:
                         extra={"fields": {**fields, "subject": entry.subject}},
                     )
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[sql.SqlConnection]:
-        async with self._database.connect() as connection:
-            yield connection
 
-
-async def _check_key(
-    connection: sql.SqlConnection, workspace: str, actor: Actor, now_ms: int
-) -> None:
+async def _check_key(connection: Connection, workspace: str, actor: Actor, now_ms: int) -> None:
     """Raises Unauthenticated if the actor's key has ended since its admission."""
     ended = False
     if actor.key is not None:
@@ -114,7 +107,7 @@ async def _check_key(
         raise Unauthenticated("This key is unknown, expired or revoked.")
 
 
-async def existing(connection: sql.SqlConnection, name: str) -> workspaces.Workspace:
+async def existing(connection: Connection, name: str) -> workspaces.Workspace:
     """Raises WorkspaceNotFound."""
     for workspace in await workspaces.list_all(connection):
         if workspace.name == name:

@@ -17,7 +17,7 @@ from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
 from stores.sql.database import HEAD
 from stores.sql.migrate import migrate
-from stores.sql.tables import metadata
+from stores.sql.tables import TABLES
 from tests.support.gateways import Relay, gateway
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.reservations import ORIGIN
@@ -30,7 +30,7 @@ pytest_plugins = ("tests.support.databases", "tests.support.observed")
 EMPTY = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-{"".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables))}
+{"".join(f"DELETE FROM {table.name};" for table in reversed(TABLES))}
 INSERT INTO workspaces (name, created_at) VALUES ('default', 1);
 INSERT INTO generation (id, number) VALUES (1, 0);
 UPDATE alembic_version SET version_num = '{HEAD}';

@@ -20,6 +20,7 @@ from gateway.access.limits import RateLimitHeaders
 from gateway.access.sealing import Sealer
 from gateway.app import create_app, open_gateway
 from gateway.config.settings import Settings
+from gateway.database import LazyDatabase
 from gateway.execution.engine import Engine
 from gateway.http.middleware import RequestContext
 from gateway.http.server import ListeningServer, running
@@ -73,7 +74,7 @@ class ExplodingEngine(Engine):
 
 async def exploding() -> dict[str, Any]:
     """The state of a gateway that is open to all and whose engine explodes."""
-    key_cache = KeyCache(lambda: None, Sealer(()))
+    key_cache = KeyCache(LazyDatabase(Settings(data_dir=Path("/nowhere"))).existing, Sealer(()))
     await key_cache.refresh()
     return {
         "admission": admission(key_cache),

@@ -12,8 +12,8 @@ from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.database import FILE, LazyDatabase, create_if_missing
-from stores.sql.database import HEAD, SchemaOutdated
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.database import HEAD
+from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
 from tests.support.keyed import first_key
 from tests.support.tcp import tcp_server
@@ -40,14 +40,11 @@ def held(folder: Path) -> list[str]:
 async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
     """Not by looking whether there is one; by many at once, once."""
     async with LazyDatabase(settings) as database:
-        opening = database.existing()
-        assert opening
         assert not database.opened
         one, *others = await asyncio.gather(*(database.open() for _ in range(20)))
         assert database.opened
         assert {id(other) for other in others} == {id(one)}
-        async with opening as shared:
-            assert shared is one
+        assert await database.existing() is one
         async with one.connect() as connection:  # whoever shares it does not close it
             assert connection
 
@@ -55,7 +52,7 @@ async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
 async def test_without_a_database_there_is_nothing_to_find(tmp_path: Path) -> None:
     """And to look makes none."""
     async with LazyDatabase(Settings(data_dir=tmp_path)) as database:
-        assert database.existing() is None
+        assert await database.existing() is None
     assert held(tmp_path) == []
 
 
@@ -76,7 +73,6 @@ async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> Non
     """Each time: it may be back."""
     away = Secret(b"postgresql://127.0.0.1:1/relay")
     async with LazyDatabase(Settings(data_dir=tmp_path, database_url=away)) as database:
-        assert database.existing()
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
                 await database.open()

@@ -5,14 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
 from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
 from gateway.readiness import keys_check
 from stores.redis.client import Check
 from stores.sql.database import Database, open_database
-from stores.sql.tables import api_keys
 from tests.access.test_key_cache_outages import take
 from tests.support.admissions import admission
 from tests.support.services import CLI, PEPPER, key_cache, services
@@ -30,8 +28,8 @@ async def database(file: Path, tmp_path: Path) -> AsyncIterator[Database]:
         await services(opened).key()
         other = (await services(opened).key()).key
         async with opened.begin() as connection:
-            one = update(api_keys).where(api_keys.c.id == other.id)
-            await connection.execute(one.values(pepper_id=pepper_id(b"q" * 32)))
+            changed = "UPDATE api_keys SET peppered_with = $1 WHERE id = $2"
+            await connection.execute(changed, pepper_id(b"q" * 32), other.id)
         yield opened
 
 
@@ -64,7 +62,7 @@ async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> No
 async def test_a_schema_that_is_too_old_is_said_with_its_remedy(database: Database) -> None:
     read = key_cache(database)
     async with database.begin() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        await connection.execute("UPDATE alembic_version SET version_num = '0001'")
     await read.try_refresh()
     assert check(read).verdict == "failed"
     assert "relay migrate" in check(read).detail

@@ -7,29 +7,22 @@ included; expiry needs no database. Before the first read no key is known and ev
 one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from gateway.access.sealing import Sealer
-from gateway.access.snapshot import (
-    DEFAULT_LIMITS,
-    EMPTY,
-    NOT_READ,
-    CachedKey,
-    WorkspaceLimits,
-    read,
-)
+from gateway.access.snapshot import EMPTY, NOT_READ, CachedKey, read
 from gateway.access.suspension import Suspension
 from gateway.background import in_background, repeat
-from stores.sql import api_keys, errors, workspaces
-from stores.sql import database as sql
+from stores.sql import api_keys, workspaces
+from stores.sql.database import Database
+from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.workspaces import Limits
 
 State = Literal["not_read", "empty", "read", "sealed", "stale", "away", "outdated"]
 
@@ -50,21 +43,20 @@ PACES = Paces()
 class KeyCache:
     def __init__(
         self,
-        open_database: Callable[[], AbstractAsyncContextManager[sql.Database] | None],
+        find_database: Callable[[], Awaitable[Database | None]],
         sealer: Sealer,
         *,
         paces: Paces = PACES,
         clock: Callable[[], float] = time.time,
         suspension: Suspension | None = None,
     ) -> None:
-        """`open_database`: None while there is no database, and so no key."""
+        """`find_database`: None while there is no database, and so no key."""
         self.suspension = suspension or Suspension()
-        self._open_database = open_database
+        self._find_database = find_database
         self._sealer = sealer
         self._paces = paces
         self._clock = clock
-        self._stack = AsyncExitStack()
-        self._database: sql.Database | None = None
+        self._database: Database | None = None
         self._snapshot = NOT_READ
         self._state: State = "not_read"
         self._refreshing = asyncio.Lock()
@@ -82,8 +74,8 @@ class KeyCache:
         key = self._snapshot.keys.get(key_id)
         return key.workspace if key else self._snapshot.ended.get(key_id)
 
-    def limits(self, workspace: str) -> WorkspaceLimits:
-        return self._snapshot.limits.get(workspace, DEFAULT_LIMITS)
+    def limits(self, workspace: str) -> Limits:
+        return self._snapshot.limits.get(workspace, Limits())
 
     def secrets(self, workspace: str) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
@@ -152,15 +144,13 @@ class KeyCache:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_PATIENCE):
                 await self.write_used()
-        await self._stack.aclose()
 
     async def _refresh(self) -> None:
+        self._database = self._database or await self._find_database()
         if self._database is None:
-            if (opening := self._open_database()) is None:
-                self._snapshot = EMPTY
-                self._set_state("empty", "no key was ever created")
-                return
-            self._database = await self._stack.enter_async_context(opening)
+            self._snapshot = EMPTY
+            self._set_state("empty", "no key was ever created")
+            return
         # Not later: a schema that is upgraded while we run must not stop those that still serve.
         if self._snapshot is NOT_READ or self._snapshot is EMPTY:
             await self._database.check()
@@ -171,7 +161,7 @@ class KeyCache:
         else:
             self._set_state("read", "the keys are read")
 
-    async def _read(self, database: sql.Database) -> None:
+    async def _read(self, database: Database) -> None:
         async with database.connect() as connection:
             generation = await workspaces.generation(connection)
             if generation == self._snapshot.generation and time.monotonic() < self._reload_at:
@@ -180,12 +170,10 @@ class KeyCache:
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
     def _failure(self, error: Exception) -> tuple[State, str]:
-        if isinstance(error, sql.SchemaOutdated):
+        if isinstance(error, SchemaOutdated):
             return "outdated", str(error)
         # Of an unforeseen error the class alone: its message may hold anything.
-        detail = (
-            str(error) if isinstance(error, errors.DatabaseUnavailable) else type(error).__name__
-        )
+        detail = str(error) if isinstance(error, DatabaseUnavailable) else type(error).__name__
         return "away" if self._snapshot is NOT_READ else "stale", detail
 
     def _set_state(self, state: State, detail: str) -> None:
@@ -204,7 +192,7 @@ class LastUsed:
     def note(self, key_id: str, now_ms: int) -> None:
         self._moments[key_id] = now_ms
 
-    async def write(self, database: sql.Database) -> None:
+    async def write(self, database: Database) -> None:
         """Keep what cannot be written now for the next time: all, or keys being changed."""
         if not self._moments:
             return

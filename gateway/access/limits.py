@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from starlette.responses import Response
 
 from gateway.access.principal import Principal
-from gateway.access.snapshot import WorkspaceLimits
 from stores.redis.limits import Quota, Rates, Slots
+from stores.sql import workspaces
 
 Limited = Literal["preview", "execute"]
 
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
     slots: Slots
 
 
-def key_limits(defaults: LimitSettings, own: WorkspaceLimits) -> Limits:
+def key_limits(defaults: LimitSettings, own: workspaces.Limits) -> Limits:
     """The limits of a key in a workspace. RATE_LIMIT_ENABLED switches off rates alone: slots keep
     one slow target from taking all connections. A target gets half of the slots unless told.
     """

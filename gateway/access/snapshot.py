@@ -3,8 +3,6 @@
 10,000 keys take 5 MB; reading them blocks the event loop for 15 ms at a time (12 on SQLite).
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +13,7 @@ from gateway.access.sealing import Forged, Sealer, UnknownKey, place
 from gateway.config.secret import Secret
 from gateway.signatures import SecretsSealed
 from stores.sql import api_keys, signing_secrets, workspaces
-from stores.sql import database as sql
+from stores.sql.connection import Connection
 
 # Other tasks run after each chunk, which takes a millisecond or two.
 CHUNK = 500
@@ -37,18 +35,6 @@ class CachedKey(NamedTuple):
     name: str
 
 
-class WorkspaceLimits(NamedTuple):
-    """A workspace's own limits; None falls back to the settings."""
-
-    preview: int | None = None
-    execute: int | None = None
-    runs_at_once: int | None = None
-    runs_at_once_per_target: int | None = None
-
-
-DEFAULT_LIMITS = WorkspaceLimits()
-
-
 class SigningSecret(NamedTuple):
     """`secret` is None where it could not be unsealed."""
 
@@ -67,7 +53,7 @@ class Snapshot(NamedTuple):
     keys: Mapping[str, CachedKey]
     ended: Mapping[str, str]
     peppers: Collection[str | None]
-    limits: Mapping[str, WorkspaceLimits]
+    limits: Mapping[str, workspaces.Limits]
     signing: Mapping[str, Sequence[SigningSecret]]
 
     def secrets(self, workspace: str, now_ms: float) -> Sequence[bytes]:
@@ -93,7 +79,7 @@ NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {})
 EMPTY = NOT_READ._replace(any_made=False)
 
 
-async def read(connection: sql.SqlConnection, sealer: Sealer, *, now_ms: int) -> Snapshot:
+async def read(connection: Connection, sealer: Sealer, *, now_ms: int) -> Snapshot:
     # The generation first: what changes during the read is then read again.
     generation = await workspaces.generation(connection)
     keys = await api_keys.active(connection, now_ms)
@@ -108,7 +94,7 @@ async def read(connection: sql.SqlConnection, sealer: Sealer, *, now_ms: int) ->
         keys=await _keys(keys),
         ended=ended,
         peppers={key.pepper_id for key in keys},
-        limits={row.name: WorkspaceLimits(*row.limits) for row in rows},
+        limits={row.name: row.limits for row in rows},
         signing=await _signing(sealed, sealer),
     )
 

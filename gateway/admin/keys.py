@@ -3,8 +3,6 @@
 No key can hand out or revoke more than its own scopes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple, assert_never
@@ -117,7 +115,7 @@ class KeyAdmin:
 
     async def list_keys(self, workspace: str) -> list[rows.ApiKey]:
         """All keys, revoked and expired ones too, newest first. Raises WorkspaceNotFound."""
-        async with self._transactions.reading() as connection:
+        async with self._transactions.database.connect() as connection:
             await existing(connection, workspace)
             return await rows.list_all(connection, workspace)
 

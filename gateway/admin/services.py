@@ -1,7 +1,5 @@
 """The services that make keys, secrets and workspaces, for requests and commands."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,8 +8,8 @@ from gateway.admin.keys import KeyAdmin
 from gateway.admin.signing_secrets import SigningSecrets
 from gateway.admin.workspaces import Workspaces
 from gateway.transaction import Transactions
-from stores.audit import chain as chains
-from stores.sql import database as sql
+from stores.audit.chain import Chain
+from stores.sql.database import Database
 
 
 class Services(NamedTuple):
@@ -21,10 +19,10 @@ class Services(NamedTuple):
 
 
 def services(
-    database: sql.Database, *, audit_keys: Sequence[bytes], pepper: bytes, sealer: Sealer
+    database: Database, *, audit_keys: Sequence[bytes], pepper: bytes, sealer: Sealer
 ) -> Services:
     """`audit_keys`: newest first. `pepper`: the newest."""
-    transactions = Transactions(database, chains.Chain(audit_keys))
+    transactions = Transactions(database, Chain(audit_keys))
     return Services(
         keys=KeyAdmin(transactions, pepper=pepper),
         secrets=SigningSecrets(transactions, sealer),

@@ -1,7 +1,5 @@
 """Create the signing secrets of workspaces, each shown once and stored sealed, and reseal them."""
 
-from __future__ import annotations
-
 import base64
 import secrets
 from datetime import timedelta
@@ -72,7 +70,7 @@ class SigningSecrets:
 
     async def list_secrets(self, workspace: str) -> list[rows.SealedSecret]:
         """Newest first, retired ones too."""
-        async with self._transactions.reading() as connection:
+        async with self._transactions.database.connect() as connection:
             await existing(connection, workspace)
             return await rows.list_all(connection, workspace)
 

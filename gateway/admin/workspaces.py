@@ -1,7 +1,5 @@
 """Create workspaces and change their limits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from gateway.problems import InvalidRequest, WorkspaceExists
@@ -43,7 +41,7 @@ class Workspaces:
 
     async def list(self) -> list[rows.Workspace]:
         """By name."""
-        async with self._transactions.reading() as connection:
+        async with self._transactions.database.connect() as connection:
             return await rows.list_all(connection)
 
 

@@ -17,7 +17,7 @@ from gateway.http.tracing import API_KEY
 from gateway.timestamps import Timestamp, timestamp
 from stores.audit import pages, signatures
 from stores.audit_entries import Entry
-from stores.sql import pages as cursors
+from stores.sql.runs import encoded
 
 
 class AuditQuery(RunsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,16 +52,11 @@ async def list_audit(request: Request[State]) -> Response:
     with database_problems():
         database = await request.state["database"].open()
         async with database.connect() as connection:
-            page = await pages.audit_page(
-                connection,
-                workspace(request),
-                filter_of(asked),
-                event=(asked.event,) if asked.event else (),
-                after=after,
-                limit=asked.limit,
-            )
+            events = (asked.event,) if asked.event else ()
+            selection = pages.Selection(workspace(request), filter_of(asked), events)
+            page = await pages.audit_page(connection, selection, after=after, limit=asked.limit)
     request.state["journal"].note(workspace(request), _reading(request))
-    cursor = None if page.after is None else cursors.encoded(page.after)
+    cursor = None if page.after is None else encoded(page.after)
     return json_response(
         AuditBody(
             entries=[_audited(row) for row in page.rows],

@@ -16,12 +16,11 @@ from gateway.http.middleware import CLIENT_GONE, internal_error
 from gateway.http.responses import problem_response
 from gateway.problems import Problem
 from gateway.telemetry.spans import annotate
-from stores.audit import chain as chains
+from stores.audit.chain import BrokenChain
 from stores.audit_entries import Entry
 from stores.redis.limits import Quota
 from stores.redis.scripts import RedisUnavailable
-from stores.sql import database as sql
-from stores.sql import errors
+from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
 
 AUDITED = (
     problems.Unauthenticated,
@@ -109,10 +108,10 @@ def database_problems(*, check_url: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (sql.SchemaOutdated, chains.BrokenChain) as error:
+    except (SchemaOutdated, BrokenChain) as error:
         detail = f"Nothing was changed: {error}."
         raise problems.StoreUnavailable(detail, safe_to_retry=True) from error
-    except errors.DatabaseUnavailable as error:  # its message names hosts
+    except DatabaseUnavailable as error:  # its message names hosts
         seen = "Try again."
         if check_url:
             seen = f"The change may have been made: check GET {check_url} before trying again."

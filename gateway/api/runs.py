@@ -18,7 +18,7 @@ from gateway.http.requests import Instant, Word, parameter_refused, query
 from gateway.http.responses import json_response
 from gateway.problems import RunNotFound
 from gateway.timestamps import Timestamp, epoch_ms, timestamp
-from stores.sql import pages
+from stores.sql import runs as rows
 
 
 class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,16 +56,16 @@ class RunsBody(Struct, kw_only=True):
 async def list_runs(request: Request[State]) -> Response:
     asked = query(request, RunsQuery)
     try:
-        before = pages.runs_cursor(asked.cursor) if asked.cursor else None
+        before = rows.runs_cursor(asked.cursor) if asked.cursor else None
     except ValueError as error:
         raise invalid_cursor() from error
     with database_problems():
         database = await request.state["database"].open()
         async with database.connect() as connection:
-            page = await pages.runs_page(
+            page = await rows.runs_page(
                 connection, workspace(request), filter_of(asked), before=before, limit=asked.limit
             )
-    cursor = None if page.before is None else pages.encoded(page.before)
+    cursor = None if page.before is None else rows.encoded(page.before)
     runs = [_listed(row) for row in page.rows]
     return json_response(
         RunsBody(runs=runs, next_cursor=cursor, request_id=request.state["request_id"])
@@ -88,16 +88,16 @@ async def archived_run(database: LazyDatabase, workspace: str, run_id: str) -> b
     """The document of a run that Redis no longer has, or that was not sent, without the target's
     answer; None if the workspace has no such run. Raises StoreUnavailable.
     """
-    if (opening := database.existing()) is None:
-        return None
     with database_problems():
-        async with opening as opened, opened.connect() as connection:
-            row = await pages.find_run(connection, workspace, run_id)
+        if (opened := await database.existing()) is None:
+            return None
+        async with opened.connect() as connection:
+            row = await rows.find_run(connection, workspace, run_id)
     return _document(row) if row else None
 
 
-def filter_of(asked: RunsQuery) -> pages.Filter:
-    return pages.Filter(
+def filter_of(asked: RunsQuery) -> rows.Filter:
+    return rows.Filter(
         action=asked.action,
         status=asked.status,
         principal=asked.principal,
@@ -110,13 +110,13 @@ def invalid_cursor() -> Exception:
     return parameter_refused("cursor", "Send the next_cursor of a page of this list unchanged.")
 
 
-def _listed(row: pages.RunRow) -> ListedRun:
+def _listed(row: rows.RunRow) -> ListedRun:
     fields = row._asdict()
     del fields["workspace"]
     return ListedRun(**{**fields, "started_at": timestamp(row.started_at)})
 
 
-def _document(row: pages.RunRow) -> bytes:
+def _document(row: rows.RunRow) -> bytes:
     names = RunDocument.__struct_fields__
     fields = {name: value for name, value in row._asdict().items() if name in names}
     run = RunDocument(**{**fields, "started_at": timestamp(row.started_at)})

@@ -1,22 +1,21 @@
 """Ship the audit from the outboxes in Redis into the database, in order, each entry once.
 
-There is no consumer group: the database knows the source of every entry that it has. A shipper
-may die at any step; entries are sent again and recognised. While the database is unavailable, the
-outboxes keep the entries. One gateway ships at a time, because concurrent writers would wait for
-each other.
+There is no consumer group and no leader: the database knows the source of every entry that it has,
+so that a shipper may die at any step, and entries that come again are recognised. Every gateway
+ships. On PostgreSQL it skips a workspace whose head another transaction has locked; SQLite has one
+writer at a time. A gateway that lacks the database or the newest audit key therefore stops no
+other one. While the database is unavailable, the outboxes keep the entries.
 
 A turn ends after a second, and the next one starts with all workspaces. With one workspace under
-steady load, an unbounded turn would never end, and no head would be signed. A leader that fails
-gives up the lead, because another gateway may reach the database, or have a newer audit key.
+steady load, an unbounded turn would never end, and no head would be signed.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import uuid4
 
 from gateway.access.key_cache import KeyCache
 from gateway.access.principal import DEFAULT_WORKSPACE
@@ -25,41 +24,30 @@ from gateway.audit.maintenance import Failure, Maintenance
 from gateway.background import in_background, repeat
 from gateway.database import LazyDatabase
 from gateway.telemetry import metrics
+from stores.audit.chain import HeadLocked
 from stores.audit_entries import NOWHERE
 from stores.redis.client import Check
 from stores.redis.outbox import Outbox, Waiting
-from stores.redis.scripts import RedisUnavailable
 
 PACE = timedelta(seconds=1)
-# Loading SQLAlchemy takes 0.3 s of CPU, which a starting gateway needs to serve.
+# The first turn may create the database, which takes CPU that a starting gateway needs to serve.
 START_PAUSE = timedelta(seconds=2)
 PAUSE_MAX = timedelta(seconds=8)
-# Longer than a batch takes on a slow database: 200 entries take 20 ms on a fast one.
-LEAD = timedelta(seconds=15)
+# 200 entries take 10 ms on a fast database.
 BATCH = 200
-# Back-off after a failed turn, so that another replica can take over.
-BACK_OFF = timedelta(seconds=3)
-# How often a gateway that does not lead reads the backlog, for its metrics and /ready.
-BACKLOG_PACE = timedelta(seconds=10)
-# How often a leader backs off for one broken chain: other replicas would probably fail too.
-BACK_OFF_PACE = timedelta(minutes=1)
 
 log = logging.getLogger("relay.audit")
 
 
 class Shipper:
     def __init__(
-        self, outbox: Outbox, database: LazyDatabase, key_cache: KeyCache, *, retention: timedelta
+        self, outbox: Outbox, database: LazyDatabase, key_cache: KeyCache, maintenance: Maintenance
     ) -> None:
         self._outbox = outbox
         self._database = database
         self._key_cache = key_cache
-        self._name = str(uuid4())
-        self._maintenance = Maintenance(database, retention=retention)
-        self._backlog_at = self._back_off_until = self._keep_lead_until = float("-inf")
-        # `_logged`: the failure that was logged last, until a turn succeeds.
+        self._maintenance = maintenance
         self._failure: Failure | None = None
-        self._logged: Failure | None = None
         self._more = False
         self._waiting: dict[str, Waiting] = {}
         self.backlog = Backlog()
@@ -72,17 +60,16 @@ class Shipper:
         await repeat(self.turn, lambda: self.pause)
 
     async def turn(self) -> None:
-        """Ship for at most a second, if this gateway leads. A failure is logged; the next turn
-        tries again.
+        """Ship for at most a second, then maintain. A failure is logged once, until a turn
+        succeeds; the next turn tries again.
         """
         self._more = False
         # Every exception is caught, or no entry would ever be shipped again.
         [failed] = await asyncio.gather(self._turn(), return_exceptions=True)
         failure = Failure.of(failed) if isinstance(failed, BaseException) else failed
-        if failure and failure != self._logged:
+        if failure and failure != self._failure:
             fields = {name: value for name, value in failure._asdict().items() if value}
             log.warning("audit.not_shipped", extra={"fields": fields})
-            self._logged = failure
         self._failure = failure
         metrics.audit_chain_broken.set(bool(failure and failure.workspace))
         if failure and not failure.workspace:
@@ -91,58 +78,28 @@ class Shipper:
             self.pause = timedelta(0) if self._more else PACE
 
     async def _turn(self) -> Failure | None:
-        """Take the lead, ship and maintain. Returns the failure, if any."""
-        now = time.monotonic()
-        backing_off = now < self._back_off_until
-        if backing_off or not await self._outbox.lead(self._name, LEAD):
-            if now >= self._backlog_at:
-                self._backlog_at = now + BACKLOG_PACE.total_seconds()
-                await self._round(self._workspaces, ship=False)
-            if backing_off:
-                return self._failure
-            self._logged = None  # so that a later failure is logged again
-            return None
         failure = await self._ship()
         if self._database.opened and (failure is None or failure.workspace):
-            [kept] = await asyncio.gather(self._maintenance.turn(), return_exceptions=True)
-            failure = (Failure.of(kept) if isinstance(kept, BaseException) else kept) or failure
-        if failure:
-            await self._give_up_lead(failure)
-        else:
-            self._logged = None
+            failure = await self._maintenance.turn() or failure
         return failure
-
-    async def _give_up_lead(self, failure: Failure) -> None:
-        now = time.monotonic()
-        if failure.workspace and failure == self._logged and now < self._keep_lead_until:
-            return
-        self._keep_lead_until = now + BACK_OFF_PACE.total_seconds()
-        self._back_off_until = now + BACK_OFF.total_seconds()
-        await self._outbox.lead(self._name, timedelta(0))
-
-    @property
-    def _workspaces(self) -> Collection[str]:
-        return sorted({DEFAULT_WORKSPACE, NOWHERE, *self._key_cache.workspaces()})
 
     async def _ship(self) -> Failure | None:
         """Ship a batch of each workspace, round by round: a flooded workspace delays no other."""
-        left, failure = self._workspaces, None
+        left: Collection[str] = {DEFAULT_WORKSPACE, NOWHERE, *self._key_cache.workspaces()}
+        failure = None
         until = time.monotonic() + PACE.total_seconds()
         while left and time.monotonic() < until and (failure is None or failure.workspace):
-            left, why = await self._round(left, ship=True)
+            left, why = await self._round(sorted(left))
             failure = why or failure
-            await self._outbox.lead(self._name, LEAD)
         self._more = bool(left)
         return failure
 
-    async def _round(
-        self, workspaces: Collection[str], *, ship: bool
-    ) -> tuple[list[str], Failure | None]:
+    async def _round(self, workspaces: Collection[str]) -> tuple[list[str], Failure | None]:
         """The workspaces with more to ship, and the last failure."""
         more, failure = [], None
         for workspace in workspaces:
             # A broken chain stops no other workspace; an unavailable database stops all.
-            ships = ship and (failure is None or bool(failure.workspace))
+            ships = failure is None or bool(failure.workspace)
             [left] = await asyncio.gather(
                 self._batch(workspace, ship=ships), return_exceptions=True
             )
@@ -161,23 +118,24 @@ class Shipper:
         """
         waiting = await self._outbox.collect(workspace, limit=BATCH if ship else 1)
         self._waiting[workspace] = waiting
-        if not ship or not waiting.ids:
+        if not ship or not waiting.ids or not await self._append(workspace, waiting):
             return False
-        await self._append(workspace, waiting)
         left = await self._outbox.collect(workspace, shipped=waiting.ids, limit=1)
         self._waiting[workspace] = left
         return len(waiting.ids) == BATCH and bool(left.ids)
 
-    async def _append(self, workspace: str, waiting: Waiting) -> None:
-        database = await self._database.open()
-        async with database.begin() as connection:
-            new = await self._database.chain().append(connection, workspace, waiting.entries)
+    async def _append(self, workspace: str, waiting: Waiting) -> bool:
+        """False if another gateway ships this workspace at the moment."""
+        database, chain = await self._database.open(), self._database.chain()
+        try:
+            async with database.begin() as connection:
+                new = await connection.run(
+                    lambda inner: chain.append(inner, workspace, waiting.entries, wait=False)
+                )
+        except HeadLocked:
+            return False
         metrics.audit_shipped.inc(new)
-
-    async def leave(self) -> None:
-        """Let another gateway lead."""
-        with suppress(RedisUnavailable):
-            await self._outbox.lead(self._name, timedelta(0))
+        return True
 
     def check(self) -> Check:
         return self.backlog.check(self._failure.error if self._failure else "")
@@ -186,8 +144,5 @@ class Shipper:
 @asynccontextmanager
 async def shipping(shipper: Shipper) -> AsyncIterator[None]:
     """Ship while the block lasts. The next shipper gets the entries that still wait."""
-    try:
-        async with in_background(shipper.watch()):
-            yield
-    finally:
-        await shipper.leave()
+    async with in_background(shipper.watch()):
+        yield

@@ -15,17 +15,14 @@ def migrate() -> None:
 
     The database is that of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
     """
-    from stores.sql.database import SchemaOutdated
-    from stores.sql.errors import DatabaseUnavailable
+    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
     from stores.sql.migrate import migrate as upgrade
 
     try:
         settings = Settings.from_env(os.environ)
         applied = [*create_if_missing(settings), *upgrade(*location(settings))]
-    except (SettingsError, DatabaseUnavailable, SchemaOutdated) as error:
+    except (SettingsError, DatabaseUnavailable, SchemaOutdated, StatementFailed) as error:
         raise click.ClickException(str(error)) from error
-    except ValueError as error:
-        raise click.ClickException(f"DATABASE_URL: {error}") from error
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
     done = f"was upgraded: {', '.join(applied)}" if applied else "is up to date"

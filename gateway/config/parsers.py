@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.secret import Network, Secret
+from stores.sql.urls import parsed
 
 
 def redis_url(text: str) -> Secret:
@@ -18,10 +20,7 @@ def redis_url(text: str) -> Secret:
 
 
 def database_url(text: str) -> Secret:
-    url = urlsplit(text)
-    served = url.scheme in ("postgresql", "postgres") and url.hostname and url.port != 0
-    if not served and not re.fullmatch(r"sqlite:///.+", text):
-        raise ValueError("scheme or path")
+    parsed(text, Path())
     return Secret(text.encode())
 
 

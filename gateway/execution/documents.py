@@ -23,7 +23,7 @@ NotSentCode = Literal["target_unreachable", "target_forbidden", "store_unavailab
 class RunError(Struct, kw_only=True):
     """Why a run is no success. `safe_to_retry`: nothing was sent."""
 
-    code: Literal["target_status", "no_response", "interrupted"] | NotSentCode
+    code: Literal["target_status", "no_response", "interrupted", "forgotten"] | NotSentCode
     detail: str
     safe_to_retry: bool = False
 
@@ -211,5 +211,8 @@ def recorded_error(reason: str | None, status_code: int | None) -> RunError | No
             return RunError(code="no_response", detail="No complete answer came back.")
         case "interrupted":
             return INTERRUPTED
+        case "forgotten":
+            lost = "The store lost this run before its outcome was recorded."
+            return RunError(code="forgotten", detail=lost)
         case _:
             return _NOT_SENT.get(reason or "")

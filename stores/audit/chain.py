@@ -7,18 +7,15 @@ the log reveal a chain that was restored to an older head.
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import exists, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stores.audit.signatures import START, Head, Recorded, Row, Signatures, row_of
+from stores.audit.signatures import START, Head, Row, Signatures, row_of
 from stores.audit_entries import Entry
 from stores.sql import runs
-from stores.sql.dialects import upsert
-from stores.sql.tables import audit, audit_checkpoints, audit_heads
+from stores.sql.connection import Connection
+from stores.sql.errors import IntegrityError
+from stores.sql.tables import AUDIT, HEADS
 
-# Sources in one statement: SQLite binds 32,766 values, PostgreSQL 32,767.
-AT_ONCE = 1000
+HEAD = "SELECT seq, mac, signature FROM audit_heads WHERE workspace = $1"
 
 
 class BrokenChain(Exception):
@@ -29,81 +26,105 @@ class BrokenChain(Exception):
         self.workspace = workspace
 
 
+class HeadLocked(Exception):
+    """Another transaction appends to the chain."""
+
+
 class Chain(Signatures):
     async def append(
-        self, connection: AsyncConnection, workspace: str, entries: Sequence[tuple[str, Entry]]
+        self,
+        connection: Connection,
+        workspace: str,
+        entries: Sequence[tuple[str, Entry]],
+        *,
+        wait: bool = True,
     ) -> int:
         """Append the entries whose sources are new, in order. Returns how many there were.
 
         Call it last in a transaction, because the head stays locked until that ends. A transaction
         that appends to several workspaces takes them by name, to avoid deadlocks. Raises
-        BrokenChain.
+        BrokenChain; and HeadLocked on PostgreSQL, unless it may `wait`.
         """
         if not entries:
             return 0
-        head = await self.locked_head(connection, workspace)
+        head = await self.locked_head(connection, workspace, wait=wait)
         head = head or await self._start(connection, workspace)
         fresh = await _fresh(connection, workspace, entries)
         if not fresh:
             return 0
         rows = self._rows(workspace, head, fresh)
         try:
-            await connection.execute(insert(audit), [row._asdict() for row in rows])
+            await connection.insert(AUDIT, rows)
         except IntegrityError as error:  # rows exist after the head
             raise BrokenChain(workspace) from error
         await runs.record(connection, workspace, fresh.values())
-        moved = self.head(workspace, rows[-1].seq, rows[-1].mac)
-        its_head = audit_heads.c.workspace == workspace
-        await connection.execute(update(audit_heads).where(its_head).values(moved._asdict()))
+        await connection.execute(
+            "UPDATE audit_heads SET seq = $2, mac = $3, signature = $4 WHERE workspace = $1",
+            workspace,
+            *self.head(workspace, rows[-1].seq, rows[-1].mac),
+        )
         return len(fresh)
 
-    async def locked_head(self, connection: AsyncConnection, workspace: str) -> Head | None:
-        """The head, locked until the transaction ends. Raises BrokenChain."""
-        query = select(audit_heads).where(audit_heads.c.workspace == workspace)
-        row = (await connection.execute(query.with_for_update())).one_or_none()
-        head = Head(*row[1:]) if row else None
+    async def locked_head(
+        self, connection: Connection, workspace: str, *, wait: bool = True
+    ) -> Head | None:
+        """The head, locked until the transaction ends. Raises BrokenChain; and HeadLocked, unless
+        it may `wait` for another transaction.
+        """
+        locking = " FOR UPDATE" if wait else " FOR UPDATE SKIP LOCKED"
+        rows = await connection.fetch(HEAD + locking, workspace)
+        if not rows and not wait and await connection.fetch(HEAD, workspace):
+            raise HeadLocked
+        return self._verified(workspace, rows)
+
+    async def read_head(self, connection: Connection, workspace: str) -> Head | None:
+        """The head as it was committed last. Raises BrokenChain."""
+        return self._verified(workspace, await connection.fetch(HEAD, workspace))
+
+    def _verified(self, workspace: str, rows: Sequence[tuple[int, bytes, bytes]]) -> Head | None:
+        head = Head(*rows[0]) if rows else None
         if head and not self.verify_head(workspace, head):
             raise BrokenChain(workspace)
         return head
 
-    async def _start(self, connection: AsyncConnection, workspace: str) -> Head:
+    async def _start(self, connection: Connection, workspace: str) -> Head:
         """The head before the first entry, or after the first entry of a concurrent append."""
         first = self.head(workspace, 0, START)
-        insert = upsert(connection, audit_heads).values(workspace=workspace, **first._asdict())
-        await connection.execute(insert.on_conflict_do_nothing())
+        await connection.insert(HEADS, [(workspace, *first)], "ON CONFLICT DO NOTHING")
         head = await self.locked_head(connection, workspace)
-        if head is None or (head == first and await started(connection, workspace)):
+        if head is None or (head == first and await _started(connection, workspace)):
             raise BrokenChain(workspace)  # the head was removed
         return head
 
     def _rows(self, workspace: str, head: Head, entries: dict[str, Entry]) -> list[Row]:
-        rows, mac = [], head.mac
+        rows, mac, name = [], head.mac, msgspec.json.encode(workspace)
         for seq, (source, entry) in enumerate(entries.items(), head.seq + 1):
-            fields = msgspec.structs.asdict(entry)
-            recorded = Recorded(workspace=workspace, seq=seq, source=source, **fields)
-            text = msgspec.json.encode(recorded).decode()
+            # As `Recorded` is encoded: its own fields are behind those of the entry.
+            last = b',"workspace":%b,"seq":%d,"source":%b}' % (
+                name,
+                seq,
+                msgspec.json.encode(source),
+            )
+            text = (msgspec.json.encode(entry)[:-1] + last).decode()
             mac = self.mac(mac, text)
-            rows.append(row_of(recorded, text, mac))
+            rows.append(row_of(entry, (workspace, seq, source), text, mac))
         return rows
 
 
 async def _fresh(
-    connection: AsyncConnection, workspace: str, entries: Iterable[tuple[str, Entry]]
+    connection: Connection, workspace: str, entries: Iterable[tuple[str, Entry]]
 ) -> dict[str, Entry]:
     fresh: dict[str, Entry] = {}
     for source, entry in entries:
         fresh.setdefault(source, entry)
-    sources = list(fresh)
-    for start in range(0, len(sources), AT_ONCE):
-        query = audit.c.source.in_(sources[start : start + AT_ONCE])
-        known = select(audit.c.source).where(audit.c.workspace == workspace, query)
-        for source in (await connection.execute(known)).scalars():
-            del fresh[source]
+    known = "SELECT source FROM audit WHERE workspace = $1 AND source = ANY($2)"
+    for (source,) in await connection.fetch(known, workspace, [*fresh]):
+        del fresh[source]
     return fresh
 
 
-async def started(connection: AsyncConnection, workspace: str) -> bool:
+async def _started(connection: Connection, workspace: str) -> bool:
     """Whether the chain has an entry or a checkpoint, and so must have a head."""
-    entries = exists().where(audit.c.workspace == workspace)
-    checkpoint = exists().where(audit_checkpoints.c.workspace == workspace)
-    return bool((await connection.execute(select(or_(entries, checkpoint)))).scalar())
+    query = "SELECT workspace FROM {} WHERE workspace = $1 LIMIT 1"
+    entry = await connection.fetch(query.format("audit"), workspace)
+    return bool(entry or await connection.fetch(query.format("audit_checkpoints"), workspace))

@@ -1,17 +1,31 @@
 """Read the audit of a workspace: a page at a time, newest first; or in order, for exports."""
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
-
-from sqlalchemy import Select, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import NamedTuple
 
 from stores.audit.signatures import Row
-from stores.sql.pages import Filter, Number, conditions, decoded
-from stores.sql.tables import audit, audit_checkpoints, audit_heads
+from stores.sql.connection import Conditions, Connection
+from stores.sql.runs import Filter, Number, decoded
+from stores.sql.tables import AUDIT
 
-# A selection of entries.
-Entries = Select[Any]
+
+class Selection(NamedTuple):
+    """Entries of a workspace. `event`: only these events; () for all. `after` and `last`: only
+    entries with a greater number than `after`, and with none greater than `last`.
+    """
+
+    workspace: str
+    filters: Filter = Filter()
+    event: Collection[str] = ()
+    after: int | None = None
+    last: int | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = self.filters.conditions(self.workspace, AUDIT, "at")
+        conditions.add("event = ANY({})", [*self.event] if self.event else None)
+        conditions.add("seq > {}", self.after)
+        conditions.add("seq <= {}", self.last)
+        return conditions
 
 
 class AuditPage(NamedTuple):
@@ -22,21 +36,14 @@ class AuditPage(NamedTuple):
 
 
 async def audit_page(
-    connection: AsyncConnection,
-    workspace: str,
-    filters: Filter,
-    *,
-    event: Collection[str] = (),
-    after: int | None = None,
-    limit: int,
+    connection: Connection, selection: Selection, *, after: int | None = None, limit: int
 ) -> AuditPage:
-    """A page of entries, newest first. `event`: only these events; () for all."""
-    query = select_entries(workspace, filters, event)
-    if after is not None:
-        query = query.where(audit.c.seq < after)
+    """A page of entries, newest first. `after`: the cursor."""
+    which = selection.conditions()
+    which.add("seq < {}", after)
     # One more than a page, to know whether there is another page.
-    query = query.order_by(audit.c.seq.desc()).limit(limit + 1)
-    rows = [Row(*row) for row in await connection.execute(query)]
+    newest = f"{AUDIT.select}WHERE {which.sql} ORDER BY seq DESC LIMIT {limit + 1:d}"
+    rows = [Row(*row) for row in await connection.fetch(newest, *which.values)]
     return AuditPage(rows[:limit], rows[limit - 1].seq if len(rows) > limit else None)
 
 
@@ -46,37 +53,32 @@ def audit_cursor(text: str) -> int:
     return cursor
 
 
-async def audited_workspaces(connection: AsyncConnection) -> list[str]:
+async def audited_workspaces(connection: Connection) -> list[str]:
     """The workspaces that have an entry, a checkpoint or a head."""
-    tables = (audit_heads, audit_checkpoints, audit)
-    first, *others = (select(table.c.workspace) for table in tables)
+    rows = await connection.fetch(
+        "SELECT workspace FROM audit_heads UNION SELECT workspace FROM audit_checkpoints "
+        "UNION SELECT workspace FROM audit"
+    )
     # An SQLite column may hold any type.
-    names = (await connection.execute(first.union(*others))).scalars()
     return sorted(
-        name if isinstance(name, str) else bytes(name).decode(errors="replace") for name in names
+        name if isinstance(name, str) else bytes(name).decode(errors="replace") for (name,) in rows
     )
 
 
-async def entries_spanned(connection: AsyncConnection, query: Select[Any]) -> int:
+async def entries_spanned(connection: Connection, selection: Selection) -> int:
     """The number of entries from the first to the last that is selected, both included."""
-    found = query.with_only_columns(func.min(audit.c.seq), func.max(audit.c.seq))
-    first, last = (await connection.execute(found)).one()
+    which = selection.conditions()
+    span = f"SELECT min(seq), max(seq) FROM audit WHERE {which.sql}"  # noqa: S608 - values apart
+    [(first, last)] = await connection.fetch(span, *which.values)
     # None for no entry; an SQLite column may hold any type.
     return last - first + 1 if isinstance(first, int) and isinstance(last, int) else 0
 
 
-def select_entries(
-    workspace: str, filters: Filter | None = None, event: Collection[str] = ()
-) -> Select[Any]:
-    """Select rows of the audit, unordered."""
-    query = select(audit).where(*conditions(audit, workspace, filters or Filter(), audit.c.at))
-    return query.where(audit.c.event.in_(event)) if event else query
-
-
 async def rows_after(
-    connection: AsyncConnection, query: Select[Any], seq: int | None, *, limit: int
+    connection: Connection, selection: Selection, seq: int | None, *, limit: int, skip: int = 0
 ) -> list[Row]:
-    """The next selected rows after `seq`; the first ones after None."""
-    beyond = query if seq is None else query.where(audit.c.seq > seq)
-    ordered = beyond.order_by(audit.c.seq).limit(limit)
-    return [Row(*row) for row in await connection.execute(ordered)]
+    """The next selected rows after `seq`, less the first `skip`; the first ones after None."""
+    which = selection.conditions()
+    which.add("seq > {}", seq)
+    ordered = f"{AUDIT.select}WHERE {which.sql} ORDER BY seq LIMIT {limit:d} OFFSET {skip:d}"
+    return [Row(*row) for row in await connection.fetch(ordered, *which.values)]

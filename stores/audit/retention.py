@@ -4,17 +4,14 @@ Each removal writes a signed checkpoint in the same transaction. Entries are ver
 that no edited entry or time is removed unnoticed. The newest entry always stays.
 """
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from stores.audit.chain import BrokenChain, Chain
-from stores.audit.pages import rows_after, select_entries
+from stores.audit.pages import Selection, rows_after
 from stores.audit.signatures import Checkpoint, Row
 from stores.audit.verify import checkpoint
 from stores.audit.walk import ChainWalk, Evidence
+from stores.sql.connection import Connection
 from stores.sql.database import Database
-from stores.sql.dialects import upsert
-from stores.sql.tables import audit, audit_checkpoints, runs
+from stores.sql.tables import CHECKPOINTS
 
 # Appends wait while a batch is removed.
 BATCH = 1000
@@ -48,14 +45,11 @@ async def remove_before(
 
 
 async def _old(
-    connection: AsyncConnection, chain: Chain, workspace: str, *, cutoff_ms: int, limit: int
+    connection: Connection, chain: Chain, workspace: str, *, cutoff_ms: int, limit: int
 ) -> list[Row]:
     # Lock the head only if there is something to remove, because mostly there is not.
-    times = (
-        select(extreme(audit.c.at)).where(audit.c.workspace == workspace).scalar_subquery()
-        for extreme in (func.min, func.max)
-    )
-    oldest, newest = (await connection.execute(select(*times))).one()
+    extremes = "SELECT min(at), max(at) FROM audit WHERE workspace = $1"
+    [(oldest, newest)] = await connection.fetch(extremes, workspace)
     # An SQLite column may hold any type, and text is greater than any number.
     if oldest is None or (isinstance(newest, int) and oldest >= cutoff_ms):
         return []
@@ -66,7 +60,7 @@ async def _old(
     if walk.begin():
         raise BrokenChain(workspace)
     old: list[Row] = []
-    for row in await rows_after(connection, select_entries(workspace), None, limit=limit):
+    for row in await rows_after(connection, Selection(workspace), None, limit=limit):
         if walk.check([row]):
             raise BrokenChain(workspace)
         if row.at >= cutoff_ms or row.seq >= head.seq:
@@ -75,21 +69,25 @@ async def _old(
     return old
 
 
-async def _remove_until(connection: AsyncConnection, workspace: str, last: Checkpoint) -> None:
-    gone = delete(audit).where(audit.c.workspace == workspace, audit.c.seq <= last.seq)
-    await connection.execute(gone)
-    insert = upsert(connection, audit_checkpoints).values(workspace=workspace, **last._asdict())
-    moved = insert.on_conflict_do_update(index_elements=["workspace"], set_=last._asdict())
-    await connection.execute(moved)
+async def _remove_until(connection: Connection, workspace: str, last: Checkpoint) -> None:
+    gone = "DELETE FROM audit WHERE workspace = $1 AND seq <= $2"
+    await connection.execute(gone, workspace, last.seq)
+    await connection.insert(
+        CHECKPOINTS,
+        [(workspace, *last)],
+        "ON CONFLICT (workspace) DO UPDATE SET seq = excluded.seq, mac = excluded.mac, "
+        "removed_at = excluded.removed_at, signature = excluded.signature",
+    )
 
 
 async def _remove_runs(database: Database, workspace: str, cutoff_ms: int, batch: int) -> None:
-    ours = runs.c.workspace == workspace
-    old = select(runs.c.run_id).where(
-        ours, runs.c.started_at < cutoff_ms, runs.c.status != "running"
-    )
     gone = batch
     while gone == batch:
         async with database.begin() as connection:
-            statement = delete(runs).where(ours, runs.c.run_id.in_(old.limit(batch)))
-            gone = (await connection.execute(statement)).rowcount
+            gone = await connection.execute(
+                "DELETE FROM runs WHERE workspace = $1 AND run_id IN (SELECT run_id FROM runs "
+                "WHERE workspace = $1 AND started_at < $2 AND status <> 'running' LIMIT $3)",
+                workspace,
+                cutoff_ms,
+                batch,
+            )

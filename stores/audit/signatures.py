@@ -11,8 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from stores.audit_entries import Entry
-from stores.sql.dialects import truncate_to
-from stores.sql.tables import audit
+from stores.sql.tables import AUDIT
 
 # The MAC before the first entry.
 START = bytes(32)
@@ -120,19 +119,20 @@ class Signatures:
         return _verify(self._checkpoint, text, checkpoint.signature)
 
 
-def row_of(recorded: Recorded, text: str, mac: bytes) -> Row:
-    """The row of an entry. Columns for filters hold as much of a text as fits."""
+def row_of(entry: Entry, place: tuple[str, int, str], text: str, mac: bytes) -> Row:
+    """The row of an entry. Columns for filters hold as much of a text as fits.
+
+    `place`: workspace, seq and source.
+    """
     return Row(
-        workspace=recorded.workspace,
-        seq=recorded.seq,
-        source=recorded.source,
-        at=recorded.at,
-        event=truncate_to(audit.c.event, recorded.event),
-        action=truncate_to(audit.c.action, recorded.action),
-        status=truncate_to(audit.c.status, recorded.status),
-        principal=truncate_to(audit.c.principal, recorded.principal),
-        entry=text,
-        mac=mac,
+        *place,
+        entry.at,
+        AUDIT.fit("event", entry.event),
+        AUDIT.fit("action", entry.action),
+        AUDIT.fit("status", entry.status),
+        AUDIT.fit("principal", entry.principal),
+        text,
+        mac,
     )
 
 

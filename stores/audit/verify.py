@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from stores.audit.pages import rows_after, select_entries
+from stores.audit.pages import Selection, rows_after
 from stores.audit.signatures import Checkpoint, Head, Signatures, SignedHead
 from stores.audit.walk import Broken, ChainWalk, Evidence, Verified
+from stores.sql.connection import Connection
 from stores.sql.database import Database
-from stores.sql.tables import audit_checkpoints, audit_heads
+from stores.sql.tables import CHECKPOINTS, HEADS
 
 PAGE = 1000
 
@@ -33,7 +31,7 @@ async def verify(
         if broken := walk.begin():
             return broken
         last = None
-        while rows := await rows_after(connection, select_entries(workspace), last, limit=page):
+        while rows := await rows_after(connection, Selection(workspace), last, limit=page):
             if broken := walk.check(rows):
                 return broken
             progress(len(rows))
@@ -42,15 +40,13 @@ async def verify(
 
 
 async def _evidence(
-    connection: AsyncConnection, workspace: str, logged: Sequence[SignedHead]
+    connection: Connection, workspace: str, logged: Sequence[SignedHead]
 ) -> Evidence:
-    its_head = select(audit_heads).where(audit_heads.c.workspace == workspace)
-    head = (await connection.execute(its_head)).one_or_none()
-    left = await checkpoint(connection, workspace)
-    return Evidence(Head(*head[1:]) if head else None, left, logged)
+    rows = await connection.fetch(HEADS.select + "WHERE workspace = $1", workspace)
+    head = Head(*rows[0][1:]) if rows else None
+    return Evidence(head, await checkpoint(connection, workspace), logged)
 
 
-async def checkpoint(connection: AsyncConnection, workspace: str) -> Checkpoint | None:
-    query = select(audit_checkpoints).where(audit_checkpoints.c.workspace == workspace)
-    found = (await connection.execute(query)).one_or_none()
-    return Checkpoint(*found[1:]) if found else None
+async def checkpoint(connection: Connection, workspace: str) -> Checkpoint | None:
+    rows = await connection.fetch(CHECKPOINTS.select + "WHERE workspace = $1", workspace)
+    return Checkpoint(*rows[0][1:]) if rows else None

@@ -121,8 +121,9 @@ class ChainWalk:
             recorded = row.recorded
         except msgspec.DecodeError:  # another version signed a text that this one cannot decode
             return False
-        here = (recorded.workspace, recorded.seq) == (self._workspace, row.seq)
-        return here and row == row_of(recorded, row.entry, row.mac)
+        place = (self._workspace, row.seq, recorded.source)
+        here = (recorded.workspace, recorded.seq) == place[:2]
+        return here and row == row_of(recorded, place, row.entry, row.mac)
 
     def _check_logged(self) -> Broken | None:
         """If the log has another entry here, the chain was cut before it and continued."""

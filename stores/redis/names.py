@@ -9,8 +9,6 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
-# Holds the name of the gateway that ships the outboxes.
-LEADER = "relay:shipping"
 # Matches every channel of `settled`.
 ANY_SETTLED = "relay:*:settled:*"
 

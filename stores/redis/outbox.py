@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 
 from stores.audit_entries import RELAY, Entry
 from stores.redis import names
-from stores.redis.scripts import Scripts, UnknownAnswer
+from stores.redis.scripts import Scripts
 
 # Replaces an entry that cannot be decoded: another version or another client wrote it.
 UNREADABLE = Entry(event="entry.unreadable", principal=RELAY)
@@ -71,19 +71,6 @@ class Outbox:
         since = now_ms - entries[0][1].at if entries else 0
         ids = [stream_id for stream_id, _ in found]
         return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
-
-    async def lead(self, gateway: str, lead: timedelta) -> bool:
-        """Take or extend the lead for this long; zero gives it up. Whether this gateway leads.
-
-        Raises RedisUnavailable.
-        """
-        match await self._scripts.call("lead", [names.LEADER], gateway, lead):
-            case [b"leading"]:
-                return True
-            case [b"following"]:
-                return False
-            case other:
-                raise UnknownAnswer(other)
 
 
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:

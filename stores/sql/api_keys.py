@@ -4,20 +4,15 @@ A workspace cannot lose the last key that can make others. Every change reaches 
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Row, bindparam, case, func, select, update
-from sqlalchemy import insert as into
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from stores.sql.tables import api_keys
+from stores.sql.connection import Connection
+from stores.sql.tables import API_KEYS
 from stores.sql.workspaces import bump, lock
 
 DAY_MS = 24 * 3600 * 1000
 # The scope that an admin needs to make another admin.
 MANAGE = "keys:manage"
-# Ids in one statement: PostgreSQL and SQLite bind some 32,000 values.
-AT_ONCE = 1000
 # The use of an older ended key is attributed to no workspace. Reading this many takes 12 ms.
 ENDED_MAX = 10_000
 
@@ -68,49 +63,55 @@ class NoKey(NamedTuple):
     """The workspace has no key with this id."""
 
 
-async def insert(connection: AsyncConnection, key: ApiKey) -> None:
+async def insert(connection: Connection, key: ApiKey) -> None:
     """Raises IntegrityError if the id is taken, or the workspace does not exist."""
     scopes = None if key.scopes is None else " ".join(key.scopes)
-    await connection.execute(into(api_keys).values({**key._asdict(), "scopes": scopes}))
+    row = tuple(scopes if name == "scopes" else value for name, value in key._asdict().items())
+    await connection.insert(API_KEYS, [row])
     await bump(connection)
 
 
-async def active(connection: AsyncConnection, now_ms: int) -> list[ApiKey]:
+async def active(connection: Connection, now_ms: int) -> list[ApiKey]:
     """The keys of all workspaces that are neither revoked nor expired."""
-    return await _keys(connection, _is_usable(now_ms), api_keys.c.workspace, api_keys.c.id)
+    usable = "revoked_at IS NULL AND expires_at > $1 ORDER BY workspace, id"
+    return await _keys(connection, usable, now_ms)
 
 
 async def ended(
-    connection: AsyncConnection, now_ms: int, *, since_ms: int, limit: int = ENDED_MAX
+    connection: Connection, now_ms: int, *, since_ms: int, limit: int = ENDED_MAX
 ) -> dict[str, str]:
     """The workspaces of keys that were revoked or have expired since then, by the keys' ids. Beyond
     `limit`, the latest ones.
     """
-    over = (api_keys.c.revoked_at >= since_ms) | api_keys.c.expires_at.between(since_ms, now_ms)
-    when = func.coalesce(api_keys.c.revoked_at, api_keys.c.expires_at)
-    query = select(api_keys.c.id, api_keys.c.workspace).where(over)
-    rows = await connection.execute(query.order_by(when.desc()).limit(limit))
-    return {row.id: row.workspace for row in rows}
+    rows = await connection.fetch(
+        "SELECT id, workspace FROM api_keys "
+        "WHERE revoked_at >= $1 OR expires_at BETWEEN $1 AND $2 "
+        "ORDER BY coalesce(revoked_at, expires_at) DESC LIMIT $3",
+        since_ms,
+        now_ms,
+        limit,
+    )
+    return dict(rows)
 
 
-async def any_exist(connection: AsyncConnection) -> bool:
+async def any_exist(connection: Connection) -> bool:
     """Whether any key exists, revoked or not."""
-    return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
+    return bool(await connection.fetch("SELECT id FROM api_keys LIMIT 1"))
 
 
-async def list_all(connection: AsyncConnection, workspace: str) -> list[ApiKey]:
+async def list_all(connection: Connection, workspace: str) -> list[ApiKey]:
     """All keys of a workspace, newest first."""
-    newest = api_keys.c.created_at.desc(), api_keys.c.id.desc()
-    return await _keys(connection, api_keys.c.workspace == workspace, *newest)
+    newest = "workspace = $1 ORDER BY created_at DESC, id DESC"
+    return await _keys(connection, newest, workspace)
 
 
-async def find(connection: AsyncConnection, workspace: str, key_id: str) -> ApiKey | None:
-    found = await _keys(connection, _named(workspace, key_id))
+async def find(connection: Connection, workspace: str, key_id: str) -> ApiKey | None:
+    found = await _keys(connection, "workspace = $1 AND id = $2", workspace, key_id)
     return found[0] if found else None
 
 
 async def revoke(
-    connection: AsyncConnection, workspace: str, key_id: str, *, actor: str, now_ms: int
+    connection: Connection, workspace: str, key_id: str, *, actor: str, now_ms: int
 ) -> Revoked | LastAdmin | NoKey:
     # Lock before reading, so that the second of two revocations sees the first.
     await lock(connection, workspace)
@@ -121,81 +122,74 @@ async def revoke(
         return Revoked(key, again=True)
     if key.manages and key.expires_at > now_ms and not await _others(connection, key, now_ms):
         return LastAdmin()
-    end = update(api_keys).where(_named(workspace, key_id))
-    await connection.execute(end.values(revoked_at=now_ms, revoked_by=actor))
+    await connection.execute(
+        "UPDATE api_keys SET revoked_at = $3, revoked_by = $4 WHERE workspace = $1 AND id = $2",
+        workspace,
+        key_id,
+        now_ms,
+        actor,
+    )
     await bump(connection)
     return Revoked(key._replace(revoked_at=now_ms, revoked_by=actor), again=False)
 
 
-async def _others(connection: AsyncConnection, key: ApiKey, now_ms: int) -> bool:
+async def _others(connection: Connection, key: ApiKey, now_ms: int) -> bool:
     """Whether another key can still manage keys. One that ends within a day does not count."""
-    lasting = _is_usable(now_ms + DAY_MS) & api_keys.c.replaced_by.is_(None)
-    others = (api_keys.c.workspace == key.workspace) & (api_keys.c.id != key.id)
-    return any(other.manages_as(key) for other in await _keys(connection, lasting & others))
+    others = await _keys(
+        connection,
+        "workspace = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > $3 "
+        "AND replaced_by IS NULL",
+        key.workspace,
+        key.id,
+        now_ms + DAY_MS,
+    )
+    return any(other.manages_as(key) for other in others)
 
 
 async def retire(
-    connection: AsyncConnection, workspace: str, key_id: str, *, expires_at: int, replaced_by: str
+    connection: Connection, workspace: str, key_id: str, *, expires_at: int, replaced_by: str
 ) -> bool:
     """Make a key expire by then, if not sooner. False if it is unknown, revoked or replaced
     already.
     """
-    replaceable = api_keys.c.revoked_at.is_(None) & api_keys.c.replaced_by.is_(None)
-    sooner = case((api_keys.c.expires_at < expires_at, api_keys.c.expires_at), else_=expires_at)
     retired = await connection.execute(
-        update(api_keys)
-        .where(_named(workspace, key_id), replaceable)
-        .values(expires_at=sooner, replaced_by=replaced_by)
+        "UPDATE api_keys SET replaced_by = $4, "
+        "expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END "
+        "WHERE workspace = $1 AND id = $2 AND revoked_at IS NULL AND replaced_by IS NULL",
+        workspace,
+        key_id,
+        expires_at,
+        replaced_by,
     )
-    if retired.rowcount == 0:
-        return False
-    await bump(connection)
-    return True
+    if retired:
+        await bump(connection)
+    return bool(retired)
 
 
-async def record_use(connection: AsyncConnection, moments: Mapping[str, int]) -> set[str]:
+async def record_use(connection: Connection, moments: Mapping[str, int]) -> set[str]:
     """Record when each key was last used; a later time in the database stays. Not a change that
     gateways have to read.
 
     Returns the ids of keys that another transaction is changing, which are left out: this one
     locks keys of many workspaces, and must not wait for a lock to avoid deadlocks.
     """
-    key_ids, left_out = list(moments), set[str]()
-    for start in range(0, len(key_ids), AT_ONCE):
-        there = select(api_keys.c.id).where(api_keys.c.id.in_(key_ids[start : start + AT_ONCE]))
-        unlocked = await connection.execute(there.with_for_update(skip_locked=True))
-        free = set(unlocked.scalars())
-        if free:
-            rows = [{"key": key_id, "moment": moments[key_id]} for key_id in free]
-            await connection.execute(_USED, rows)
-        left_out |= {*(await connection.execute(there)).scalars()} - free
-    return left_out
+    named = "SELECT id FROM api_keys WHERE id = ANY($1)"
+    free = {key for (key,) in await connection.fetch(f"{named} FOR UPDATE SKIP LOCKED", [*moments])}
+    for key_id in free:
+        await connection.execute(
+            "UPDATE api_keys SET last_used_at = $2 "
+            "WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
+            key_id,
+            moments[key_id],
+        )
+    return {key for (key,) in await connection.fetch(named, [*moments])} - free
 
 
-_moment: BindParameter[int] = bindparam("moment")
-_last = api_keys.c.last_used_at
-_USED = (
-    update(api_keys)
-    .where(api_keys.c.id == bindparam("key"), _last.is_(None) | (_last < _moment))
-    .values(last_used_at=_moment)
-)
+async def _keys(connection: Connection, which: str, *values: object) -> list[ApiKey]:
+    rows = await connection.fetch(f"{API_KEYS.select}WHERE {which}", *values)
+    return [_key(ApiKey(*row)) for row in rows]
 
 
-def _named(workspace: str, key_id: str) -> ColumnElement[bool]:
-    return (api_keys.c.workspace == workspace) & (api_keys.c.id == key_id)
-
-
-def _is_usable(now_ms: int) -> ColumnElement[bool]:
-    return api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > now_ms)
-
-
-async def _keys(
-    connection: AsyncConnection, which: ColumnElement[bool], *order: ColumnElement[Any]
-) -> list[ApiKey]:
-    rows = await connection.execute(select(api_keys).where(which).order_by(*order))
-    return [_key(row) for row in rows]
-
-
-def _key(row: Row[Any]) -> ApiKey:
-    key = ApiKey._make(row)
-    return key if row.scopes is None else key._replace(scopes=tuple(row.scopes.split()))
+def _key(row: ApiKey) -> ApiKey:
+    scopes = None if row.scopes is None else tuple(str(row.scopes).split())
+    return row._replace(live=bool(row.live), scopes=scopes)

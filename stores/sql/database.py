@@ -1,68 +1,115 @@
 """Open the SQL database: `DATABASE_URL`, or SQLite in the data directory.
 
 A database that is away, hangs, is locked or cannot write raises DatabaseUnavailable, in bounded
-time and without its password. A mistake in our SQL raises its own error. A transaction that was
-not finished, cancelled or not, changes nothing.
+time and without its password. A mistake in our SQL raises StatementFailed. A transaction that was
+not finished, cancelled or not, changes nothing. A database that turns out to be unavailable loses
+all its idle connections, because after a failover they lead to a server that refuses writes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
 
-from sqlalchemy import URL, Connection, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from stores.sql.engines import PATIENCE, Patience, postgresql_engine, sqlite_engine
-from stores.sql.errors import DatabaseUnavailable, unavailable
-
-# What a transaction or a reading block yields.
-SqlConnection = AsyncConnection
+from stores.sql.connection import PATIENCE, Connection, Patience
+from stores.sql.errors import (
+    ConnectionLost,
+    DatabaseUnavailable,
+    SchemaOutdated,
+    StatementFailed,
+)
+from stores.sql.urls import parsed
 
 # Every revision, oldest first. Listed here, so that a gateway can check without alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
-
-
-class SchemaOutdated(Exception):
-    """The gateway needs another schema; the message says what to do."""
+# Background work and few endpoints use the database; previews and executions do not.
+CONNECTIONS = 4
 
 
 class Database:
-    """`engine` is for tests and migrations: errors of direct use are not translated in full."""
+    """A pool of a few connections."""
 
-    def __init__(self, engine: AsyncEngine, *, file: Path | None) -> None:
-        self.engine = engine
-        self.dialect = cast(Literal["sqlite", "postgresql"], engine.dialect.name)
-        self._file = file
-        # SQLite may refuse a reader that becomes a writer half-way: take the write lock first.
-        writing: dict[str, Any] = {"sqlite_begin": "BEGIN IMMEDIATE"} if file else {}
-        # A reader sees one snapshot; with SQLite it always does.
-        reading: dict[str, Any] = {} if file else {"isolation_level": "REPEATABLE READ"}
-        self._writing = engine.execution_options(**writing)
-        self._reading = engine.execution_options(**reading)
+    def __init__(
+        self, connect: Callable[[], Awaitable[Connection]], patience: Patience, file: Path | None
+    ) -> None:
+        """`file`: of SQLite."""
+        self._connect = connect
+        self._patience = patience
+        self.file = file
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._idle: list[Connection] = []
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
+    async def begin(self) -> AsyncIterator[Connection]:
         """A write transaction. Raises DatabaseUnavailable; a commit that does may have happened."""
-        async with _connected(self._writing) as connection, connection.begin():
+        async with self._transaction(write=True) as connection:
             yield connection
+            await connection.execute("COMMIT;")
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[AsyncConnection]:
+    async def connect(self) -> AsyncIterator[Connection]:
         """A transaction for reading; writes are rolled back. Raises DatabaseUnavailable."""
-        async with _connected(self._reading) as connection:
+        async with self._transaction(write=False) as connection:
             yield connection
+            await connection.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def _transaction(self, *, write: bool) -> AsyncIterator[Connection]:
+        await self._take_slot()
+        try:
+            connection = await self._begun(write=write)
+            try:
+                yield connection
+            except BaseException as error:
+                await self._undo(connection, error)
+                raise
+            self._idle.append(connection)
+        except DatabaseUnavailable:
+            await self.close()
+            raise
+        finally:
+            self._slots.release()
+
+    async def _take_slot(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience.command):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            busy = "every connection to the database is in use"
+            raise DatabaseUnavailable(busy) from error
+
+    async def _begun(self, *, write: bool) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(ConnectionLost):  # while it was idle
+                return await self._begin(connection, write=write)
+        return await self._begin(await self._connect(), write=write)
+
+    async def _begin(self, connection: Connection, *, write: bool) -> Connection:
+        try:
+            await connection.begin(write=write)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _undo(self, connection: Connection, error: BaseException) -> None:
+        if isinstance(error, Exception) and not connection.closed:
+            with suppress(DatabaseUnavailable, StatementFailed):
+                await connection.execute("ROLLBACK")
+                self._idle.append(connection)
+                return
+        connection.close()
 
     async def check(self) -> None:
         """Check the schema. Raises SchemaOutdated and DatabaseUnavailable."""
         found = None
-        if self._file is None or self._file.exists():
+        if self.file is None or self.file.exists():
             async with self.connect() as connection:
-                found = await connection.run_sync(revision)
+                found = await revision(connection, file=self.file is not None)
         if found is not None and found not in REVISIONS:
             raise unknown_revision(found)
         if found != HEAD:
@@ -70,6 +117,14 @@ class Database:
             raise SchemaOutdated(
                 f"the database {has}, and this gateway needs {HEAD}: run `relay migrate`"
             )
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        idle, self._idle = self._idle, []
+        closing = [connection.close() for connection in idle]
+        threads = [asyncio.wrap_future(one) for one in closing if isinstance(one, Future)]
+        if threads:
+            await asyncio.wait(threads, timeout=self._patience.connect)
 
 
 def unknown_revision(found: str) -> SchemaOutdated:
@@ -79,46 +134,17 @@ def unknown_revision(found: str) -> SchemaOutdated:
     )
 
 
-def revision(connection: Connection) -> str | None:
+async def revision(connection: Connection, *, file: bool) -> str | None:
     """The revision of the schema; None without a schema."""
-    if not inspect(connection).has_table("alembic_version"):
+    there = (
+        "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+        if file
+        else "SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL"
+    )
+    if not await connection.fetch(there):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with AsyncExitStack() as stack:
-        try:
-            connection = await stack.enter_async_context(engine.connect())
-        except NoConnectionFree as error:
-            raise DatabaseUnavailable("every connection to the database is in use") from error
-        except OSError as error:
-            raise unavailable(error) from error
-        yield connection
-
-
-def parsed_url(url: str | None, data_dir: Path) -> URL:
-    """The URL as SQLAlchemy takes it. Raises ValueError, which never holds the password."""
-    if url is None:
-        return URL.create("sqlite+aiosqlite", database=str(data_dir.absolute() / "relay.db"))
-    # From None: the parser's message could contain a part of the password.
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError("it is not a URL such as postgresql://user:password@host/name") from None
-    match parsed.drivername:
-        case "postgresql" | "postgres" | "postgresql+asyncpg":
-            return parsed.set(drivername="postgresql+asyncpg")
-        case "sqlite" | "sqlite+aiosqlite" if parsed.database not in (None, "", ":memory:"):
-            path = Path(str(parsed.database)).absolute()
-            return parsed.set(drivername="sqlite+aiosqlite", database=str(path))
-        case _:
-            raise ValueError("it must begin with postgresql:// or sqlite:/// and a path")
-
-
-def sqlite_file(parsed: URL) -> Path | None:
-    return Path(str(parsed.database)) if parsed.drivername == "sqlite+aiosqlite" else None
+    rows = await connection.fetch("SELECT version_num FROM alembic_version")
+    return str(rows[0][0]) if rows else None
 
 
 @asynccontextmanager
@@ -126,12 +152,17 @@ async def open_database(
     url: str | None, data_dir: Path, *, patience: Patience = PATIENCE
 ) -> AsyncIterator[Database]:
     """Yield the database, which connects at its first use. Raises ValueError for the URL."""
-    parsed = parsed_url(url, data_dir)
-    file = sqlite_file(parsed)
-    engine = sqlite_engine(file, patience) if file else postgresql_engine(parsed, patience)
+    location = parsed(url, data_dir)
+    if isinstance(location, Path):
+        from stores.sql import sqlite  # noqa: PLC0415 - 1 MB
+
+        connect, file = partial(sqlite.connect, location, patience), location
+    else:
+        from stores.sql import postgresql  # noqa: PLC0415 - 6 MB
+
+        connect, file = partial(postgresql.connect, location.dsn, patience), None
+    database = Database(connect, patience, file)
     try:
-        yield Database(engine, file=file)
+        yield database
     finally:
-        with suppress(TimeoutError, OSError):
-            async with asyncio.timeout(patience.connect):
-                await engine.dispose()
+        await database.close()

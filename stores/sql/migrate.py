@@ -1,12 +1,15 @@
 """Bring the schema up to date: `relay migrate`.
 
 One transaction applies all revisions or none. A second migration waits for the first and then
-finds nothing to do. Only their owner can read the SQLite file and its folder.
+finds nothing to do. Only their owner can read the SQLite file and its folder. Alembic writes the
+statements and our connection executes them, so that one driver serves migrations, gateways and
+poolers alike.
 """
 
 import asyncio
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,36 +17,28 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
 
-from stores.sql.database import (
-    REVISIONS,
-    open_database,
-    parsed_url,
-    revision,
-    sqlite_file,
-    unknown_revision,
-)
-from stores.sql.engines import Patience
+from stores.sql.connection import Connection, Patience
+from stores.sql.database import HEAD, REVISIONS, open_database, revision, unknown_revision
+from stores.sql.urls import parsed
 
 # How long a second migration waits for the first: changing big tables takes long.
 PATIENCE = Patience(command=3600.0, busy=3600.0)
 # An arbitrary number; every migration takes the same lock.
-LOCK = text("SELECT pg_advisory_xact_lock(7269665)")
+LOCK = "SELECT pg_advisory_xact_lock(7269665)"
 # While a change of a table waits for a reader, such as a dump, revocations wait behind it.
 LOCK_PATIENCE = timedelta(seconds=5)
 
 
 def migrate(
-    url: str | None, data_dir: Path, *, to: str = "head", lock_patience: timedelta = LOCK_PATIENCE
+    url: str | None, data_dir: Path, *, to: str = HEAD, lock_patience: timedelta = LOCK_PATIENCE
 ) -> list[str]:
     """Returns the revisions that were applied, oldest first. Needs a thread without an event loop.
 
     `lock_patience`: how long to wait for tables in use. Raises ValueError, DatabaseUnavailable, and
     SchemaOutdated for a database that is newer than this program.
     """
-    file = sqlite_file(parsed_url(url, data_dir))
-    if file is None:
+    if not isinstance(file := parsed(url, data_dir), Path):
         return asyncio.run(_upgraded(url, data_dir, to, lock_patience))
     _make_file(file)
     with _alone(file.parent):
@@ -74,19 +69,34 @@ async def _upgraded(
         database.begin() as connection,
     ):
         # The transaction of SQLite is a lock already.
-        if database.dialect == "postgresql":
+        if not database.file:
             await connection.execute(LOCK)
             milliseconds = lock_patience // timedelta(milliseconds=1)
-            await connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
-        return await connection.run_sync(_upgrade, to)
+            await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
+        return await _upgrade(connection, to, file=database.file is not None)
 
 
-def _upgrade(connection: Connection, to: str) -> list[str]:
-    found = revision(connection)
+async def _upgrade(connection: Connection, to: str, *, file: bool) -> list[str]:
+    found = await revision(connection, file=file)
     if found is not None and found not in REVISIONS:
         raise unknown_revision(found)
-    applied: list[str] = []
-    config = Config(attributes={"connection": connection, "applied": applied})
+    missing = REVISIONS[: REVISIONS.index(to) + 1]
+    if found is not None:
+        missing = missing[REVISIONS.index(found) + 1 :]
+    for statement in statements(found, to, file=file) if missing else ():
+        await connection.execute(statement)
+    return [*missing]
+
+
+def statements(found: str | None, to: str, *, file: bool) -> list[str]:
+    """What leads from one revision to another, as Alembic writes it."""
+    written: list[str] = []
+    dialect = "sqlite" if file else "postgresql"
+    config = Config(attributes={"write": written.append, "dialect": dialect})
     config.set_main_option("script_location", "stores.sql:migrations")
-    command.upgrade(config, to)
-    return applied
+    command.upgrade(config, f"{found}:{to}" if found else to, sql=True)
+    return [statement for statement in written if not statement.startswith("--")]
+
+
+if __name__ == "__main__":
+    migrate(None, Path(sys.argv[1]))

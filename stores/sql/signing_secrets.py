@@ -4,13 +4,14 @@ The newest secret of a workspace has no end. Older ones stay active for a while 
 made, so that receivers have time to install it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from stores.sql.tables import signing_secrets
+from stores.sql.connection import Connection
+from stores.sql.tables import SIGNING_SECRETS
 from stores.sql.workspaces import bump, lock
+
+# The secret without an end is the newest, even if the clocks of two gateways disagreed.
+NEWEST_FIRST = " ORDER BY retires_at IS NOT NULL, created_at DESC, id DESC"
 
 
 class SealedSecret(NamedTuple):
@@ -26,7 +27,7 @@ class SealedSecret(NamedTuple):
 
 
 async def add(
-    connection: AsyncConnection, secret: SealedSecret, *, overlap_ms: int, now_ms: int
+    connection: Connection, secret: SealedSecret, *, overlap_ms: int, now_ms: int
 ) -> None:
     """Add a secret; older ones retire after the overlap, unless they retire sooner.
 
@@ -34,46 +35,37 @@ async def add(
     """
     # Otherwise two concurrent calls would leave two secrets without an end.
     await lock(connection, secret.workspace)
-    retires = signing_secrets.c.retires_at
-    until = now_ms + overlap_ms
     await connection.execute(
-        update(signing_secrets)
-        .where(signing_secrets.c.workspace == secret.workspace)
-        .where(or_(retires.is_(None), retires > until))
-        .values(retires_at=until)
+        "UPDATE signing_secrets SET retires_at = $2 "
+        "WHERE workspace = $1 AND (retires_at IS NULL OR retires_at > $2)",
+        secret.workspace,
+        now_ms + overlap_ms,
     )
-    await connection.execute(insert(signing_secrets).values(secret._asdict()))
+    await connection.insert(SIGNING_SECRETS, [secret])
     await bump(connection)
 
 
-async def active(connection: AsyncConnection, now_ms: int) -> list[SealedSecret]:
+async def active(connection: Connection, now_ms: int) -> list[SealedSecret]:
     """The secrets of all workspaces that have not retired, newest first."""
-    retires = signing_secrets.c.retires_at
-    return await _secrets(connection, or_(retires.is_(None), retires > now_ms))
+    active = "WHERE (retires_at IS NULL OR retires_at > $1)"
+    rows = await connection.fetch(SIGNING_SECRETS.select + active + NEWEST_FIRST, now_ms)
+    return [SealedSecret(*row) for row in rows]
 
 
-async def list_all(connection: AsyncConnection, workspace: str) -> list[SealedSecret]:
+async def list_all(connection: Connection, workspace: str) -> list[SealedSecret]:
     """All secrets of a workspace, newest first."""
-    return await _secrets(connection, signing_secrets.c.workspace == workspace)
+    theirs = "WHERE workspace = $1"
+    rows = await connection.fetch(SIGNING_SECRETS.select + theirs + NEWEST_FIRST, workspace)
+    return [SealedSecret(*row) for row in rows]
 
 
 async def reseal(
-    connection: AsyncConnection, secret_id: str, *, sealed: bytes, sealed_with: str
+    connection: Connection, secret_id: str, *, sealed: bytes, sealed_with: str
 ) -> None:
     """Store the same secret sealed with another key. Gateways need not read it again."""
     await connection.execute(
-        update(signing_secrets)
-        .where(signing_secrets.c.id == secret_id)
-        .values(sealed=sealed, sealed_with=sealed_with)
+        "UPDATE signing_secrets SET sealed = $2, sealed_with = $3 WHERE id = $1",
+        secret_id,
+        sealed,
+        sealed_with,
     )
-
-
-async def _secrets(connection: AsyncConnection, which: ColumnElement[bool]) -> list[SealedSecret]:
-    # The secret without an end is the newest, even if the clocks of two gateways disagreed.
-    order: tuple[ColumnElement[Any], ...] = (
-        signing_secrets.c.retires_at.is_not(None),
-        signing_secrets.c.created_at.desc(),
-        signing_secrets.c.id.desc(),
-    )
-    rows = await connection.execute(select(signing_secrets).where(which).order_by(*order))
-    return [SealedSecret(*row) for row in rows]

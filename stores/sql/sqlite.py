@@ -1,64 +1,142 @@
-"""Connections to an SQLite file that leave no lock, thread or task behind when cancelled."""
+"""Connections to an SQLite file, each in its own thread; cancelled work leaves no lock behind."""
 
 import asyncio
+import json
+import re
 import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-import aiosqlite
+from stores.sql.connection import Connection, Patience
+from stores.sql.errors import (
+    DatabaseUnavailable,
+    IntegrityError,
+    StatementFailed,
+    named,
+    unavailable,
+)
+from stores.sql.tables import Table
+
+T = TypeVar("T")
+
+THREAD = "relay-sqlite"
+# Primary result codes of SQLite that our SQL cannot cause: busy, disk, permissions, damage.
+SQLITE_AWAY = frozenset(
+    (
+        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM),
+        *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN),
+        *(sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB),
+    )
+)
 
 
-class _File(sqlite3.Connection):
-    """Release the locks on close. SQLite alone keeps them while a cursor exists, and the traceback
-    of a cancelled block may refer to one.
-    """
-
-    def close(self) -> None:
-        # It may be closed already, and on a broken disk there is nothing to release.
-        with suppress(sqlite3.Error):
-            self.rollback()
-        super().close()
+async def connect(file: Path, patience: Patience) -> Connection:
+    connection = SqliteConnection()
+    try:
+        await connection.open(file, patience)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-class _Connection(aiosqlite.Connection):
-    _stopped = False
+class SqliteConnection(Connection):
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, THREAD)
+        self._files: list[sqlite3.Connection] = []  # of one, once it is open
 
-    def stop(self) -> asyncio.Future[Any] | None:
-        """Stop once: to stop an ended thread would wait forever (a cancel during close)."""
-        if self._stopped:
+    async def open(self, file: Path, patience: Patience) -> None:
+        await self._do(lambda: self._open(file, patience))
+
+    async def begin(self, *, write: bool) -> None:
+        # A reader that becomes a writer half-way may be refused: take the write lock first.
+        await self.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    async def fetch(self, sql: str, *values: object) -> list[Any]:
+        return await self._do(lambda: self._execute(sql, values).fetchall())
+
+    async def execute(self, sql: str, *values: object) -> int:
+        return await self._do(lambda: self._execute(sql, values).rowcount)
+
+    async def insert(self, table: Table, rows: Sequence[Sequence[object]], then: str = "") -> int:
+        places = ", ".join("?" * len(table.columns))
+        sql = f"INSERT INTO {table.name} ({table.names}) VALUES ({places}) {then}"  # noqa: S608
+        return await self._do(lambda: self._files[0].executemany(sql, rows).rowcount)
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        return await self._do(lambda: _finish(cast(Coroutine[Any, Any, T], work(self))))
+
+    def close(self) -> Future[None] | None:
+        if self.closed:
             return None
-        self._stopped = True
-        return super().stop()
+        self.closed = True
+        for file in self._files:
+            file.interrupt()
+        closing = self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
+        return closing
 
-    async def opened(self) -> "_Connection":
-        # A daemon, so that the process can exit without it.
-        self._thread.daemon = True
+    async def _do(self, statement: Callable[[], T]) -> T:
         try:
-            await self
-        except BaseException:
-            # The thread reports its end to the event loop, which may be closed by then.
-            await asyncio.to_thread(self._thread.join)
-            raise
-        return self
+            if threading.current_thread().name.startswith(THREAD):  # the work of `run`
+                return statement()
+            return await asyncio.get_running_loop().run_in_executor(self._thread, statement)
+        except sqlite3.Error as error:
+            if isinstance(ours := _translated(error), DatabaseUnavailable):
+                self.close()
+            raise ours from error
 
-
-async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
-    """A missing file is an error. `timeout`: how many seconds to wait for other writers."""
-    where = f"file:{quote(str(file))}?mode=rw"
-
-    def connector() -> sqlite3.Connection:
+    def _open(self, path: Path, patience: Patience) -> None:
+        """A missing file is an error: `migrate` creates it, readable by its owner only."""
+        connect = partial(sqlite3.connect, f"file:{quote(str(path))}?mode=rw", uri=True)
         # Without isolation_level=None Python would begin transactions itself, and too late.
-        file = sqlite3.connect(
-            where, uri=True, timeout=timeout, isolation_level=None, factory=_File
-        )
-        file.text_factory = _text
-        return file
+        file = connect(timeout=patience.busy, isolation_level=None, check_same_thread=False)
+        self._files.append(file)
+        # An SQLite text may hold any bytes: one bad row must not hide others.
+        file.text_factory = partial(str, encoding="utf-8", errors="replace")
+        # WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            file.execute(f"PRAGMA {pragma}")
 
-    return await _Connection(connector, iter_chunk_size=64).opened()
+    def _execute(self, sql: str, values: Sequence[object]) -> sqlite3.Cursor:
+        lists = [json.dumps(value) if isinstance(value, list) else value for value in values]
+        return self._files[0].execute(_adapted(sql), lists)
+
+    def _close(self) -> None:
+        for file in self._files:
+            # Or a cursor in the traceback of a cancelled block would keep the locks.
+            with suppress(sqlite3.Error):
+                file.rollback()
+                file.execute("SELECT 1")  # or the interrupt would stop the checkpoint, too
+            file.close()
 
 
-def _text(raw: bytes) -> str:
-    """Decode any bytes, because an SQLite text may hold them: one bad row must not hide others."""
-    return raw.decode(errors="replace")
+def _translated(error: sqlite3.Error) -> Exception:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in SQLITE_AWAY:
+        return unavailable(error)
+    broken = isinstance(error, sqlite3.IntegrityError)
+    return (IntegrityError if broken else StatementFailed)(named(error))
+
+
+@lru_cache(maxsize=256)
+def _adapted(sql: str) -> str:
+    sql = re.sub(r" FOR UPDATE( SKIP LOCKED)?", "", sql)
+    sql = re.sub(r"= ANY\(\$(\d+)\)", r"IN (SELECT value FROM json_each(?\1))", sql)
+    return re.sub(r"\$(\d+)", r"?\1", sql)
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    work.close()
+    raise RuntimeError("the work waits for something else than its connection")

@@ -1,141 +1,76 @@
-"""Every table, as the migrations create it. Times are epoch milliseconds, UTC."""
+"""Every table, as the migrations create it: its columns in their order, and their types in
+PostgreSQL. Times are epoch milliseconds, UTC.
+"""
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+import re
 
-metadata = MetaData()
 
-workspaces = Table(
+class Table:
+    def __init__(self, name: str, columns: str) -> None:
+        """`columns`: pairs of a name and a type."""
+        words = columns.split()
+        self.name = name
+        self.columns = dict(zip(words[::2], words[1::2], strict=True))
+        self.names = ", ".join(self.columns)
+        self.select = f"SELECT {self.names} FROM {name} "  # noqa: S608 - no text of a caller
+        self._widths = {
+            column: int(width[1])
+            for column, kind in self.columns.items()
+            if (width := re.search(r"\((\d+)\)", kind))
+        }
+
+    def fit(self, column: str, text: str) -> str:
+        """Shorten a text to what the column takes: PostgreSQL refuses longer text, and any NUL."""
+        width = self._widths[column]
+        if len(text) > width or "\0" in text:
+            return text.replace("\0", "")[:width]
+        return text
+
+
+# The limits override the settings; NULL uses the setting.
+WORKSPACES = Table(
     "workspaces",
-    metadata,
-    Column("name", String(63), primary_key=True),
-    Column("created_at", BigInteger, nullable=False),
-    # They override the settings; NULL uses the setting.
-    Column("preview_limit", Integer),
-    Column("execute_limit", Integer),
-    Column("runs_at_once", Integer),
-    Column("runs_at_once_per_target", Integer),
+    "name varchar(63) created_at bigint preview_limit integer execute_limit integer "
+    "runs_at_once integer runs_at_once_per_target integer",
 )
-
 # One row with one number, which grows with every change that gateways have to read.
-generation = Table(
-    "generation",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-)
-
-api_keys = Table(
+GENERATION = Table("generation", "id integer number bigint")
+# `scopes`: separated by spaces; NULL for all scopes of the role. `digest`: HMAC-SHA256 under the
+# pepper. `peppered_with`: the id of the pepper; NULL for keys that are older than this column.
+API_KEYS = Table(
     "api_keys",
-    metadata,
-    Column("id", String(8), primary_key=True),
-    Column("workspace", ForeignKey("workspaces.name"), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("live", Boolean, nullable=False),
-    Column("role", String(20), nullable=False),
-    # Separated by spaces; NULL for all scopes of the role.
-    Column("scopes", Text),
-    # HMAC-SHA256 under the pepper.
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("created_by", String(100), nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-    Column("last_used_at", BigInteger),
-    Column("revoked_at", BigInteger),
-    Column("revoked_by", String(100)),
-    Column("replaced_by", String(8)),
-    # The id of the pepper; NULL for keys that are older than this column.
-    Column("peppered_with", String(16), key="pepper_id"),
-    Index("api_keys_of_workspace", "workspace", "created_at"),
+    "id varchar(8) workspace varchar(63) name varchar(100) live boolean role varchar(20) "
+    "scopes text digest bytea created_at bigint created_by varchar(100) expires_at bigint "
+    "last_used_at bigint revoked_at bigint revoked_by varchar(100) replaced_by varchar(8) "
+    "peppered_with varchar(16)",
 )
-
-signing_secrets = Table(
+# `sealed`: AES-256-GCM: nonce, then ciphertext and tag. `sealed_with`: the id of the encryption
+# key. `retires_at`: set when a newer secret replaces this one: until then Relay signs with both.
+SIGNING_SECRETS = Table(
     "signing_secrets",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("workspace", ForeignKey("workspaces.name"), nullable=False),
-    # AES-256-GCM: nonce, then ciphertext and tag; and the id of the encryption key.
-    Column("sealed", LargeBinary, nullable=False),
-    Column("sealed_with", String(16), nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("created_by", String(100), nullable=False),
-    # Set when a newer secret replaces this one: until then Relay signs with both.
-    Column("retires_at", BigInteger),
-    Index("signing_secrets_of_workspace", "workspace", "created_at"),
+    "id varchar(36) workspace varchar(63) sealed bytea sealed_with varchar(16) created_at bigint "
+    "created_by varchar(100) retires_at bigint",
 )
-
-# Without a foreign key to `workspaces`: entries must outlive their workspace.
-audit = Table(
+# Without a foreign key to `workspaces`: entries must outlive their workspace. `source`: the id of
+# the entry in the outbox, or a unique one: an entry that arrives twice is kept once. The columns
+# from `event` to `principal` are for filters; the MAC covers `entry`, which has the same values.
+AUDIT = Table(
     "audit",
-    metadata,
-    Column("workspace", String(63), primary_key=True),
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    # The id of the entry in the outbox, or a unique one. An entry that arrives twice is kept once.
-    Column("source", String(64), nullable=False),
-    Column("at", BigInteger, nullable=False),
-    # For filters. `entry` contains the same values; the MAC covers `entry`.
-    Column("event", String(40), nullable=False),
-    Column("action", String(100), nullable=False),
-    Column("status", String(40), nullable=False),
-    Column("principal", String(100), nullable=False),
-    Column("entry", Text, nullable=False),
-    Column("mac", LargeBinary(32), nullable=False),
-    UniqueConstraint("workspace", "source", name="audit_source"),
-    Index("audit_by_time", "workspace", "at"),
-    Index("audit_by_status", "workspace", "status", "seq"),
-    Index("audit_by_principal", "workspace", "principal", "seq"),
+    "workspace varchar(63) seq bigint source varchar(64) at bigint event varchar(40) "
+    "action varchar(100) status varchar(40) principal varchar(100) entry text mac bytea",
 )
-
 # The last entry of each chain. An append locks its row.
-audit_heads = Table(
-    "audit_heads",
-    metadata,
-    Column("workspace", String(63), primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("mac", LargeBinary(32), nullable=False),
-    Column("signature", LargeBinary(32), nullable=False),
-)
-
+HEADS = Table("audit_heads", "workspace varchar(63) seq bigint mac bytea signature bytea")
 # The last entry that retention removed: the rest of the chain follows it.
-audit_checkpoints = Table(
+CHECKPOINTS = Table(
     "audit_checkpoints",
-    metadata,
-    Column("workspace", String(63), primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("mac", LargeBinary(32), nullable=False),
-    Column("removed_at", BigInteger, nullable=False),
-    Column("signature", LargeBinary(32), nullable=False),
+    "workspace varchar(63) seq bigint mac bytea removed_at bigint signature bytea",
 )
-
-runs = Table(
+# `status`: running, success, failed, unknown, not_sent.
+RUNS = Table(
     "runs",
-    metadata,
-    Column("workspace", String(63), primary_key=True),
-    Column("run_id", String(36), primary_key=True),
-    Column("preview_id", String(100), nullable=False),
-    Column("action", String(100), nullable=False),
-    Column("provider", String(100), nullable=False),
-    Column("principal", String(100), nullable=False),
-    # running, success, failed, unknown, not_sent
-    Column("status", String(20), nullable=False),
-    Column("reason", String(40)),
-    Column("status_code", Integer),
-    Column("duration_ms", BigInteger),
-    Column("started_at", BigInteger, nullable=False),
-    Column("trace_link", Text),
-    Index("runs_by_time", "workspace", "started_at", "run_id"),
-    Index("runs_by_status", "workspace", "status", "started_at", "run_id"),
-    Index("runs_by_principal", "workspace", "principal", "started_at", "run_id"),
+    "workspace varchar(63) run_id varchar(36) preview_id varchar(100) action varchar(100) "
+    "provider varchar(100) principal varchar(100) status varchar(20) reason varchar(40) "
+    "status_code integer duration_ms bigint started_at bigint trace_link text",
 )
+TABLES = (WORKSPACES, GENERATION, API_KEYS, SIGNING_SECRETS, AUDIT, HEADS, CHECKPOINTS, RUNS)

@@ -3,12 +3,8 @@
 import re
 from typing import NamedTuple
 
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from stores.sql.dialects import upsert
-from stores.sql.tables import generation as generations
-from stores.sql.tables import workspaces
+from stores.sql.connection import Connection
+from stores.sql.tables import WORKSPACES
 
 # A DNS label needs no escapes in keys, logs and headers. `-` alone is not a name.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -29,55 +25,48 @@ class Workspace(NamedTuple):
     limits: Limits
 
 
-async def bump(connection: AsyncConnection) -> None:
+async def bump(connection: Connection) -> None:
     """Make every gateway read again. Each change of keys, secrets or workspaces calls this."""
-    await connection.execute(update(generations).values(number=generations.c.number + 1))
+    await connection.execute("UPDATE generation SET number = number + 1")
 
 
-async def generation(connection: AsyncConnection) -> int:
-    return int((await connection.execute(select(generations.c.number))).scalar_one())
+async def generation(connection: Connection) -> int:
+    [(number,)] = await connection.fetch("SELECT number FROM generation")
+    return int(number)
 
 
-async def lock(connection: AsyncConnection, name: str) -> None:
+async def lock(connection: Connection, name: str) -> None:
     """Lock the workspace until the transaction ends. SQLite has one writer at a time anyway."""
-    await connection.execute(
-        select(workspaces.c.name).where(workspaces.c.name == name).with_for_update()
-    )
+    await connection.fetch("SELECT name FROM workspaces WHERE name = $1 FOR UPDATE", name)
 
 
-async def create(connection: AsyncConnection, name: str, *, now_ms: int) -> bool:
+async def create(connection: Connection, name: str, *, now_ms: int) -> bool:
     """False if it exists. Raises ValueError for an invalid name."""
     if not NAME.fullmatch(name):
         raise ValueError(
             "a workspace's name has 1 to 63 characters of a-z, 0-9 and -, and does not begin with -"
         )
-    row = upsert(connection, workspaces).values(name=name, created_at=now_ms)
-    made = await connection.execute(row.on_conflict_do_nothing())
-    if made.rowcount == 0:
+    row = (name, now_ms, *Limits())
+    if not await connection.insert(WORKSPACES, [row], "ON CONFLICT DO NOTHING"):
         return False
     await bump(connection)
     return True
 
 
-async def change(connection: AsyncConnection, name: str, limits: Limits) -> bool:
+async def change(connection: Connection, name: str, limits: Limits) -> bool:
     """Replace all limits of a workspace. False if it does not exist."""
     changed = await connection.execute(
-        update(workspaces)
-        .where(workspaces.c.name == name)
-        .values(
-            preview_limit=limits.preview,
-            execute_limit=limits.execute,
-            runs_at_once=limits.runs_at_once,
-            runs_at_once_per_target=limits.runs_at_once_per_target,
-        )
+        "UPDATE workspaces SET preview_limit = $2, execute_limit = $3, runs_at_once = $4, "
+        "runs_at_once_per_target = $5 WHERE name = $1",
+        name,
+        *limits,
     )
-    if changed.rowcount == 0:
-        return False
-    await bump(connection)
-    return True
+    if changed:
+        await bump(connection)
+    return bool(changed)
 
 
-async def list_all(connection: AsyncConnection) -> list[Workspace]:
+async def list_all(connection: Connection) -> list[Workspace]:
     """All workspaces, ordered by name."""
-    rows = await connection.execute(select(workspaces).order_by(workspaces.c.name))
+    rows = await connection.fetch(WORKSPACES.select + "ORDER BY name")
     return [Workspace(name, made, Limits(*limits)) for name, made, *limits in rows]

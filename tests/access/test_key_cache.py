@@ -7,16 +7,15 @@ from pathlib import Path
 from time import time
 
 import pytest
-from sqlalchemy import delete
 
 from gateway.access.api_keys import matches
 from gateway.access.key_cache import KeyCache, Paces, refreshed
 from gateway.access.roles import granted
-from gateway.access.snapshot import DEFAULT_LIMITS, CachedKey, WorkspaceLimits
+from gateway.access.snapshot import CachedKey
 from gateway.signatures import SecretsSealed
 from stores.sql.api_keys import ApiKey, list_all
 from stores.sql.database import Database, open_database
-from stores.sql.tables import api_keys, signing_secrets
+from stores.sql.workspaces import Limits
 from tests.support.gateways import until
 from tests.support.services import CLI, PEPPER, key_cache, services
 
@@ -127,7 +126,7 @@ async def test_what_was_not_counted_is_found_by_reading_all(
     read = key_cache(database, paces=Paces(reload=reload))
     await read.refresh()
     async with database.begin() as connection:
-        await connection.execute(delete(api_keys))
+        await connection.execute("DELETE FROM api_keys")
     await read.refresh()
     assert (read.find(made.key.id) is not None) is found
 
@@ -137,8 +136,8 @@ async def test_limits_are_those_of_the_workspace(database: Database) -> None:
     await made.workspaces.create("team", actor=CLI)
     await made.workspaces.limit("team", {"execute": 5, "runs_at_once": 2}, actor=CLI)
     await read.refresh()
-    assert read.limits("team") == WorkspaceLimits(execute=5, runs_at_once=2)
-    assert read.limits("default") == read.limits("unknown") == DEFAULT_LIMITS
+    assert read.limits("team") == Limits(execute=5, runs_at_once=2)
+    assert read.limits("default") == read.limits("unknown") == Limits()
     assert set(read.workspaces()) == {"default", "team"}
 
 
@@ -181,7 +180,7 @@ async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database)
     await made.workspaces.create("team", actor=CLI)
     await made.secrets.create_secret("default", actor=CLI)
     async with database.begin() as connection:
-        await connection.execute(signing_secrets.update().values(workspace="team"))
+        await connection.execute("UPDATE signing_secrets SET workspace = 'team'")
     read = key_cache(database)
     await read.refresh()
     with pytest.raises(SecretsSealed):

@@ -79,7 +79,7 @@ async def test_what_is_written_is_done_with(database: Database) -> None:
 
 async def test_more_keys_than_a_statement_takes(database: Database) -> None:
     """Each has its own moment."""
-    keys = [KEY._replace(id=f"{number:08}") for number in range(api_keys.AT_ONCE + 1)]
+    keys = [KEY._replace(id=f"{number:08}") for number in range(1001)]
     await Keys(database).insert(*keys[:2], *keys[-2:])
     async with database.begin() as connection:
         moments = {key.id: number for number, key in enumerate(keys)}

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from gateway.access.limits import key_limits
-from gateway.access.snapshot import WorkspaceLimits
 from stores.redis.limits import Slots
+from stores.sql.workspaces import Limits as WorkspaceLimits
 from tests.support.admissions import LIMITS
 from tests.support.gateways import Relay
 from tests.support.held import held

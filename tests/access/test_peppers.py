@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from gateway.access.api_keys import pepper_id
 from gateway.config.secret import Secret
-from stores.sql.tables import api_keys
 from tests.support.gateways import gateway
 from tests.support.keyed import AUDIT_KEY, ENCRYPTION_KEY, PEPPER, Keyed, keyed_gateway
 from tests.support.valkey import Valkey
@@ -41,7 +39,7 @@ async def says(valkey: Valkey, folder: Path, peppers: Sequence[bytes]) -> dict[s
 
 async def mark(keyed: Keyed, pepper_id: str | None) -> None:
     async with (await keyed.state["database"].open()).begin() as connection:
-        await connection.execute(update(api_keys).values(pepper_id=pepper_id))
+        await connection.execute("UPDATE api_keys SET peppered_with = $1", pepper_id)
 
 
 async def test_a_gateway_with_another_pepper_is_not_ready(
@@ -60,8 +58,8 @@ async def test_a_pepper_that_some_keys_need_is_missed(
     """It was dropped, on purpose or too soon: the gateway serves the others, and says so."""
     await keyed.key("viewer")
     async with (await keyed.state["database"].open()).begin() as connection:
-        some = update(api_keys).where(api_keys.c.role == "viewer")
-        await connection.execute(some.values(pepper_id=pepper_id(OTHER)))
+        some = "UPDATE api_keys SET peppered_with = $1 WHERE role = 'viewer'"
+        await connection.execute(some, pepper_id(OTHER))
     lacking = await says(valkey, tmp_path, [PEPPER, NEITHER])
     assert (lacking["status"], lacking["verdict"]) == (200, "ok")
     assert "unknown pepper" in lacking["detail"]

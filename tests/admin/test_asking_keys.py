@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from gateway import problems
 from gateway.admin.keys import KeyRequest
@@ -23,7 +22,7 @@ from tests.support.services import CLI, Services, audited, services
 from tests.support.valkey import Valkey
 
 VIEWER = KeyRequest("CI", "viewer")
-WAITING = text(
+WAITING = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
@@ -108,7 +107,7 @@ async def waiting(database: Database, count: int) -> None:
 
     async def counted() -> bool:
         async with database.connect() as connection:
-            return (await connection.execute(WAITING)).scalar() == count
+            return await connection.fetch(WAITING) == [(count,)]
 
     await until(counted)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from gateway.config.secret import Secret
 from stores.sql.database import Database, open_database
@@ -144,7 +143,7 @@ async def test_a_chain_that_is_broken_stops_changes(admin: Relay, database: Data
     """What could not be audited is not made."""
     before = await keys(admin)
     async with database.begin() as connection:
-        await connection.execute(text("UPDATE audit_heads SET seq = seq + 1"))
+        await connection.execute("UPDATE audit_heads SET seq = seq + 1")
     response = await admin.post("/keys", json=VIEWER)
     assert problem(response) == (503, "store_unavailable")
     assert "relay audit verify" in response.json()["detail"]

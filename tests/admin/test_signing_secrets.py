@@ -11,7 +11,6 @@ from gateway.admin.signing_secrets import ACTIVE_MAX
 from gateway.config.parsers import signing_key
 from gateway.transaction import Actor
 from stores.sql.database import Database
-from stores.sql.tables import signing_secrets
 from tests.support.services import CLI, ENCRYPTION_KEY, audited, services
 
 NEW = b"n" * 32
@@ -66,24 +65,21 @@ async def test_all_are_sealed_anew_or_none(database: Database) -> None:
     for workspace in ("default", "team"):
         await made.secrets.create_secret(workspace, actor=CLI)
     renewing = services(database, keys=(NEW, ENCRYPTION_KEY)).secrets
-    of_team = signing_secrets.c.workspace == "team"
+    seal = "UPDATE signing_secrets SET sealed_with = $1 WHERE workspace = 'team'"
     async with database.begin() as connection:
-        lost = signing_secrets.update().where(of_team).values(sealed_with="lost")
-        await connection.execute(lost)
+        await connection.execute(seal, "lost")
     with pytest.raises(problems.EncryptionNotConfigured, match="lost"):
         await renewing.reseal(actor=CLI)
     assert await sealed_with(database) == {"default": key_id(ENCRYPTION_KEY), "team": "lost"}
     async with database.begin() as connection:
-        found = signing_secrets.update().where(of_team).values(sealed_with=key_id(ENCRYPTION_KEY))
-        await connection.execute(found)
+        await connection.execute(seal, key_id(ENCRYPTION_KEY))
     assert await renewing.reseal(actor=CLI) == 2
     assert await sealed_with(database) == dict.fromkeys(("default", "team"), key_id(NEW))
 
 
 async def sealed_with(database: Database) -> dict[str, Any]:
     async with database.connect() as connection:
-        rows = (await connection.execute(signing_secrets.select())).all()
-    return {row.workspace: row.sealed_with for row in rows}
+        return dict(await connection.fetch("SELECT workspace, sealed_with FROM signing_secrets"))
 
 
 async def test_an_unknown_workspace_has_no_secrets(database: Database) -> None:

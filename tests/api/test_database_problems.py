@@ -5,8 +5,7 @@ import pytest
 from gateway.api.errors import database_problems
 from gateway.problems import Problem, StoreUnavailable
 from stores.audit.chain import BrokenChain
-from stores.sql.database import SchemaOutdated
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
 
 RAISED = [
     (SchemaOutdated("run `relay migrate`"), "run `relay migrate`"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from gateway.access.api_keys import make
 from gateway.timestamps import timestamp
@@ -139,8 +138,8 @@ async def test_an_entry_that_was_changed_is_shown(reader: Relay, database: Datab
     too_far = (await rows(database, "default"))[3].entry.replace(str(NOON + 4), "9" * 20)
     for seq, changed in enumerate(("{", '{"event": 1}', "ä", too_far), 1):
         async with database.begin() as connection:
-            update = text("UPDATE audit SET entry = :changed, mac = 'x' WHERE seq = :seq")
-            await connection.execute(update, {"changed": changed, "seq": seq})
+            update = "UPDATE audit SET entry = $1, mac = 'x' WHERE seq = $2"
+            await connection.execute(update, changed, seq)
     entries = await pages(reader, "/audit", "entries", limit=50, **MIXED_TIME)
     shown = [one.get("unreadable") for one in entries]
     assert shown == [None, too_far, "ä", '{"event": 1}', "{"]

@@ -6,19 +6,11 @@ from datetime import timedelta
 import pytest
 
 from gateway.audit.backlog import LATE
-from gateway.audit.shipper import (
-    BACK_OFF,
-    BACK_OFF_PACE,
-    BACKLOG_PACE,
-    BATCH,
-    LEAD,
-    PACE,
-    PAUSE_MAX,
-)
+from gateway.audit.shipper import BATCH, PACE, PAUSE_MAX
 from stores.audit.walk import Verified
 from stores.audit_entries import NOWHERE
 from stores.redis.client import Check
-from tests.support.shipping import Audit, audit, later, numbered
+from tests.support.shipping import Audit, audit, numbered
 
 __all__ = ["audit"]
 
@@ -49,7 +41,6 @@ async def test_an_entry_that_was_written_but_not_removed_is_recognised(audit: Au
 
     audit.outbox.lost = False
     await audit.record(2)
-    later(shipper, 2 * LEAD)
     await shipper.turn()
     assert (await audit.sources(), await audit.waits()) == (numbered(5), 0)
     assert isinstance(await audit.verified(), Verified)
@@ -71,7 +62,6 @@ async def test_entries_wait_while_the_database_is_away(audit: Audit) -> None:
     assert detail == "3 entries wait, the oldest 60 s: DatabaseUnavailable"
 
     audit.database.away = False
-    later(shipper, 2 * LEAD)
     await shipper.turn()
     assert await audit.sources() == numbered(3)
     assert (shipper.check(), shipper.pause) == (Check("audit", "ok", "0 entries wait"), PACE)
@@ -116,38 +106,16 @@ async def test_a_workspace_that_stays_flooded_delays_nothing(audit: Audit) -> No
     assert (await audit.waits(), shipper.pause) == (0, PACE)
 
 
-async def test_a_leader_with_a_broken_chain_ships_the_others(audit: Audit) -> None:
-    """It backs off once a minute only, because it may be the only gateway."""
-    shipper = audit.shipper()
-    await audit.record(1)
-    await shipper.turn()
-    await audit.break_chain()
-    await audit.record(1)
-    await shipper.turn()
-    later(shipper, BACK_OFF)
-    for count in range(1, 4):
-        await audit.record(1, "x")
-        await shipper.turn()
-        assert len(await audit.sources("x")) == count
-        assert shipper.check().detail.endswith(": BrokenChain")
-    later(shipper, BACK_OFF_PACE)
-    for _ in range(2):
-        await audit.record(1, "x")
-        await shipper.turn()
-    assert await audit.waits("x") == 1
-
-
 async def test_an_old_backlog_is_a_warning(audit: Audit) -> None:
-    """Also on a gateway that does not lead, because it may be that no gateway ships."""
-    leader, other = audit.shipper(), audit.shipper()
-    await leader.turn()
+    """Also if nothing fails, because it may be that no gateway gets to ship it."""
+    shipper = audit.shipper()
+    audit.database.shipped = ("w", "x")
     await audit.record(1, ago=LATE - timedelta(seconds=5))
-    await other.turn()
-    assert other.check().verdict == "ok"
+    await shipper.turn()
+    assert shipper.check().verdict == "ok"
     await audit.record(1, "x", ago=LATE + timedelta(seconds=1))
-    later(other, BACKLOG_PACE)
-    await other.turn()
-    assert other.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
+    await shipper.turn()
+    assert shipper.check() == Check("audit", "warning", "2 entries wait, the oldest 31 s")
 
 
 async def test_a_broken_chain_stops_no_other(
@@ -163,7 +131,6 @@ async def test_a_broken_chain_stops_no_other(
         await audit.record(2, "x")
         await shipper.turn()
         assert shipper.pause == PACE
-        later(shipper, BACK_OFF)
 
     assert (len(await audit.sources()), await audit.waits()) == (1, 4)
     assert (len(await audit.sources("x")), await audit.waits("x")) == (4, 0)

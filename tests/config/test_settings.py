@@ -213,7 +213,7 @@ def test_production_demands_what_it_rests_on(variable: str) -> None:
     [
         ("DATABASE_URL", "mysql://u:p@h/d"),
         ("DATABASE_URL", "sqlite:///"),
-        ("DATABASE_URL", "postgresql:///relay"),
+        ("DATABASE_URL", "postgresql://h/relay?sslmode=often"),
         ("RELAY_KEY_PEPPER", "p" * 31),
         ("RELAY_AUDIT_KEY", f"{'a' * 32},"),
         ("RELAY_ENCRYPTION_KEY", "AAAA"),

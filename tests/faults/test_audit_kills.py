@@ -18,7 +18,7 @@ from tests.support.wire import Connection, connected, previewed
 
 # The shipper removes what it has shipped by the ids in the stream.
 REMOVAL = script("collect", with_=r"\{default\}.*\d{13}-\d+")
-# Readers ask for REPEATABLE READ; the pool sends a bare BEGIN to see whether a connection lives.
+# Readers ask for REPEATABLE READ.
 BEGIN = re.compile(rb"BEGIN ISOLATION LEVEL READ COMMITTED;")
 INSERT, COMMIT = re.compile(rb"INSERT INTO audit "), re.compile(rb"COMMIT;")
 RESERVE, SETTLE, RELEASE = script("reserve"), script("settle"), script("release")
@@ -146,12 +146,11 @@ async def test_a_killed_shipper_loses_and_repeats_no_entry(
     async with site.redis_line() as redis, site.database_line() as database:
         env = {"REDIS_URL": redis.url, "DATABASE_URL": site.through(database)}
         async with doomed(site, forks, **env) as gateway:
-            site.lead("another")
-            for key in ("order-1", "order-2", "order-3"):
-                await gateway.run(await gateway.preview(target.url, key), key)
-            between = redis if step.sign is REMOVAL else database
-            between.at(step, gateway.kill)
-            site.lead(None)
+            async with site.held_head():
+                for key in ("order-1", "order-2", "order-3"):
+                    await gateway.run(await gateway.preview(target.url, key), key)
+                between = redis if step.sign is REMOVAL else database
+                between.at(step, gateway.kill)
             async with asyncio.timeout(10):
                 await between.reached.wait()
     assert await site.count() == 1 + written  # the key's

@@ -2,17 +2,13 @@
 
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from hashlib import sha1
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
-from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from starlette.requests import Request
 
 from gateway.access import api_keys
@@ -27,7 +23,7 @@ from tests.support.gateways import gateway
 from tests.support.services import AUDIT_KEY, PEPPER, key_cache, services
 
 # Scripts that a gateway calls by itself, without any request.
-OWN_SCRIPTS = {"collect", "lead", "record"}
+OWN_SCRIPTS = {"collect", "inspect", "record"}
 TRIED = 100
 COMPARED = 2000
 
@@ -47,19 +43,6 @@ def junk(secret: str) -> list[dict[str, str]]:
     return [{"Authorization": one} for one in given] + [{}]
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Every SQL statement of this process in the block."""
-    executed: list[str] = []
-
-    def hear(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", hear)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", hear)
-
-
 def scripts_in(requests: list[bytes]) -> list[str]:
     """The names of the scripts that were called."""
     names = {
@@ -70,32 +53,34 @@ def scripts_in(requests: list[bytes]) -> list[str]:
     return [names[digest.decode()] for digest in called]
 
 
-async def test_wrong_keys_are_refused_without_a_look_up(site: Site) -> None:
+async def test_wrong_keys_are_refused_without_a_look_up(shared_site: Site) -> None:
     """Redis and the database get only what they get anyhow. As a control, the calls of a genuine
     key and the statements of creating one are seen.
     """
-    secret = (await site.key()).secret
-    settings = {
-        "data_dir": site.folder,
-        "key_peppers": (Secret(PEPPER),),
-        "audit_keys": (Secret(AUDIT_KEY),),
-    }
-    async with site.redis_line() as redis, gateway(redis.url, **settings) as relay:
-        genuine = {"Authorization": f"Bearer {secret}"}
-        await relay.get("/runs/some-run", headers=genuine)
-        assert "inspect" in scripts_in(redis.asked)
-        del redis.asked[:]
-        with statements() as executed:
+    site, secret = shared_site, (await shared_site.key()).secret
+    async with site.redis_line() as redis, site.database_line() as database:
+        settings = {
+            "data_dir": site.folder,
+            "database_url": Secret(site.through(database).encode()),
+            "key_peppers": (Secret(PEPPER),),
+            "audit_keys": (Secret(AUDIT_KEY),),
+        }
+        async with gateway(redis.url, **settings) as relay:
+            genuine = {"Authorization": f"Bearer {secret}"}
+            await relay.get("/runs/some-run", headers=genuine)
+            assert "inspect" in scripts_in(redis.asked)
+            del redis.asked[:], database.asked[:]
             for headers in (tried := junk(secret) * TRIED):
                 assert (await relay.get("/runs/some-run", headers=headers)).status_code == 401
             commands = re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", b"".join(redis.asked))
             assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
             assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
-            assert not [one for one in executed if "api_keys" in one]
+            assert b"api_keys" not in b"".join(database.asked)
             # These grow with time, not with requests: most requests cause none.
-            assert len(commands) + len(executed) < len(tried) / 2
-            await site.key("another")
-        assert [one for one in executed if "api_keys" in one]
+            assert len(commands) + len(database.asked) < len(tried) / 2
+            async with open_database(site.through(database), site.folder) as opened:
+                await services(opened).key("another")
+            assert b"api_keys" in b"".join(database.asked)
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
-
 from stores.audit.chain import Chain
 from stores.audit.signatures import Head, Row
 from stores.audit_entries import Entry
 from stores.sql.database import Database
-from stores.sql.tables import audit, audit_heads
+from stores.sql.tables import AUDIT, HEADS
 
 KEY = b"k" * 32
 CHAIN = Chain([KEY])
@@ -45,12 +43,12 @@ async def append(
 
 
 async def rows(database: Database, workspace: str = "w") -> list[Row]:
-    asked = select(audit).where(audit.c.workspace == workspace).order_by(audit.c.seq)
+    asked = AUDIT.select + "WHERE workspace = $1 ORDER BY seq"
     async with database.connect() as connection:
-        return [Row(*row) for row in await connection.execute(asked)]
+        return [Row(*row) for row in await connection.fetch(asked, workspace)]
 
 
 async def head(database: Database, workspace: str = "w") -> Head:
-    asked = select(audit_heads).where(audit_heads.c.workspace == workspace)
     async with database.connect() as connection:
-        return Head(*(await connection.execute(asked)).one()[1:])
+        [row] = await connection.fetch(HEADS.select + "WHERE workspace = $1", workspace)
+    return Head(*row[1:])

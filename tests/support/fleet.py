@@ -9,28 +9,27 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from redis import Redis
-from sqlalchemy import func, select
 
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.admin.keys import NewKey
-from gateway.audit.shipper import Shipper
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
 from stores.audit.chain import Chain
-from stores.audit.pages import rows_after, select_entries
+from stores.audit.pages import Selection, rows_after
 from stores.audit.signatures import Recorded
 from stores.audit.verify import verify
 from stores.audit.walk import Verified
 from stores.redis import names
 from stores.redis.client import open_store
 from stores.redis.outbox import Outbox
+from stores.redis.runs import Runs
 from stores.sql.database import Database, open_database
-from stores.sql.tables import audit
 from tests.support.forks import Fork, Forks
 from tests.support.line import Line, line
 from tests.support.services import AUDIT_KEY, PEPPER, services
+from tests.support.shipping import shipper
 from tests.support.valkey import Valkey
 
 WORKSPACE = "default"
@@ -81,7 +80,7 @@ class Site:
         async with self.database() as database:
             verdict = await verify(database, Chain([AUDIT_KEY]), WORKSPACE)
             async with database.connect() as connection:
-                rows = await rows_after(connection, select_entries(WORKSPACE), None, limit=100_000)
+                rows = await rows_after(connection, Selection(WORKSPACE), None, limit=100_000)
         assert verdict == Verified(WORKSPACE, len(rows), len(rows))
         assert [row.seq for row in rows] == [*range(1, len(rows) + 1)]
         assert len({row.source for row in rows}) == len(rows)
@@ -90,42 +89,38 @@ class Site:
     async def count(self) -> int:
         """The number of entries in the audit."""
         async with self.database() as database, database.connect() as connection:
-            counted = await connection.execute(select(func.count()).select_from(audit))
-        return int(counted.scalar_one())
+            [(count,)] = await connection.fetch("SELECT count(*) FROM audit")
+        return int(count)
 
     def waiting(self) -> int:
         """The number of entries in the outbox."""
         with self.valkey.client() as redis:
             return int(redis.xlen(names.outbox(WORKSPACE)))
 
-    def lead(self, gateway: str | None) -> None:
-        """Give the lead to this gateway; None frees it."""
-        with self.valkey.client() as redis:
-            if gateway:
-                redis.set(names.LEADER, gateway, px=60_000)
-            else:
-                redis.delete(names.LEADER)
+    @asynccontextmanager
+    async def held_head(self) -> AsyncIterator[None]:
+        """No gateway ships while the block lasts."""
+        async with self.database() as database, database.begin() as connection:
+            await Chain([AUDIT_KEY]).locked_head(connection, WORKSPACE)
+            yield
 
     async def ship(self) -> None:
-        """Ship until no entry waits, like another gateway that takes the lead."""
+        """Ship until no entry waits, like another gateway."""
         settings = Settings(
             data_dir=self.folder,
             database_url=Secret(self.database_url.encode()),
             audit_keys=(Secret(AUDIT_KEY),),
         )
-        self.lead(None)
         async with (
             open_store(self.valkey.url, self.folder) as store,
             LazyDatabase(settings) as archive,
         ):
             key_cache = KeyCache(archive.existing, Sealer(()))
             await key_cache.refresh()
-            outbox = Outbox(store.scripts)
-            shipper = Shipper(outbox, archive, key_cache, retention=settings.audit_retention)
-            await shipper.turn()
-            await shipper.leave()
+            shipping = shipper(Outbox(store.scripts), Runs(store.scripts), archive, key_cache)
+            await shipping.turn()
             await key_cache.close()
-        assert shipper.backlog.entries == 0, shipper.check()
+        assert shipping.backlog.entries == 0, shipping.check()
 
     def end_leases(self) -> int:
         """End all leases, as time does. Returns how many runs were in flight."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import text
 
 from gateway.cli.audit.commands import audit
 from stores.audit.chain import Chain
@@ -41,7 +40,7 @@ class Installation:
     def execute(self, statement: str) -> None:
         async def execute() -> None:
             async with open_database(None, self.folder) as database, database.begin() as connection:
-                await connection.execute(text(statement))
+                await connection.execute(statement)
 
         asyncio.run(execute())
 

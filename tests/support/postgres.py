@@ -93,7 +93,7 @@ def _started(link: Path) -> int:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         how |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
-    port = _free_port()
+    port = free_port()
     (folder / "port").write_text(str(port))
     os.mkfifo(folder / "users", mode=0o644)
     initdb = [str(binaries / "initdb"), "--auth=trust", "--no-sync", "--encoding=UTF8"]
@@ -117,7 +117,7 @@ def _binaries() -> Path:
     pytest.skip("this platform has no embedded PostgreSQL")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port below those that the kernel assigns (32768 and up), so that no other process
     gets it.
     """

@@ -1,7 +1,6 @@
 """What makes keys, secrets and workspaces in tests, with the keys that they are made under."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from time import time
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from gateway.transaction import Actor, Transactions
 from stores.audit.chain import Chain
 from stores.audit_entries import Entry
 from stores.sql.database import Database
-from stores.sql.tables import audit
 
 PEPPER, AUDIT_KEY, ENCRYPTION_KEY = b"p" * 32, b"a" * 32, b"e" * 32
 CLI = Actor("cli")
@@ -53,12 +51,15 @@ def key_cache(
     paces: Paces = PACES,
     clock: Callable[[], float] = time,
 ) -> KeyCache:
-    return KeyCache(lambda: nullcontext(database), Sealer(keys), paces=paces, clock=clock)
+    async def find() -> Database:
+        return database
+
+    return KeyCache(find, Sealer(keys), paces=paces, clock=clock)
 
 
 async def audited(database: Database, workspace: str = "default") -> list[Entry]:
     """The audit entries of the workspace, in their order."""
     async with database.connect() as connection:
-        chosen = audit.select().where(audit.c.workspace == workspace).order_by(audit.c.seq)
-        rows = (await connection.execute(chosen)).all()
-    return [msgspec.json.decode(row.entry, type=Entry) for row in rows]
+        asked = "SELECT entry FROM audit WHERE workspace = $1 ORDER BY seq"
+        rows = await connection.fetch(asked, workspace)
+    return [msgspec.json.decode(entry, type=Entry) for (entry,) in rows]

@@ -11,24 +11,25 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.api.state import Opened
+from gateway.audit.maintenance import Maintenance
 from gateway.audit.shipper import Shipper
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
-from stores.audit.chain import Chain
+from stores.audit.chain import Chain, HeadLocked
 from stores.audit.signatures import Head, SignedHead
 from stores.audit.verify import verify
 from stores.audit.walk import Broken, Verified
 from stores.redis.client import Store
 from stores.redis.outbox import Outbox, Waiting
+from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable, Scripts
 from stores.sql import workspaces
+from stores.sql.connection import Connection
 from stores.sql.database import Database
 from stores.sql.errors import DatabaseUnavailable
 from tests.support.chains import entry, head, rows
@@ -37,29 +38,38 @@ from tests.support.keyed import first_key
 KEY, NEWER = b"a" * 32, b"n" * 32
 KEPT = timedelta(days=90)
 SECOND = timedelta(seconds=1)
+LEASE = 20 * SECOND
 
 
 class Holding(Chain):
-    """Another transaction locks the head of a workspace for longer than a statement may wait."""
+    """The head of the workspace `held` cannot be read; other gateways ship `shipped`."""
 
-    def __init__(self, keys: Sequence[bytes], held: str) -> None:
+    def __init__(self, keys: Sequence[bytes], held: str, shipped: Sequence[str]) -> None:
         super().__init__(keys)
-        self._held = held
+        self._held, self._shipped = held, shipped
 
-    async def locked_head(self, connection: AsyncConnection, workspace: str) -> Head | None:
+    async def locked_head(
+        self, connection: Connection, workspace: str, *, wait: bool = True
+    ) -> Head | None:
+        if workspace in self._shipped:
+            raise HeadLocked
+        return await super().locked_head(connection, workspace, wait=wait)
+
+    async def read_head(self, connection: Connection, workspace: str) -> Head | None:
         if workspace == self._held:
             raise DatabaseUnavailable
-        return await super().locked_head(connection, workspace)
+        return await super().read_head(connection, workspace)
 
 
 class Away(LazyDatabase):
-    """Away if `away` is set; the head of the workspace `held` stays locked; waits at `gate`."""
+    """Away if `away` is set; for `held` and `shipped` see Holding; waits at `gate`."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.away = False
         self.keys: Sequence[bytes] = [KEY]
         self.held = ""
+        self.shipped: Sequence[str] = ()
         self.asked, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
 
@@ -70,7 +80,7 @@ class Away(LazyDatabase):
         return other
 
     def chain(self) -> Chain:
-        return Holding(self.keys, self.held)
+        return Holding(self.keys, self.held, self.shipped)
 
     async def open(self) -> Database:
         self.asked.set()
@@ -81,11 +91,11 @@ class Away(LazyDatabase):
 
 
 class Crashing(Outbox):
-    """`lost`: Redis goes away before shipped entries are removed. `sole`: every shipper leads.
-    `refilled`: workspaces that get as many new entries as were shipped.
+    """`lost`: Redis goes away before shipped entries are removed. `refilled`: workspaces that get
+    as many new entries as were shipped.
     """
 
-    lost = sole = False
+    lost = False
 
     def __init__(self, scripts: Scripts) -> None:
         super().__init__(scripts)
@@ -104,8 +114,10 @@ class Crashing(Outbox):
             await self.record(workspace, again)
         return await super().collect(workspace, shipped=shipped, limit=limit)
 
-    async def lead(self, gateway: str, lead: timedelta) -> bool:
-        return self.sole or await super().lead(gateway, lead)
+
+def shipper(outbox: Outbox, runs: Runs, database: LazyDatabase, key_cache: KeyCache) -> Shipper:
+    maintenance = Maintenance(database, retention=KEPT, lease=LEASE, runs=runs, outbox=outbox)
+    return Shipper(outbox, database, key_cache, maintenance)
 
 
 class Audit:
@@ -117,6 +129,7 @@ class Audit:
         self.database = database
         self._key_cache = key_cache
         self._recorded = 0
+        self.runs = Runs(store.scripts)
 
     async def record(self, count: int = 1, workspace: str = "w", ago: timedelta = SECOND) -> None:
         """Record this many entries of this age, with consecutive sources."""
@@ -127,11 +140,12 @@ class Audit:
         await self.outbox.record(workspace, entries)
 
     def shipper(self, database: Away | None = None) -> Shipper:
-        return Shipper(self.outbox, database or self.database, self._key_cache, retention=KEPT)
+        database = database or self.database
+        return shipper(self.outbox, self.runs, database, self._key_cache)
 
-    async def execute(self, statement: str, **values: Any) -> None:
+    async def execute(self, statement: str, *values: Any) -> None:
         async with (await self.database.open()).begin() as connection:
-            await connection.execute(text(statement), values)
+            await connection.execute(statement, *values)
 
     async def sources(self, workspace: str = "w") -> list[str]:
         """The sources of the entries, in the order of the chain."""
@@ -157,17 +171,20 @@ class Audit:
 
 def later(shipper: Shipper, passed: timedelta) -> None:
     """Let this much time pass for the shipper."""
-    for name in ("_backlog_at", "_back_off_until", "_keep_lead_until"):
-        setattr(shipper, name, getattr(shipper, name) - passed.total_seconds())
-    for name in ("_heads_at", "_removal_at"):
+    for name in ("_heads_at", "_repeat_at", "_removal_at"):
         due = getattr(shipper._maintenance, name)
         setattr(shipper._maintenance, name, due - passed.total_seconds())
 
 
 @asynccontextmanager
-async def audited(store: Store, folder: Path) -> AsyncIterator[Audit]:
-    """Open the audit of the workspaces `w` and `x`, with a database in this folder."""
-    settings = Settings(data_dir=folder, audit_keys=(Secret(KEY),), key_peppers=(Secret(KEY),))
+async def audited(store: Store, folder: Path, url: str | None = None) -> AsyncIterator[Audit]:
+    """Open the audit of the workspaces `w` and `x`. Without a URL the database is in the folder."""
+    settings = Settings(
+        data_dir=folder,
+        database_url=Secret(url.encode()) if url else None,
+        audit_keys=(Secret(KEY),),
+        key_peppers=(Secret(KEY),),
+    )
     await first_key(settings)
     database = Away(settings)
     async with database:
@@ -191,10 +208,9 @@ def numbered(count: int, workspace: str = "w") -> list[str]:
 
 
 async def shipped(store: Store, state: Opened) -> None:
-    """Write this gateway's journal and ship it, even if another gateway leads."""
+    """Write this gateway's journal and ship it."""
     await state["journal"].write()
-    outbox = Crashing(store.scripts)
-    outbox.sole = True
-    shipper = Shipper(outbox, state["database"], state["key_cache"], retention=KEPT)
-    await shipper.turn()
-    assert shipper.check().verdict == "ok", shipper.check()
+    outbox, runs = Outbox(store.scripts), Runs(store.scripts)
+    shipping = shipper(outbox, runs, state["database"], state["key_cache"])
+    await shipping.turn()
+    assert shipping.check().verdict == "ok", shipping.check()

@@ -13,7 +13,6 @@ from standardwebhooks import Webhook
 from gateway.access.api_keys import CHECKSUM, SECRET, make
 from gateway.config.secret import Secret
 from stores.audit_entries import NOWHERE, Entry
-from stores.redis import names
 from stores.redis.client import Store
 from stores.redis.outbox import Outbox
 from tests.support.collector import Collector
@@ -140,7 +139,6 @@ async def listed(relay: Relay) -> bytes:
 
 async def shipped(client: Redis) -> None:
     """Wait until all audit entries are in the database."""
-    client.delete(names.LEADER)
 
     async def nothing_waits() -> bool:
         return not any(client.xlen(key) for key in client.keys("*:outbox"))
@@ -168,7 +166,6 @@ async def test_no_secret_leaks(
     telemetry = {"otlp_traces_endpoint": collector.endpoint, "grafana_url": GRAFANA}
     house = {name: (Secret(secret),) for name, secret in HOUSE.items()}
     with valkey.client() as client:
-        client.set(names.LEADER, "another", px=60_000)  # nothing is shipped until we looked
         async with keyed_gateway(valkey.url, tmp_path, **telemetry, **house) as keyed:
             signing = (
                 await (await keyed.services()).secrets.create_secret("default", actor=BY)

@@ -25,28 +25,19 @@ CLI = Actor("cli")
 def ask(question: Callable[[Services], Awaitable[T]]) -> T:
     """The answer. In development a missing database is created first."""
     from stores.audit.chain import BrokenChain
-    from stores.sql.database import SchemaOutdated
-    from stores.sql.errors import DatabaseUnavailable
+    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 
     try:
         settings = Settings.from_env(os.environ)
-        _check_url(settings)
         create_if_missing(settings)
         return asyncio.run(_asked(settings, question))
-    except (SettingsError, Problem, SchemaOutdated, DatabaseUnavailable, BrokenChain) as error:
+    except (
+        *(SettingsError, Problem, BrokenChain),
+        *(SchemaOutdated, DatabaseUnavailable, StatementFailed),
+    ) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-
-
-def _check_url(settings: Settings) -> None:
-    """Raises SettingsError for what SQLAlchemy cannot read."""
-    from stores.sql.database import parsed_url
-
-    try:
-        parsed_url(*location(settings))
-    except ValueError as error:
-        raise SettingsError(f"DATABASE_URL: {error}") from error
 
 
 async def _asked(settings: Settings, question: Callable[[Services], Awaitable[T]]) -> T:

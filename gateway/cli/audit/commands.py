@@ -100,15 +100,13 @@ def export(named: tuple[str, ...], event: tuple[str, ...], **asked: int | None) 
 
 
 async def _verify(named: Sequence[str], heads: "Sequence[SignedHead]") -> "list[Verified | Broken]":
-    from stores.audit.pages import entries_spanned, select_entries
+    from stores.audit.pages import Selection, entries_spanned
     from stores.audit.verify import verify as verified
 
     async with _opened() as (database, chain):
         names = await _names(database, named, known=[head.workspace for head in heads])
         async with database.connect() as connection:
-            length = sum(
-                [await entries_spanned(connection, select_entries(name)) for name in names]
-            )
+            length = sum([await entries_spanned(connection, Selection(name)) for name in names])
         with progress(length, "Verifying") as bar:
             return [
                 _believed(await verified(database, chain, name, heads=heads, progress=bar.update))
@@ -142,13 +140,9 @@ async def _opened() -> "AsyncIterator[tuple[Database, Chain]]":
     from gateway.config.local_keys import kept_audit_keys
     from gateway.database import location
     from stores.audit.chain import Chain
-    from stores.sql.database import open_database, parsed_url
+    from stores.sql.database import open_database
 
     settings = Settings.from_env(os.environ)
-    try:
-        parsed_url(*location(settings))
-    except ValueError as error:
-        raise SettingsError(f"DATABASE_URL: {error}") from error
     async with open_database(*location(settings)) as database:
         await database.check()
         yield database, Chain(kept_audit_keys(settings))
@@ -179,8 +173,7 @@ def _document(verdict: "Verified | Broken") -> dict[str, Any]:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from stores.sql.database import SchemaOutdated
-    from stores.sql.errors import DatabaseUnavailable, StatementFailed
+    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 
     try:
         return asyncio.run(work)
@@ -193,4 +186,4 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
             raise
         raise NotChecked(f"{error.filename}: {error.strerror}") from error
     except StatementFailed as error:  # such as a table that is gone
-        raise NotChecked(f"the database cannot be read: {error.orig}") from error
+        raise NotChecked(f"the database cannot be read: {error}") from error

@@ -62,7 +62,7 @@ def export_range(
 
 if TYPE_CHECKING:
     from stores.audit.chain import Chain
-    from stores.audit.pages import Entries
+    from stores.audit.pages import Selection
     from stores.audit.signatures import Row
     from stores.sql.database import Database
 
@@ -188,8 +188,7 @@ async def _print(
         while True:
             # One transaction a page: the reader of the lines may be slow.
             async with database.connect() as connection:
-                beyond = asked.offset(place.beyond)
-                rows = await rows_after(connection, beyond, place.seq, limit=PAGE)
+                rows = await rows_after(connection, asked, place.seq, limit=PAGE, skip=place.beyond)
             if not rows:
                 return
             click.echo("\n".join(map(line, rows)))
@@ -198,19 +197,17 @@ async def _print(
             place = place.past(rows)
 
 
-def _asked(workspace: str, request: ExportRequest, last: int | None) -> "Entries":
-    from stores.audit.pages import select_entries
-    from stores.sql.pages import Filter
-    from stores.sql.tables import audit
+def _asked(workspace: str, request: ExportRequest, last: int | None) -> "Selection":
+    from stores.audit.pages import Selection
+    from stores.sql.runs import Filter
 
     match request.export_range:
         case Between(since_ms, until_ms):
             between = Filter(since_ms=since_ms, until_ms=until_ms)
-            return select_entries(workspace, between, request.event)
+            return Selection(workspace, between, request.event)
         case After(seq):
-            later = select_entries(workspace, event=request.event).where(audit.c.seq > seq)
             # Each reading hands over the entry of the one before it, and no more of itself.
-            return later if last is None else later.where(audit.c.seq <= last)
+            return Selection(workspace, event=request.event, after=seq, last=last)
 
 
 def _steps(place: Place, rows: "Sequence[Row]") -> int:

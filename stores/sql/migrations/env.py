@@ -1,18 +1,23 @@
-"""alembic runs this inside the transaction that `stores.sql.migrate` has started."""
+"""alembic runs this for `stores.sql.migrate`: it hands over each statement and executes none."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from io import StringIO
 
 from alembic import context
-from alembic.runtime.migration import MigrationContext, MigrationInfo
 
 
-def _note(
-    ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
-) -> None:
-    context.config.attributes["applied"].append(step.up_revision_id)
+class Statements(StringIO):
+    """The file that Alembic writes to, a statement at a time."""
+
+    def write(self, text: str) -> int:
+        context.config.attributes["write"](text)
+        return len(text)
 
 
-context.configure(connection=context.config.attributes["connection"], on_version_apply=_note)
+context.configure(
+    dialect_name=context.config.attributes["dialect"],
+    output_buffer=Statements(),
+    transactional_ddl=False,  # the caller has begun a transaction
+    literal_binds=True,
+)
 with context.begin_transaction():
     context.run_migrations()

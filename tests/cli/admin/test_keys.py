@@ -15,6 +15,8 @@ from gateway.access.api_keys import parse
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer
 from gateway.config.local_keys import FILE
+from gateway.config.settings import Settings
+from gateway.database import LazyDatabase
 from stores.sql.database import open_database
 from tests.support.commanded import Typed, typed
 from tests.support.services import audited
@@ -172,9 +174,9 @@ def test_a_first_key_needs_nothing_before_it(tmp_path: Path) -> None:
     assert {FILE, "relay.db"} <= set(os.listdir(folder))  # noqa: PTH208
 
     async def known() -> bool:
-        key_cache = KeyCache(lambda: open_database(None, folder), Sealer(()))
-        await key_cache.refresh()
-        await key_cache.close()
+        async with LazyDatabase(Settings(data_dir=folder)) as database:
+            key_cache = KeyCache(database.existing, Sealer(()))
+            await key_cache.refresh()
         return key_cache.find(made["id"]) is not None
 
     assert asyncio.run(known())

@@ -11,6 +11,8 @@ import pytest
 from gateway.access.key_cache import KeyCache
 from gateway.access.sealing import Sealer, key_id
 from gateway.config.parsers import signing_key
+from gateway.config.settings import Settings
+from gateway.database import LazyDatabase
 from stores.sql.database import open_database
 from tests.support.commanded import Typed, typed
 from tests.support.services import audited
@@ -35,9 +37,9 @@ def signing(folder: Path, key: bytes) -> list[bytes]:
     """What a gateway with this encryption key signs with."""
 
     async def read() -> list[bytes]:
-        key_cache = KeyCache(lambda: open_database(None, folder), Sealer((key,)))
-        await key_cache.refresh()
-        await key_cache.close()
+        async with LazyDatabase(Settings(data_dir=folder)) as database:
+            key_cache = KeyCache(database.existing, Sealer((key,)))
+            await key_cache.refresh()
         return list(key_cache.secrets("default"))
 
     return asyncio.run(read())

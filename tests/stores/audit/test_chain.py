@@ -4,7 +4,6 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import delete, insert, update
 
 from stores.audit.chain import BrokenChain, Chain
 from stores.audit.signatures import Head
@@ -12,7 +11,7 @@ from stores.audit.verify import verify
 from stores.audit.walk import Broken, Verified
 from stores.audit_entries import Entry
 from stores.sql.database import Database
-from stores.sql.tables import audit, audit_heads
+from stores.sql.tables import AUDIT
 from tests.support.chains import CHAIN, KEY, append, day, entry, head, rows
 
 
@@ -38,7 +37,6 @@ async def test_a_source_is_kept_once(database: Database) -> None:
 
 
 async def test_a_large_batch_is_recognised(database: Database) -> None:
-    """It has more sources than one statement can bind."""
     many = [(str(n), entry()) for n in range(1500)]
     assert await append(database, many) == 1500
     assert await append(database, [*many, ("new", entry())]) == 1
@@ -141,8 +139,9 @@ async def test_a_forged_head_refuses_appends(database: Database) -> None:
     third = (await rows(database))[2]
     forged = Head(third.seq, third.mac, (await head(database)).signature)
     async with database.begin() as connection:
-        await connection.execute(delete(audit).where(audit.c.seq > 3))
-        await connection.execute(update(audit_heads).values(forged._asdict()))
+        await connection.execute("DELETE FROM audit WHERE seq > 3")
+        forge = "UPDATE audit_heads SET seq = $1, mac = $2, signature = $3"
+        await connection.execute(forge, *forged)
     with pytest.raises(BrokenChain, match="relay audit verify"):
         await append(database, day(1, first=6))
 
@@ -150,7 +149,7 @@ async def test_a_forged_head_refuses_appends(database: Database) -> None:
 async def test_a_chain_without_its_head_is_not_started_again(database: Database) -> None:
     await append(database, day(2))
     async with database.begin() as connection:
-        await connection.execute(delete(audit_heads))
+        await connection.execute("DELETE FROM audit_heads")
     with pytest.raises(BrokenChain):
         await append(database, day(1, first=3))
 
@@ -159,7 +158,7 @@ async def test_rows_after_the_head_refuse_appends(database: Database) -> None:
     await append(database, day(2))
     beyond = (await rows(database))[1]._replace(seq=3, source="forged")
     async with database.begin() as connection:
-        await connection.execute(insert(audit).values(beyond._asdict()))
+        await connection.insert(AUDIT, [beyond])
     with pytest.raises(BrokenChain):
         await append(database, day(1, first=3))
 

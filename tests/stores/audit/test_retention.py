@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
 
 from stores.audit.chain import BrokenChain
 from stores.audit.pages import audited_workspaces
@@ -12,8 +11,7 @@ from stores.audit.retention import remove_before
 from stores.audit.verify import checkpoint, verify
 from stores.audit.walk import Verified
 from stores.sql.database import Database, open_database
-from stores.sql.pages import find_run
-from stores.sql.tables import audit, audit_checkpoints, audit_heads
+from stores.sql.runs import find_run
 from tests.support.chains import CHAIN, NOON, append, day, ended, head, intended, rows
 
 
@@ -79,21 +77,22 @@ async def test_a_first_entry_with_an_edited_time_is_found(
     """The time of the row is not signed, and the other entries are old enough to be removed."""
     await append(database, day(5))
     async with database.begin() as connection:
-        await connection.execute(update(audit).where(audit.c.seq == 1).values(at=NOON + 10**9))
+        await connection.execute("UPDATE audit SET at = $1 WHERE seq = 1", NOON + 10**9)
     with pytest.raises(BrokenChain):
         await remove(database, 4)
 
 
 @pytest.mark.parametrize(
-    "values", [{"at": NOON - 10**9}, {"status": "failed"}, {"entry": "{}"}, {"mac": bytes(32)}]
+    ("column", "value"),
+    [("at", NOON - 10**9), ("status", "failed"), ("entry", "{}"), ("mac", bytes(32))],
 )
 async def test_a_tampered_entry_is_not_removed(
-    database: Database, values: dict[str, object]
+    database: Database, column: str, value: object
 ) -> None:
     """An entry with an older time, or an edited one, stays and is found."""
     await append(database, day(5))
     async with database.begin() as connection:
-        await connection.execute(update(audit).where(audit.c.seq == 3).values(**values))
+        await connection.execute(f"UPDATE audit SET {column} = $1 WHERE seq = 3", value)
     with pytest.raises(BrokenChain):
         await remove(database, 4)
     assert len(await rows(database)) == 5
@@ -102,7 +101,7 @@ async def test_a_tampered_entry_is_not_removed(
 async def test_a_forged_checkpoint_or_head_stops_removal(database: Database) -> None:
     await append(database, day(5))
     assert await remove(database, 3) == 2
-    for forge in (update(audit_checkpoints).values(removed_at=1), delete(audit_heads)):
+    for forge in ("UPDATE audit_checkpoints SET removed_at = 1", "DELETE FROM audit_heads"):
         async with database.begin() as connection:
             await connection.execute(forge)
         with pytest.raises(BrokenChain):
@@ -114,9 +113,9 @@ async def test_a_chain_without_its_head_is_not_started_again(database: Database)
     """Even if all its entries were removed."""
     await append(database, day(5))
     assert await remove(database, 99) == 4
-    for table in (audit_heads, audit):
+    for table in ("audit_heads", "audit"):
         async with database.begin() as connection:
-            await connection.execute(delete(table))
+            await connection.execute(f"DELETE FROM {table}")
         with pytest.raises(BrokenChain):
             await append(database, day(1, first=6))
 
@@ -151,6 +150,6 @@ async def test_a_removal_without_a_chain_starts_none(database: Database) -> None
     assert await verify(database, CHAIN, "w") == Verified("w", entries=0, last=0)
     async with database.connect() as connection:
         assert await audited_workspaces(connection) == []
-        assert (await connection.execute(select(audit_heads))).all() == []
+        assert await connection.fetch("SELECT seq FROM audit_heads") == []
     await append(database, day(1))
     assert (await head(database)).seq == 1

@@ -211,32 +211,3 @@ async def test_the_age_is_that_of_the_oldest_entry(
         await outbox.record("w", [(str(age), entry)])
     found = await waiting(outbox)
     assert timedelta(0) <= found.oldest - timedelta(seconds=at_least) < timedelta(seconds=10)
-
-
-async def test_one_gateway_leads_at_a_time(outbox: Outbox, scripts: Scripts) -> None:
-    """Until it gives up the lead, or its time is over. Leading again extends the lead."""
-    brief, long = timedelta(seconds=20), timedelta(minutes=2)
-    assert await outbox.lead("one", brief)
-    assert not await outbox.lead("two", long)
-    assert 0 < await scripts._client.pttl(names.LEADER) <= 20_000
-    assert await outbox.lead("one", long)
-    assert await scripts._client.pttl(names.LEADER) > 60_000
-
-    assert not await outbox.lead("two", timedelta(0))
-    assert not await outbox.lead("two", long)
-    await outbox.lead("one", timedelta(0))
-    assert await outbox.lead("two", long)
-    await scripts._client.pexpireat(names.LEADER, 1)
-    assert await outbox.lead("three", long)
-    assert not await outbox.lead("two", long)
-
-
-async def test_one_of_racing_gateways_leads(outbox: Outbox, scripts: Scripts) -> None:
-    """25 gateways ask for the lead twice each; both calls of one succeed."""
-    gateways = [f"gateway-{n % 25}" for n in range(50)]
-    leads = await asyncio.gather(
-        *(Outbox(separate_scripts(scripts)).lead(name, LEASE) for name in gateways)
-    )
-    leaders = [name for name, lead in zip(gateways, leads, strict=True) if lead]
-    assert len(leaders) == 2
-    assert len(set(leaders)) == 1

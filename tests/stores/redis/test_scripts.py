@@ -134,7 +134,7 @@ async def test_a_server_that_is_away_is_given_up_in_time(
 async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     """Each is loaded as it is written, first line included; no other can be called."""
     of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
-    assert set(SOURCES) == of_runs | {"spend", "record", "collect", "lead"}
+    assert set(SOURCES) == of_runs | {"spend", "record", "collect"}
     await find(store.scripts, "none")
     digests = list(store.scripts._digests.values())
     assert await store.client.script_exists(*digests) == [True] * len(SOURCES)

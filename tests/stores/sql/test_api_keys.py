@@ -4,12 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from stores.sql import api_keys, workspaces
 from stores.sql.api_keys import ApiKey, LastAdmin, NoKey, Revoked
 from stores.sql.database import Database, open_database
-from stores.sql.tables import api_keys as key_rows
+from stores.sql.errors import IntegrityError
 
 NOW = 1_000_000
 LATER = NOW + 1000
@@ -50,7 +49,7 @@ class Keys:
 
     async def clear(self) -> None:
         async with self.database.begin() as connection:
-            await connection.execute(key_rows.delete())
+            await connection.execute("DELETE FROM api_keys")
 
     async def active(self, now_ms: int = NOW) -> list[str]:
         async with self.database.connect() as connection:

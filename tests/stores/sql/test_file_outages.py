@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from stores.sql.database import open_database
 from stores.sql.errors import DatabaseUnavailable
+from stores.sql.sqlite import THREAD
 from stores.sql.workspaces import bump
 from tests.stores.sql.test_outages import HURRIED, bumped, unavailable
+from tests.support.gateways import until
 
 
 def locked(file: Path) -> sqlite3.Connection:
@@ -50,8 +51,8 @@ async def test_an_unwritable_file_is_an_outage(
 async def test_a_full_disk_is_an_outage(sqlite_url: str) -> None:
     async def work() -> None:
         async with database.begin() as connection:
-            await connection.execute(text("PRAGMA max_page_count = 1"))
-            await connection.execute(text("CREATE TABLE more AS SELECT randomblob(100000)"))
+            await connection.execute("PRAGMA max_page_count = 1")
+            await connection.execute("CREATE TABLE more AS SELECT randomblob(100000)")
 
     async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
         error = await unavailable(work)
@@ -63,7 +64,7 @@ async def test_a_file_that_becomes_read_only_is_an_outage(sqlite_url: str) -> No
 
     async def work() -> None:
         async with database.begin() as connection:
-            await connection.execute(text("PRAGMA query_only = ON"))
+            await connection.execute("PRAGMA query_only = ON")
             await bump(connection)
 
     async with open_database(sqlite_url, Path(), patience=HURRIED) as database:
@@ -71,13 +72,16 @@ async def test_a_file_that_becomes_read_only_is_an_outage(sqlite_url: str) -> No
 
 
 def test_a_failed_connect_leaves_no_thread(tmp_path: Path) -> None:
-    """The thread would report its end to a loop that is closed."""
+    """Also where the loop ends at once."""
 
     async def work() -> None:
         async with open_database(None, tmp_path) as database:
             await bumped(database)
 
+    async def threads_end() -> bool:
+        return not any(THREAD in thread.name for thread in threading.enumerate())
+
     for _ in range(20):
         with pytest.raises(DatabaseUnavailable):
             asyncio.run(work())
-        assert not [thread for thread in threading.enumerate() if "worker" in thread.name]
+    asyncio.run(until(threads_end))

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from stores.sql.database import REVISIONS, Database, open_database
 from stores.sql.errors import DatabaseUnavailable
@@ -16,7 +15,7 @@ from tests.support.postgres import Postgres
 
 HERE = Path()
 BEFORE = "0003"
-WAITING = text(
+WAITING = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND wait_event = 'relation'"
 )
@@ -40,7 +39,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 async def waits(database: Database) -> bool:
     """Whether a session waits for a lock on a table."""
     async with database.connect() as connection:
-        return bool((await connection.execute(WAITING)).scalar())
+        return await connection.fetch(WAITING) != [(0,)]
 
 
 async def test_a_change_of_keys_and_a_migration_do_not_deadlock(
@@ -48,17 +47,17 @@ async def test_a_change_of_keys_and_a_migration_do_not_deadlock(
 ) -> None:
     """Both lock the key first and the audit second."""
     async with database.begin() as changing:
-        await changing.execute(text("UPDATE api_keys SET name = name"))
+        await changing.execute("UPDATE api_keys SET name = name")
         migrating = asyncio.create_task(asyncio.to_thread(migrate, url, HERE))
         await until(lambda: waits(database))
-        await changing.execute(text("UPDATE audit SET entry = entry"))
+        await changing.execute("UPDATE audit SET entry = entry")
     assert await migrating == list(REVISIONS[REVISIONS.index(BEFORE) + 1 :])
 
 
 async def test_a_migration_gives_up_behind_a_long_reader(url: str, database: Database) -> None:
     """Otherwise every gateway would wait behind it, as long as a dump takes. It can run again."""
     async with database.connect() as dumping:
-        await dumping.execute(text("SELECT * FROM api_keys"))
+        await dumping.fetch("SELECT * FROM api_keys")
         with pytest.raises(DatabaseUnavailable, match=r"the tables are locked.*try again"):
             await asyncio.to_thread(migrate, url, HERE, lock_patience=timedelta(milliseconds=50))
     assert len(await asyncio.to_thread(migrate, url, HERE)) == 2

@@ -1,15 +1,14 @@
 """Pages of the audit and of runs have each row once, newest first, of one workspace."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from stores.audit import pages as audit_pages
-from stores.audit.pages import audit_cursor
-from stores.sql import pages
+from stores.audit.pages import Selection, audit_cursor
+from stores.sql import runs as pages
 from stores.sql.database import Database
-from stores.sql.pages import Filter, RunsCursor, encoded, runs_cursor
+from stores.sql.runs import Filter, RunsCursor, encoded, runs_cursor
 from tests.support.chains import NOON, append, day, ended, entry, intended
 
 ANY = Filter()
@@ -23,7 +22,7 @@ MIXED = [
 
 
 async def audit_of(
-    database: Database, filters: Filter = ANY, *, limit: int = 10, **how: Any
+    database: Database, filters: Filter = ANY, *, event: tuple[str, ...] = (), limit: int = 10
 ) -> list[int]:
     """The sequence numbers of all pages; each cursor is encoded and decoded."""
     found: list[int] = []
@@ -31,7 +30,7 @@ async def audit_of(
     while True:
         async with database.connect() as connection:
             page = await audit_pages.audit_page(
-                connection, "w", filters, after=after, limit=limit, **how
+                connection, Selection("w", filters, event), after=after, limit=limit
             )
         assert len(page.rows) == limit or page.after is None
         assert page.rows or after is None
@@ -90,10 +89,12 @@ async def test_new_entries_do_not_move_a_page(database: Database) -> None:
     """Cursors are keys, not offsets: the next page starts after the last row."""
     await append(database, day(4))
     async with database.connect() as connection:
-        first = await audit_pages.audit_page(connection, "w", ANY, limit=2)
+        first = await audit_pages.audit_page(connection, Selection("w"), limit=2)
     await append(database, day(3, first=5))
     async with database.connect() as connection:
-        second = await audit_pages.audit_page(connection, "w", ANY, after=first.after, limit=2)
+        second = await audit_pages.audit_page(
+            connection, Selection("w"), after=first.after, limit=2
+        )
     assert [row.seq for row in first.rows + second.rows] == [4, 3, 2, 1]
 
 
@@ -130,8 +131,8 @@ async def test_a_cursor_does_not_lead_out_of_the_workspace(database: Database) -
     await append(database, day(2))
     await append(database, day(9), workspace="other")
     async with database.connect() as connection:
-        audit = await audit_pages.audit_page(connection, "other", ANY, limit=5)
-        mine = await audit_pages.audit_page(connection, "w", ANY, after=audit.after, limit=5)
+        audit = await audit_pages.audit_page(connection, Selection("other"), limit=5)
+        mine = await audit_pages.audit_page(connection, Selection("w"), after=audit.after, limit=5)
         runs = await pages.runs_page(connection, "other", ANY, limit=1)
         my_runs = await pages.runs_page(connection, "w", ANY, before=runs.before, limit=5)
     assert [row.workspace for row in mine.rows] == ["w", "w"]

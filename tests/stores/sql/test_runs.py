@@ -6,7 +6,7 @@ import pytest
 
 from stores.audit_entries import Entry
 from stores.sql.database import Database
-from stores.sql.pages import RunRow, find_run
+from stores.sql.runs import RunRow, find_run
 from tests.support.chains import NOON, append, ended, entry, intended
 
 

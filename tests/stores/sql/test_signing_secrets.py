@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from stores.sql import signing_secrets, workspaces
 from stores.sql.database import Database
+from stores.sql.errors import IntegrityError
 from stores.sql.signing_secrets import SealedSecret
 
 NOW = 1_000_000

@@ -7,7 +7,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         # 0005 changes this table. A change of keys could hold it while it waits for an index to be
         # built here: a deadlock.
         op.execute("LOCK TABLE api_keys IN EXCLUSIVE MODE")
