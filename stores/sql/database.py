@@ -97,12 +97,17 @@ class Database:
         return connection
 
     async def _undo(self, connection: Connection, error: BaseException) -> None:
-        if isinstance(error, Exception) and not connection.closed:
-            with suppress(DatabaseUnavailable, StatementFailed):
-                await connection.execute("ROLLBACK")
+        undone = False
+        try:
+            if isinstance(error, Exception) and not connection.closed:
+                with suppress(DatabaseUnavailable, StatementFailed):
+                    await connection.execute("ROLLBACK")
+                    undone = True
+        finally:  # also where the rollback was cancelled
+            if undone:
                 self._idle.append(connection)
-                return
-        connection.close()
+            else:
+                connection.close()
 
     async def check(self) -> None:
         """Check the schema. Raises SchemaOutdated and DatabaseUnavailable."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from stores.sql.connection import Connection, Patience
+from stores.sql.connection import Patience
 from stores.sql.database import HEAD, REVISIONS, open_database, revision, unknown_revision
 from stores.sql.urls import parsed
 
@@ -73,22 +73,17 @@ async def _upgraded(
             await connection.execute(LOCK)
             milliseconds = lock_patience // timedelta(milliseconds=1)
             await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
-        return await _upgrade(connection, to, file=database.file is not None)
+        found = await revision(connection, file=database.file is not None)
+        if found is not None and found not in REVISIONS:
+            raise unknown_revision(found)
+        first = 0 if found is None else REVISIONS.index(found) + 1
+        missing = REVISIONS[first : REVISIONS.index(to) + 1]
+        for statement in _statements(found, to, file=bool(database.file)) if missing else ():
+            await connection.execute(statement)
+        return [*missing]
 
 
-async def _upgrade(connection: Connection, to: str, *, file: bool) -> list[str]:
-    found = await revision(connection, file=file)
-    if found is not None and found not in REVISIONS:
-        raise unknown_revision(found)
-    missing = REVISIONS[: REVISIONS.index(to) + 1]
-    if found is not None:
-        missing = missing[REVISIONS.index(found) + 1 :]
-    for statement in statements(found, to, file=file) if missing else ():
-        await connection.execute(statement)
-    return [*missing]
-
-
-def statements(found: str | None, to: str, *, file: bool) -> list[str]:
+def _statements(found: str | None, to: str, *, file: bool) -> list[str]:
     """What leads from one revision to another, as Alembic writes it."""
     written: list[str] = []
     dialect = "sqlite" if file else "postgresql"
