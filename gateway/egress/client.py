@@ -15,9 +15,10 @@ from opentelemetry.trace import SpanKind
 from yarl import URL
 
 from gateway.effects import Effect
+from gateway.egress.addresses import literal
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
-from gateway.egress.guard import Guard, TargetRefusal, literal
+from gateway.egress.guard import Guard, TargetRefusal
 from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import SecretsSealed, sign
@@ -72,7 +73,7 @@ class Egress:
             return []
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
-                await self._resolver.resolve(url.raw_host)
+                await self._resolver.resolve(url.raw_host, url.port or 0)
         except TargetRefusal:
             raise
         except OSError:
