@@ -86,10 +86,9 @@ class Guard:
         url = _parse(text)
         host, port = _canonical(url.raw_host or ""), url.port or 0
         address = literal(host)
-        excepted = self._excepted(host, address, port)
         if address is not None:
-            self._check_class(address, host, port)
-        elif not excepted:
+            excepted = self._check_class(address, host, port)
+        elif not (excepted := self._excepted(host, None, port)):
             _check_name(host)
         if host in METADATA_NAMES:
             raise TargetRefusal("metadata")
@@ -107,15 +106,17 @@ class Guard:
         """
         host = _canonical(host)
         for reached in (address, *embedded(address)):
-            self._check_class(reached, host, port)
-            if not self._excepted(host, reached, port):
+            if not self._check_class(reached, host, port):
                 self._check_port(port)
 
-    def _check_class(self, address: IPAddress, host: str, port: int) -> None:
+    def _check_class(self, address: IPAddress, host: str, port: int) -> bool:
+        """Whether an exception allows the address. Raises TargetRefusal."""
         if not self._excepted(host, address, port):
             _check_public(address)
-        elif is_metadata(address):
+            return False
+        if is_metadata(address):
             raise TargetRefusal("metadata")
+        return True
 
     def _check_port(self, port: int) -> None:
         if port not in self._ports:
@@ -124,10 +125,11 @@ class Guard:
     def _excepted(self, host: str, address: IPAddress | None, port: int) -> bool:
         if host in self._hosts or (host, port) in self._authorities:
             return True
-        return address is not None and (
-            (str(address), port) in self._authorities
-            or any(address in network for network in self._networks)
-        )
+        if address is None:
+            return False
+        if self._authorities and (str(address), port) in self._authorities:
+            return True
+        return any(address in network for network in self._networks)
 
 
 def _check_public(address: IPAddress) -> None:
