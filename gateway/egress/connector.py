@@ -71,6 +71,8 @@ class GuardedResolver(AbstractResolver):
             )
         except UnicodeError as error:  # an empty label, or one of more than 63 characters
             raise OSError(str(error)) from error
+        if not answers:
+            raise OSError("the resolver answered without an address")
         for answer in answers:
             self._guard.check_address(ip_address(answer[4][0]), port=port, host=host)
         if attempt := _attempt.get(None):

@@ -87,7 +87,7 @@ class Guard:
         host, port = _canonical(url.raw_host or ""), url.port or 0
         address = literal(host)
         if address is not None:
-            excepted = self._check_class(address, host, port)
+            excepted = self._check_classes(address, host, port)
         elif not (excepted := self._excepted(host, None, port)):
             _check_name(host)
         if host in METADATA_NAMES:
@@ -104,19 +104,19 @@ class Guard:
 
         Raises TargetRefusal.
         """
-        host = _canonical(host)
-        for reached in (address, *embedded(address)):
-            if not self._check_class(reached, host, port):
-                self._check_port(port)
+        if not self._check_classes(address, _canonical(host), port):
+            self._check_port(port)
 
-    def _check_class(self, address: IPAddress, host: str, port: int) -> bool:
-        """Whether an exception allows the address. Raises TargetRefusal."""
-        if not self._excepted(host, address, port):
-            _check_public(address)
-            return False
-        if is_metadata(address):
-            raise TargetRefusal("metadata")
-        return True
+    def _check_classes(self, address: IPAddress, host: str, port: int) -> bool:
+        """Whether all of it is allowed by exceptions. Raises TargetRefusal."""
+        excepted = True
+        for reached in (address, *embedded(address)):
+            if not self._excepted(host, reached, port):
+                _check_public(reached)
+                excepted = False
+            elif is_metadata(reached):
+                raise TargetRefusal("metadata")
+        return excepted
 
     def _check_port(self, port: int) -> None:
         if port not in self._ports:
