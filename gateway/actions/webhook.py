@@ -8,11 +8,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from gateway.actions.action import Action, BadParams
 from gateway.effects import Effect
 from gateway.problems import pointer
-from gateway.signatures import NAMES as SIGNATURE_HEADERS
+from gateway.signatures import HEADERS as SIGNATURE_HEADERS
 from gateway.version import VERSION
 
 # Routing, framing and hop-by-hop (RFC 9110, 7.6.1) belong to HTTP, not to the caller.
-DENIED_HEADERS = SIGNATURE_HEADERS | set(
+DENIED_HEADERS = {name.lower() for name in SIGNATURE_HEADERS} | set(
     """accept-encoding connection content-encoding content-length expect forwarded host keep-alive
     metadata-flavor te traceparent tracestate trailer transfer-encoding upgrade via""".split()
 )

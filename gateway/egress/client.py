@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 from yarl import URL
 
 from gateway.effects import Effect
+from gateway.egress.additions import added_when_sent
 from gateway.egress.addresses import literal
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
@@ -58,6 +59,14 @@ class Egress:
         if url.scheme == "http":
             warnings.append("The request is not encrypted: the URL is http.")
         return (*warnings, *self._signing_warnings(workspace))
+
+    def added_when_sent(self, effect: Effect, workspace: str) -> tuple[str, ...]:
+        """The names of the headers that `send` adds."""
+        try:
+            signed = bool(self._secrets_of(workspace))
+        except SecretsSealed:
+            signed = True  # or it is not sent
+        return added_when_sent(effect, signed=signed)
 
     def _signing_warnings(self, workspace: str) -> tuple[str, ...]:
         try:
