@@ -242,5 +242,7 @@ def _guard(settings: Settings) -> Guard:
     return Guard(
         hosts=settings.egress_hosts,
         networks=settings.egress_networks,
+        authorities=settings.egress_authorities,
+        ports=settings.egress_ports,
         https_only=settings.production,
     )

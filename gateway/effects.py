@@ -9,9 +9,7 @@ from msgspec import Struct
 
 
 class Effect(Struct, frozen=True, kw_only=True):
-    """One HTTP request. HTTP itself adds only Host and Content-Length to its headers, and egress
-    only signatures and trace context.
-    """
+    """One HTTP request. What is added to its headers when it is sent: see egress.additions."""
 
     method: str
     url: str
@@ -30,14 +28,17 @@ class Effect(Struct, frozen=True, kw_only=True):
             return host
 
     @property
-    def digest(self) -> str:
-        """`sha256:<hex>` of the request as text: a line `METHOD URL`, a line `name: value` for each
-        header in its order, an empty line, the body.
+    def head(self) -> str:
+        """A line `METHOD URL`, a line `name: value` for each header in its order, an empty line.
 
         No method, URL or header holds a line end, so two different effects never have the same
-        text.
+        head and body.
         """
-        head = [f"{self.method} {self.url}"]
-        head += [f"{name}: {value}" for name, value in self.headers.items()]
-        text = "\n".join(head).encode() + b"\n\n" + (self.body or b"")
-        return f"sha256:{sha256(text).hexdigest()}"
+        lines = [f"{self.method} {self.url}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        return "\n".join(lines) + "\n\n"
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the head in UTF-8 and, right behind it, the bytes of the body."""
+        return f"sha256:{sha256(self.head.encode() + (self.body or b'')).hexdigest()}"

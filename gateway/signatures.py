@@ -13,7 +13,7 @@ from datetime import timedelta
 # What the Standard Webhooks libraries allow between signing and verifying.
 TOLERANCE = timedelta(minutes=5)
 
-NAMES = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "x-signature"})
+HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature", "X-Signature")
 
 
 class SecretsSealed(Exception):
@@ -31,12 +31,13 @@ def sign(
     if not secrets:
         return {}
     signatures = (_signature(secret, message_id, str(timestamp), body) for secret in secrets)
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(signatures),
-        "X-Signature": f"sha256={hmac.digest(secrets[0], body, 'sha256').hex()}",
-    }
+    values = (
+        message_id,
+        str(timestamp),
+        " ".join(signatures),
+        f"sha256={hmac.digest(secrets[0], body, 'sha256').hex()}",
+    )
+    return dict(zip(HEADERS, values, strict=True))
 
 
 def verify(

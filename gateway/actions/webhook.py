@@ -8,11 +8,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from gateway.actions.action import Action, BadParams
 from gateway.effects import Effect
 from gateway.problems import pointer
-from gateway.signatures import NAMES as SIGNATURE_HEADERS
+from gateway.signatures import HEADERS as SIGNATURE_HEADERS
 from gateway.version import VERSION
 
 # Routing, framing and hop-by-hop (RFC 9110, 7.6.1) belong to HTTP, not to the caller.
-DENIED_HEADERS = SIGNATURE_HEADERS | set(
+DENIED_HEADERS = {name.lower() for name in SIGNATURE_HEADERS} | set(
     """accept-encoding connection content-encoding content-length expect forwarded host keep-alive
     metadata-flavor te traceparent tracestate trailer transfer-encoding upgrade via""".split()
 )
@@ -56,9 +56,9 @@ def webhook_save(*, default_url: str | None) -> Action[WebhookParams]:
 
 def _headers(given: dict[str, str], *, has_body: bool) -> dict[str, str]:
     """Our default headers and the caller's, which replace defaults of the same name."""
-    names = {_checked(name, value): name for name, value in given.items()}
+    names = {_checked(name, value) for name, value in given.items()}
     if len(names) < len(given):
-        raise BadParams("/headers", "A header appears twice; names are case-insensitive.")
+        raise BadParams("/headers", "A header appears twice; case, `-` and `_` make no difference.")
     defaults = {
         "Accept": "*/*",
         "Accept-Encoding": "identity",
@@ -70,18 +70,23 @@ def _headers(given: dict[str, str], *, has_body: bool) -> dict[str, str]:
 
 
 def _checked(name: str, value: str) -> str:
-    """The name in lower case. Raises BadParams."""
+    """The name as servers compare it. Raises BadParams."""
     where = pointer("headers", name)
-    lower = name.lower()
+    folded = _folded(name)
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", name):
         raise BadParams(where, "This is not a valid header name (RFC 9110, 5.1).")
-    if lower in DENIED_HEADERS or lower.startswith(DENIED_PREFIXES):
+    if folded in DENIED_HEADERS or folded.startswith(DENIED_PREFIXES):
         raise BadParams(where, "Relay or HTTP itself sets this header.")
     if not re.fullmatch(r"(?! )[\x20-\x7e]{0,4096}(?<! )", value):
         raise BadParams(
             where, "A value has at most 4096 visible ASCII characters, without spaces around it."
         )
-    return lower
+    return folded
+
+
+def _folded(name: str) -> str:
+    """In lower case, with `-` for `_`: CGI and WSGI show both as one (RFC 3875, 4.1.18)."""
+    return name.lower().replace("_", "-")
 
 
 def _summary(method: str, url: str, body: bytes | None) -> str:
@@ -93,7 +98,7 @@ def _warnings(params: WebhookParams, body: bytes | None) -> tuple[str, ...]:
     warnings = [
         f"The preview stores the header {name} in clear text."
         for name in params.headers
-        if name.lower() in CREDENTIAL_HEADERS
+        if _folded(name) in CREDENTIAL_HEADERS
     ]
     if params.method == "GET" and body is not None:
         warnings.append("A GET with a body may be refused or lose its body (RFC 9110, 9.3.1).")

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.api.state import State
-from gateway.execution.documents import with_request_fields
-from gateway.execution.engine import Engine
+from gateway.execution.documents import preview_answer, with_request_fields
+from gateway.execution.engine import Engine, Previewed
 from gateway.http import requests
 from gateway.http.responses import JSON, json_response
 from gateway.timestamps import timestamp
@@ -50,8 +50,7 @@ async def preview(request: Request[State]) -> Response:
     engine = _engine(request)
     asked = await requests.read(request, _preview_request)
     made = await engine.preview(request.state["principal"], asked.action, asked.params)
-    response = document(request, made.document, expires_at=timestamp(made.expires_at_ms))
-    return _with_quota(request, response, made.quota)
+    return _with_quota(request, _previewed(request, made), made.quota)
 
 
 async def execute(request: Request[State]) -> Response:
@@ -85,13 +84,23 @@ async def list_actions(request: Request[State]) -> Response:
 async def find_preview(request: Request[State]) -> Response:
     engine = request.state["engine"]
     found = await engine.find_preview(request.state["principal"], request.path_params["preview_id"])
-    return document(request, found.document, expires_at=timestamp(found.expires_at_ms))
+    return _previewed(request, found)
 
 
-def document(request: Request[State], document: bytes, **fields: str) -> Response:
+def _previewed(request: Request[State], made: Previewed) -> Response:
+    answer = preview_answer(
+        made.document,
+        made.effect,
+        expires_at=timestamp(made.expires_at_ms),
+        request_id=request.state["request_id"],
+    )
+    return Response(answer, media_type=JSON)
+
+
+def document(request: Request[State], document: bytes) -> Response:
     """A stored document with the members of this request."""
-    fields["request_id"] = request.state["request_id"]
-    return Response(with_request_fields(document, **fields), media_type=JSON)
+    request_id = request.state["request_id"]
+    return Response(with_request_fields(document, request_id=request_id), media_type=JSON)
 
 
 def _with_quota(request: Request[State], response: Response, quota: Quota | None) -> Response:

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -94,23 +94,53 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+port = whole(1, 65535)
+
+
+def ports(text: str) -> frozenset[int]:
+    return frozenset(map(port, listed(text)))
+
+
 def networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part) for part in listed(text))
 
 
-def egress_allow(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
-    hosts, networks = set(), []
+def egress_allow(
+    text: str,
+) -> tuple[frozenset[str], tuple[Network, ...], frozenset[tuple[str, int]]]:
+    """The hosts and networks that are allowed on every port, and the hosts allowed on one."""
+    hosts, networks, authorities = set(), [], set()
     for part in listed(text):
-        try:
-            networks.append(ip_network(part))
-        except ValueError:
-            # The last part is no number: a mistyped address is not a name.
-            if not re.fullmatch(
-                r"([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\.?", part
-            ):
-                raise
-            hosts.add(part.lower().rstrip("."))
-    return frozenset(hosts), tuple(networks)
+        host, port = _host_and_port(part)
+        if port is None and (network := _network(host)):
+            networks.append(network)
+        elif port is None:
+            hosts.add(_host(host))
+        else:
+            authorities.add((_host(host), port))
+    return frozenset(hosts), tuple(networks), frozenset(authorities)
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    """The parts of `host:port`, where an IPv6 address stands in brackets; other text as it is."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+)):([0-9]+)", text)
+    if not match:
+        return text, None
+    return match[1] or match[2], port(match[3])
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _host(text: str) -> str:
+    """An address, or a name whose last part is no number: a mistyped address is not a name."""
+    if re.fullmatch(r"([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\.?", text):
+        return text.lower().rstrip(".")
+    return str(ip_address(text))
 
 
 def origins(text: str) -> tuple[str, ...]:

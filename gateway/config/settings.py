@@ -52,6 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     action_timeout: timedelta = timedelta(seconds=15)
     egress_hosts: frozenset[str] = frozenset()
     egress_networks: tuple[Network, ...] = ()
+    # Hosts that are allowed on one port.
+    egress_authorities: frozenset[tuple[str, int]] = frozenset()
+    egress_ports: frozenset[int] = frozenset()
     cors_origins: tuple[str, ...] = ()
     # How long a stopping gateway still takes requests: two probes of a load balancer that
     # probes every second.
@@ -118,8 +121,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             for name, variable in VARIABLES.items()
             if environ.get(name, "") != ""
         }
-        hosts, networks = values.pop("egress_allow", (frozenset(), ()))
-        settings = cls(**values, egress_hosts=hosts, egress_networks=networks)
+        allowed = values.pop("egress_allow", (frozenset(), (), frozenset()))
+        fields = ("egress_hosts", "egress_networks", "egress_authorities")
+        settings = cls(**values, **dict(zip(fields, allowed, strict=True)))
         for name, may_hold in REQUIRED_IN_PRODUCTION.items() if settings.production else ():
             if not getattr(settings, VARIABLES[name].field):
                 raise SettingsError(

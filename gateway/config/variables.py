@@ -89,7 +89,10 @@ VARIABLES: dict[str, Variable] = {
     "EGRESS_ALLOW": Variable(
         "egress_allow",
         parsers.egress_allow,
-        "comma-separated host names, addresses and CIDR networks",
+        "comma-separated host names, addresses and CIDR networks; host:port for one port",
+    ),
+    "EGRESS_PORTS": Variable(
+        "egress_ports", parsers.ports, "comma-separated port numbers, 1 to 65535"
     ),
     "CORS_ORIGINS": Variable(
         "cors_origins", parsers.origins, "origins such as https://studio.example.com"

@@ -15,9 +15,11 @@ from opentelemetry.trace import SpanKind
 from yarl import URL
 
 from gateway.effects import Effect
+from gateway.egress.additions import added_when_sent
+from gateway.egress.addresses import literal
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
-from gateway.egress.guard import Guard, TargetRefusal, literal
+from gateway.egress.guard import Guard, TargetRefusal
 from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import SecretsSealed, sign
@@ -58,6 +60,14 @@ class Egress:
             warnings.append("The request is not encrypted: the URL is http.")
         return (*warnings, *self._signing_warnings(workspace))
 
+    def added_when_sent(self, effect: Effect, workspace: str) -> tuple[str, ...]:
+        """The names of the headers that `send` adds."""
+        try:
+            signed = bool(self._secrets_of(workspace))
+        except SecretsSealed:
+            signed = True  # or it is not sent
+        return added_when_sent(effect, signed=signed)
+
     def _signing_warnings(self, workspace: str) -> tuple[str, ...]:
         try:
             if self._secrets_of(workspace):
@@ -72,7 +82,7 @@ class Egress:
             return []
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
-                await self._resolver.resolve(url.raw_host)
+                await self._resolver.resolve(url.raw_host, url.port or 0)
         except TargetRefusal:
             raise
         except OSError:

@@ -19,7 +19,8 @@ from typing import Any, cast
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from gateway.egress.guard import Guard, IPAddress
+from gateway.egress.addresses import IPAddress
+from gateway.egress.guard import Guard
 
 # Seconds. Servers commonly close an idle connection after 5 s, and a send that meets the close is
 # unknown.
@@ -70,8 +71,10 @@ class GuardedResolver(AbstractResolver):
             )
         except UnicodeError as error:  # an empty label, or one of more than 63 characters
             raise OSError(str(error)) from error
+        if not answers:
+            raise OSError("the resolver answered without an address")
         for answer in answers:
-            self._guard.check_address(ip_address(answer[4][0]), host=host)
+            self._guard.check_address(ip_address(answer[4][0]), port=port, host=host)
         if attempt := _attempt.get(None):
             attempt.approved.update(ip_address(answer[4][0]) for answer in answers)
         return [
@@ -123,10 +126,10 @@ class GuardedConnector(aiohttp.TCPConnector):
         return connection
 
     def _make_socket(self, address_info: Any) -> socket.socket:
-        family, kind, protocol, _, (host, *_) = address_info
+        family, kind, protocol, _, (host, port, *_) = address_info
         address = ip_address(host)
         if address not in _attempt.get().approved:  # an IP literal skips the resolver
-            self._guard.check_address(address)
+            self._guard.check_address(address, port=port)
         return socket.socket(family, kind, protocol)
 
 

@@ -1,19 +1,23 @@
-"""Which targets may be dialled: public addresses, and those that EGRESS_ALLOW names.
+"""Which targets may be dialled: public addresses on open ports, and those that EGRESS_ALLOW names.
 
-The guard classifies and does no I/O. It does not use `ipaddress.is_global`, which differs between
-patch releases of Python (CVE-2024-4032) and allows NAT64, 6to4 and multicast. IPv6 is an allow
-list: 2000::/3 is the only block from which IANA assigns unicast addresses.
+The guard does no I/O. Preview and execution ask the same questions: `check_url` of the text, and
+`check_address` of every address to which its name resolves.
 """
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
 
 from gateway.config.secret import Network
-
-IPAddress = IPv4Address | IPv6Address
+from gateway.egress.addresses import (
+    METADATA_NAMES,
+    IPAddress,
+    embedded,
+    is_metadata,
+    is_public,
+    literal,
+)
 
 URL_MAX = 2048
 
@@ -26,7 +30,7 @@ SENTENCES = {
     "url_userinfo": "A URL may not hold a user name or a password.",
     "url_fragment": "A URL may not hold a fragment: it is never sent.",
     "url_rewritten": "This URL would be sent in another form; an empty query is one cause.",
-    "port": "A port is a number from 1 to 65535.",
+    "port": "The port is not open: 443 is, in development 80, and those of EGRESS_PORTS.",
     "host_empty": "The URL names no host.",
     "host_numeric": "A host that ends in a number must be an IPv4 address of four decimal parts.",
     "host_invalid": "A host name consists of letters, digits and hyphens, separated by dots.",
@@ -38,32 +42,6 @@ SENTENCES = {
     "metadata": "Cloud metadata addresses are never allowed.",
 }
 
-# IANA's IPv4 special-purpose registry, multicast and class E, and Azure's wire server.
-DENIED_IPV4 = tuple(
-    map(
-        ip_network,
-        """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16
-        172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24
-        192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
-        240.0.0.0/4""".split(),
-    )
-)
-PUBLIC_IPV6 = ip_network("2000::/3")
-# Special purposes inside it: protocol assignments (Teredo, ORCHID), documentation, 6to4, AS112.
-DENIED_IPV6 = tuple(
-    map(
-        ip_network,
-        "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split(),
-    )
-)
-# Cloud metadata and credentials: AWS, Azure, Google, ECS, EKS, Alibaba, Oracle. Never allowed.
-METADATA = frozenset(
-    map(
-        ip_address,
-        """169.254.169.254 169.254.170.2 169.254.170.23 168.63.129.16 100.100.100.200 192.0.0.192
-        fd00:ec2::254 fd00:ec2::23 fd20:ce::254""".split(),
-    )
-)
 # Names that are never public: RFC 6761, RFC 8375, RFC 9476, and what clusters and routers use.
 RESERVED_SUFFIXES = frozenset(
     """alt arpa cluster corp example home internal intranet invalid lan local localdomain localhost
@@ -83,54 +61,84 @@ class TargetRefusal(OSError):
 
 
 class Guard:
-    """`hosts` and `networks` are exceptions. `https_only` is the rule of production."""
+    """`hosts` and `networks` are exceptions on every port, `authorities` on one: pairs of a host,
+    or an address as `str` writes it, and a port. `ports`: open besides 443 and, unless
+    `https_only`, 80. `https_only` is the rule of production.
+    """
 
     def __init__(
         self,
         *,
         hosts: Iterable[str] = (),
         networks: Iterable[Network] = (),
+        authorities: Iterable[tuple[str, int]] = (),
+        ports: Iterable[int] = (),
         https_only: bool = False,
     ) -> None:
         self._hosts = frozenset(hosts)
         self._networks = tuple(networks)
+        self._authorities = frozenset(authorities)
+        self._ports = frozenset({*ports, 443} if https_only else {*ports, 443, 80})
         self._https_only = https_only
 
     def check_url(self, text: str) -> URL:
         """The URL, which is sent exactly as written. Raises TargetRefusal."""
         url = _parse(text)
-        host = _canonical(url.raw_host or "")
+        host, port = _canonical(url.raw_host or ""), url.port or 0
         address = literal(host)
         if address is not None:
-            self.check_address(address)
-        elif host not in self._hosts:
+            excepted = self._check_classes(address, host, port)
+        elif not (excepted := self._excepted(host, None, port)):
             _check_name(host)
-        if url.scheme == "http" and self._https_only and not self._excepted(host, address):
+        if host in METADATA_NAMES:
+            raise TargetRefusal("metadata")
+        if url.scheme == "http" and self._https_only and not excepted:
             raise TargetRefusal("scheme")
+        # A name may resolve to an address of an allowed network, which opens every port.
+        if not excepted and (address is not None or not self._networks):
+            self._check_port(port)
         return url
 
-    def check_address(self, address: IPAddress, *, host: str = "") -> None:
-        """`host`: the name that resolved to this address. Raises TargetRefusal."""
-        if self._excepted(host, address):
-            if _is_metadata(address):
-                raise TargetRefusal("metadata")
-            return
-        if isinstance(address, IPv4Address):
-            public = not any(address in network for network in DENIED_IPV4)
-        elif address.scope_id:
-            raise TargetRefusal("ip_scoped")
-        elif address.ipv4_mapped:
-            raise TargetRefusal("ip_embedded_v4")
-        else:
-            denied = any(address in network for network in DENIED_IPV6)
-            public = address in PUBLIC_IPV6 and not denied
-        if not public:
-            raise TargetRefusal("ip_not_public")
+    def check_address(self, address: IPAddress, *, port: int, host: str = "") -> None:
+        """Check an address, and those that it embeds. `host`: the name that resolved to it.
 
-    def _excepted(self, host: str, address: IPAddress | None) -> bool:
-        return _canonical(host) in self._hosts or (
-            address is not None and any(address in network for network in self._networks)
-        )
+        Raises TargetRefusal.
+        """
+        if not self._check_classes(address, _canonical(host), port):
+            self._check_port(port)
+
+    def _check_classes(self, address: IPAddress, host: str, port: int) -> bool:
+        """Whether all of it is allowed by exceptions. Raises TargetRefusal."""
+        excepted = True
+        for reached in (address, *embedded(address)):
+            if not self._excepted(host, reached, port):
+                _check_public(reached)
+                excepted = False
+            elif is_metadata(reached):
+                raise TargetRefusal("metadata")
+        return excepted
+
+    def _check_port(self, port: int) -> None:
+        if port not in self._ports:
+            raise TargetRefusal("port")
+
+    def _excepted(self, host: str, address: IPAddress | None, port: int) -> bool:
+        if host in self._hosts or (host, port) in self._authorities:
+            return True
+        if address is None:
+            return False
+        if self._authorities and (str(address), port) in self._authorities:
+            return True
+        return any(address in network for network in self._networks)
+
+
+def _check_public(address: IPAddress) -> None:
+    if address.version == 6 and address.scope_id:
+        raise TargetRefusal("ip_scoped")
+    if address.version == 6 and address.ipv4_mapped:
+        raise TargetRefusal("ip_embedded_v4")
+    if not is_public(address):
+        raise TargetRefusal("ip_not_public")
 
 
 def _parse(text: str) -> URL:
@@ -171,28 +179,9 @@ def _check_authority(authority: str) -> None:
         raise TargetRefusal("port")
 
 
-def literal(host: str) -> IPAddress | None:
-    """The host as an address; None for a name."""
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
-
-
 def _canonical(host: str) -> str:
     """The host in lower case, without a final dot."""
     return host.lower().removesuffix(".")
-
-
-def _is_metadata(address: IPAddress) -> bool:
-    """Whether this is a metadata address, also in IPv6 forms that embed IPv4: mapped, compatible,
-    NAT64 (low bits), 6to4.
-    """
-    if isinstance(address, IPv4Address):
-        return address in METADATA
-    plain = IPv6Address(int(address))  # without its scope
-    embedded = IPv4Address(int(address) & 0xFFFF_FFFF)
-    return bool({plain, embedded, address.sixtofour} & METADATA)
 
 
 def _check_name(host: str) -> None:

@@ -1,18 +1,20 @@
 """The stored preview and run documents.
 
 A document is the bytes of the answer without the members of one request (`request_id`, and a
-preview's `expires_at`, which is the server's clock); those are appended to each answer, so that a
-replay is the first answer byte for byte.
+preview's `expires_at`, which is the server's clock) and a preview's `wire`, which repeats its
+effect; those are added to each answer, so that a replay is the first answer byte for byte.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action
 from gateway.effects import Effect
+from gateway.execution.hidden_characters import hidden_characters
 from gateway.outcomes import Answered, NoResponse
 from gateway.timestamps import Timestamp, timestamp
 from stores.redis.reservations import Reservation, Run
@@ -39,27 +41,50 @@ class KeptOrigin(Origin):
     digest: str
 
 
-class EffectBody(Struct):
-    """`headers`: all but Host, Content-Length and the signatures. `body`: the exact bytes."""
+class StoredEffect(Struct, kw_only=True):
+    """`headers`: all but those named in `added_when_sent`. `body`: the exact bytes, as text;
+    `body_base64` where they are not UTF-8. `digest`: `sha256:` and, in hex, the SHA-256 of
+    `wire.head` in UTF-8 and the bytes of `wire.body` right behind it.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: str | None
+    body_base64: str | UnsetType = UNSET
     digest: str
+    added_when_sent: Sequence[str] = ()
+
+
+class Wire(Struct, kw_only=True):
+    """The text that the digest covers. `head`: a line `METHOD URL`, a line `name: value` for each
+    header in its order and an empty line, each ended by a line feed. `body` is empty if the request
+    has none; `body_base64` stands for it where its bytes are not UTF-8.
+    """
+
+    head: str
+    body: str | UnsetType = UNSET
+    body_base64: str | UnsetType = UNSET
+
+
+class EffectBody(StoredEffect, kw_only=True):
+    wire: Wire
 
 
 class PreviewDocument(Struct, kw_only=True):
+    """`effect` comes last, so that an answer can add `wire` to it."""
+
     preview_id: str
     action: str
     provider: str
     summary: str
     params: Raw
     warnings: Sequence[str]
-    effect: EffectBody
+    effect: StoredEffect
 
 
 class PreviewBody(PreviewDocument, kw_only=True):
+    effect: EffectBody
     expires_at: Timestamp
     request_id: str
 
@@ -90,7 +115,7 @@ class RunBody(RunDocument, kw_only=True):
 
 
 class _Stored(Origin):
-    effect: EffectBody
+    effect: StoredEffect
 
 
 _stored = msgspec.json.Decoder(_Stored)
@@ -103,37 +128,65 @@ def with_request_fields(document: bytes, **fields: str) -> bytes:
     return document[:-1] + b"," + msgspec.json.encode(fields)[1:]
 
 
+def preview_answer(document: bytes, effect: Effect, **fields: str) -> bytes:
+    """A stored preview with what is not stored: `wire`, and these members."""
+    text, base64 = _body(effect.body or b"")
+    wire = Wire(head=effect.head, body=UNSET if text is None else text, body_base64=base64)
+    with_wire = document[:-2] + b',"wire":' + msgspec.json.encode(wire) + b"}}"
+    return with_request_fields(with_wire, **fields)
+
+
 def preview_document(
-    preview_id: str, action: Action[Struct], params: Raw, effect: Effect, warnings: Sequence[str]
+    preview_id: str,
+    action: Action[Struct],
+    params: Raw,
+    effect: Effect,
+    warnings: Sequence[str],
+    *,
+    added_when_sent: Sequence[str] = (),
 ) -> tuple[bytes, bytes]:
     """The document and its origin."""
+    text, base64 = _body(effect.body)
     document = PreviewDocument(
         preview_id=preview_id,
         action=action.name,
         provider=action.provider,
         summary=effect.summary,
         params=params,
-        warnings=[*effect.warnings, *warnings],
-        effect=EffectBody(
+        warnings=[*effect.warnings, *hidden_characters(effect), *warnings],
+        effect=StoredEffect(
             method=effect.method,
             url=effect.url,
             headers=effect.headers,
-            body=None if effect.body is None else effect.body.decode(),
+            body=text,
+            body_base64=base64,
             digest=effect.digest,
+            added_when_sent=added_when_sent,
         ),
     )
     origin = KeptOrigin(action=action.name, provider=action.provider, digest=document.effect.digest)
     return msgspec.json.encode(document), msgspec.json.encode(origin)
 
 
+def _body(body: bytes | None) -> tuple[str | None, str | UnsetType]:
+    """The body as text, or in base64 where it is not UTF-8."""
+    try:
+        return None if body is None else body.decode(), UNSET
+    except UnicodeDecodeError:
+        return None, b64encode(body or b"").decode()
+
+
 def stored_effect(document: bytes) -> tuple[Effect, Origin]:
     """The effect and the origin of a stored preview document."""
     stored = _stored.decode(document)
+    body = None if stored.effect.body is None else stored.effect.body.encode()
+    if stored.effect.body_base64 is not UNSET:
+        body = b64decode(stored.effect.body_base64)
     effect = Effect(
         method=stored.effect.method,
         url=stored.effect.url,
         headers=stored.effect.headers,
-        body=None if stored.effect.body is None else stored.effect.body.encode(),
+        body=body,
         summary="",
     )
     return effect, stored

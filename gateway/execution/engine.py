@@ -16,7 +16,12 @@ from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
 from gateway.execution.audit_entries import run_intended
-from gateway.execution.documents import origin, preview_document, run_answer
+from gateway.execution.documents import (
+    origin,
+    preview_document,
+    run_answer,
+    stored_effect,
+)
 from gateway.execution.runner import ExecuteResult, Runner, RunResult
 from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import annotate, current
@@ -29,6 +34,7 @@ from stores.redis.runs import Runs
 
 class Previewed(NamedTuple):
     document: bytes
+    effect: Effect
     expires_at_ms: int
     quota: Quota | None = None
 
@@ -73,12 +79,15 @@ class Engine:
         if isinstance(verdict, TargetRefused):
             raise problems.TargetForbidden(verdict.detail)
         preview_id = str(uuid4())
-        document, origin = preview_document(preview_id, action, params, effect, verdict)
+        added = self._egress.added_when_sent(effect, principal.workspace)
+        document, origin = preview_document(
+            preview_id, action, params, effect, verdict, added_when_sent=added
+        )
         expires_at_ms = await self._previews.save(
             principal.workspace, preview_id, document, origin=origin, target=effect.target
         )
         annotate(preview_id=preview_id, action=action.name)
-        return Previewed(document, expires_at_ms)
+        return Previewed(document, effect, expires_at_ms)
 
     async def _spend(self, principal: Principal) -> Quota | None:
         """Spend the quota before any name is resolved, or previews could flood a name server."""
@@ -107,7 +116,8 @@ class Engine:
         match await self._previews.find(principal.workspace, preview_id):
             case Live(document, expires_at_ms):
                 annotate(preview_id=preview_id)
-                return Previewed(document, expires_at_ms)
+                effect, _ = stored_effect(document)
+                return Previewed(document, effect, expires_at_ms)
             case Spent(run_id=run_id):
                 raise refusals.already_executed(run_id)
             case NoPreview():

@@ -141,7 +141,10 @@ class Runner:
                     unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
                     return await self._release(reservation, deadline, unreachable)
                 case TargetRefused(detail):
-                    forbidden = problems.TargetForbidden(detail, safe_to_retry=True)
+                    forbidden = problems.TargetForbidden(
+                        f"The preview allowed this target, which is refused now: {detail}",
+                        safe_to_retry=True,
+                    )
                     return await self._release(reservation, deadline, forbidden)
                 case Answered() | NoResponse():
                     run = _document(outcome, reservation, reserved, origin, seconds)

@@ -46,6 +46,7 @@ class Trace:
 
     `id`: 0 without tracing. `record`: None if the trace is not sampled.
     `counted`: whether this request counts in metrics and log lines.
+    `trusting`: whether a caller's tracestate is sent on.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Trace:
         "record",
         "request_id",
         "state",
+        "trusting",
     )
 
     def __init__(
@@ -76,6 +78,7 @@ class Trace:
         self.state = state
         self.record = record if sampled else None
         self.counted = counted
+        self.trusting = False
         self.exemplar = {"trace_id": f"{trace_id:032x}"} if sampled else None
         self.link: str | None = None
         self.fields: dict[str, Field] = {}
@@ -187,6 +190,14 @@ def propagated() -> dict[str, str]:
     if span.trace.state:
         headers["tracestate"] = span.trace.state.to_header()
     return headers
+
+
+def propagated_names() -> tuple[str, ...]:
+    """The names of all headers that `propagated` may return in this process."""
+    trace = _current.get(OUTSIDE).trace
+    if not trace.id:
+        return ()
+    return ("traceparent", "tracestate") if trace.trusting else ("traceparent",)
 
 
 def remote(carrier: Mapping[str, str]) -> SpanContext | None:

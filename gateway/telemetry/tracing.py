@@ -46,6 +46,7 @@ class Tracing:
             state=parent.trace_state if parent else NO_STATE,
             record=self.record,
         )
+        trace.trusting = self._trusted
         server = Span(trace, name, parent=parent, kind=SpanKind.SERVER)
         if not parent:
             server.link(caller)

@@ -13,9 +13,13 @@ from tests.actions.test_webhook import PLAIN, effect, refused
     X-AWS-EC2-Metadata-Token-TTL-Seconds X-Forwarded-For x-forwarded-host""".split(),
 )
 def test_headers_of_http_and_of_relay_are_refused(name: str) -> None:
-    """In any case, with a pointer to the header."""
-    for spelled in (name, name.lower(), name.upper()):
+    """In any case, with `_` for any `-`, and with a pointer to the header."""
+    for spelled in (name, name.lower(), name.upper(), name.replace("-", "_"), _one_folded(name)):
         assert refused({"headers": {spelled: "x"}}).pointer == f"/headers/{spelled}"
+
+
+def _one_folded(name: str) -> str:
+    return name.replace("-", "_", 1)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,11 @@ def test_headers_of_http_and_of_relay_are_refused(name: str) -> None:
     [
         ("X-Custom", True),
         ("x_custom", True),
+        ("X_Custom", True),
+        ("X_Signatures", True),
+        ("Webhook_Ids", True),
+        ("_Host", True),
+        ("Host_", True),
         ("!#$%&'*+.^_`|~-", True),
         ("Hosts", True),
         ("X-Forward", True),
@@ -85,8 +94,17 @@ def test_the_number_of_headers(count: int, taken: bool) -> None:
 
 
 def test_a_header_twice_is_refused() -> None:
-    """Names are case-insensitive."""
+    """Names are case-insensitive, and `_` is `-`."""
     assert refused({"headers": {"X-A": "1", "x-a": "2"}}).pointer == "/headers"
+    assert refused({"headers": {"X-A": "1", "X_A": "2"}}).pointer == "/headers"
+
+
+def test_a_folded_name_does_not_slip_past_a_warning() -> None:
+    """X_Api_Key is a credential as X-Api-Key is, and replaces no default of ours."""
+    for name in ("X-Api-Key", "X_API_KEY", "x_api-key"):
+        assert any(name in warning for warning in effect({"headers": {name: "x"}}).warnings)
+    for name in ("User_Agent", "user_agent"):
+        assert effect({"headers": {name: "x"}}).headers.keys() == {name, *PLAIN} - {"User-Agent"}
 
 
 def test_a_header_replaces_our_default() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -87,15 +88,15 @@ async def test_a_name_with_one_private_address_is_forbidden(
     assert target.connections == 0
 
 
-async def test_a_name_that_turned_private_is_forbidden(
-    strict: Egress, names: Names, target: Target
-) -> None:
+async def test_a_name_that_turned_private_is_forbidden(names: Names, target: Target) -> None:
     """DNS rebinding: a name that is private at the send is not dialled."""
     wanted = effect(named(target, "pub.example.org"))
-    names.answers["pub.example.org"] = [PUBLIC]
-    assert not isinstance(await strict.inspect(wanted, "w"), TargetRefused)
-    names.answers["pub.example.org"] = ["127.0.0.1"]
-    assert isinstance(await send(strict, wanted), TargetRefused)
+    port = urlsplit(target.url).port or 0
+    async with open_egress(Guard(ports=[port]), unsigned) as strict:
+        names.answers["pub.example.org"] = [PUBLIC]
+        assert not isinstance(await strict.inspect(wanted, "w"), TargetRefused)
+        names.answers["pub.example.org"] = ["127.0.0.1"]
+        assert isinstance(await send(strict, wanted), TargetRefused)
     assert target.connections == 0
 
 

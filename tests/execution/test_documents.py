@@ -63,7 +63,7 @@ def test_an_effect_comes_back_as_it_was(body: str | None) -> None:
     digest = f',"digest":"{effect.digest}"}}'
     assert origin == ORIGIN[:-1] + digest.encode()
     assert (known.action, known.provider) == ("webhook.save", "independent")
-    assert json.loads(document)["warnings"] == [*effect.warnings, "careful"]
+    assert json.loads(document)["warnings"][-1] == "careful"
     assert bytes(params) in document
 
 

@@ -196,6 +196,10 @@ async def test_the_guard_decides_again_when_it_is_sent(
         for _ in range(2):
             refused = await strict.execute(preview_id, "order-1")
             assert (refused.status_code, refused.json()["code"]) == (422, "target_forbidden")
+            assert refused.json()["detail"] == (
+                "The preview allowed this target, which is refused now: "
+                "The target is not a public address."
+            )
             assert refused.json()["safe_to_retry"] is True
             assert await keys_left(valkey) == ["preview", "run"]
     assert target.connections == 0

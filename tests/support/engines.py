@@ -40,6 +40,9 @@ class Scripted(Egress):
     async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         return ()
 
+    def added_when_sent(self, effect: Effect, workspace: str) -> tuple[str, ...]:
+        return ("Host",)
+
     async def send(
         self, effect: Effect, *, workspace: str, run_id: str, deadline: float
     ) -> Outcome:

@@ -1,0 +1,14 @@
+"""The headers that a send adds to those of the effect."""
+
+from gateway.effects import Effect
+from gateway.signatures import HEADERS as SIGNATURE_HEADERS
+from gateway.telemetry.spans import propagated_names
+
+
+def added_when_sent(effect: Effect, *, signed: bool) -> tuple[str, ...]:
+    """Their names, as they are written. A tracestate is sent only where the caller of the execution
+    has one and is trusted with it.
+    """
+    # RFC 9110, 8.6: a method that expects a body says so if there is none.
+    length = () if effect.method == "GET" and effect.body is None else ("Content-Length",)
+    return ("Host", *length, *(SIGNATURE_HEADERS if signed else ()), *propagated_names())
