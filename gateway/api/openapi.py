@@ -19,7 +19,8 @@ BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Rela
 DESCRIPTION = (
     "Preview an action, execute it at most once, replay its answer. Every refusal is "
     "application/problem+json (RFC 9457) with a `code`; every path can also answer `not_found` and "
-    "`method_not_allowed`."
+    "`method_not_allowed`, and, where bytes are no request of HTTP/1.1, `invalid_request`, "
+    "`request_timeout` and `unknown_transfer_coding`."
 )
 TAGS = {
     "Actions": "Preview and execute",
