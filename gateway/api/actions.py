@@ -48,7 +48,7 @@ _execute_request = msgspec.json.Decoder(ExecuteRequest)
 
 async def preview(request: Request[State]) -> Response:
     engine = _engine(request)
-    asked = await requests.read(request, _preview_request)
+    asked = await requests.read(request, _preview_request, verbatim=("params", "body"))
     made = await engine.preview(request.state["principal"], asked.action, asked.params)
     response = document(request, made.document, expires_at=timestamp(made.expires_at_ms))
     return _with_quota(request, response, made.quota)

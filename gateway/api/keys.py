@@ -85,7 +85,7 @@ _rotate_request = msgspec.json.Decoder(RotateKeyRequest)
 
 
 async def create_key(request: Request[State]) -> Response:
-    asked = await requests.read_once(request, _create_request)
+    asked = await requests.read(request, _create_request)
     wanted = KeyRequest(
         asked.name,
         asked.role,
@@ -100,7 +100,7 @@ async def create_key(request: Request[State]) -> Response:
 
 
 async def rotate_key(request: Request[State]) -> Response:
-    key_id, asked = _key_id(request), await requests.read_once(request, _rotate_request)
+    key_id, asked = _key_id(request), await requests.read(request, _rotate_request)
     with database_problems(check_url="/keys"):
         keys = (await request.state["services"]()).keys
         new = await keys.rotate_key(
