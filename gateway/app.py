@@ -70,7 +70,7 @@ def create_app(
                 metrics.counter(metrics.http_requests, endpoint.path, endpoint.method, str(status))
     app: ASGIApp = _routed(lifespan)
     if settings.origins:
-        app = Cors(app, settings.origins)
+        app = Cors(app, settings.origins, settings.cors_headers)
     return RequestContext(
         app,
         tracing=tracing,
