@@ -21,15 +21,17 @@ BODY_MAX = 256 * 1024
 WAIT_DEFAULT = timedelta(seconds=10)
 WAIT_MAX = timedelta(seconds=30)
 
-# Two of the longest cursors fit in; no database accepts a NUL.
+# No database accepts a NUL.
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
 Instant = Annotated[datetime, Meta(tz=True)]
 # Human-readable error per query parameter.
 EXPECTED = {
     "limit": "Give a number from 1 to 200.",
     **dict.fromkeys(
-        ("status", "action", "principal", "event", "cursor"), "Give 1 to 200 characters, no NUL."
+        ("status", "action", "principal", "event"), "Give 1 to 200 characters, no NUL."
     ),
+    "cursor": "Send the next_cursor of a page of this list unchanged.",
     **dict.fromkeys(
         ("since", "until"),
         "Give a time like 2026-11-23T04:00:00Z; in a URL, write + as %2B.",
@@ -82,6 +84,10 @@ def _check_media_type(request: Request[Any]) -> None:
     media_type = "".join(media_types).partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise problems.UnsupportedMediaType("Send the body with Content-Type: application/json.")
+
+
+# As JSON Schema: bare, or a quoted string (RFC 8941).
+IDEMPOTENCY_KEY = r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$'
 
 
 def idempotency_key(request: Request[Any]) -> str | None:
