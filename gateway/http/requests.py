@@ -59,10 +59,9 @@ def header_values(request: Request[Any], name: bytes) -> list[str]:
 
 async def _body(request: Request[Any]) -> bytes:
     _check_media_type(request)
-    too_large = problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
     length = ",".join(header_values(request, b"content-length")) or "0"
     if not length.isdecimal() or int(length[:12]) > BODY_MAX:
-        raise too_large
+        raise _too_large()
     body, more = bytearray(), True
     while more:
         message = await request.receive()
@@ -71,8 +70,13 @@ async def _body(request: Request[Any]) -> bytes:
         body += message["body"]
         more = message["more_body"]
         if len(body) > BODY_MAX:
-            raise too_large
+            raise _too_large()
     return bytes(body)
+
+
+def _too_large() -> problems.BodyTooLarge:
+    """Not a variable of the frame that raises it: the two would hold each other, and the body."""
+    return problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
 
 
 def _check_media_type(request: Request[Any]) -> None:

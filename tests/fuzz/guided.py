@@ -26,6 +26,9 @@ SEEDS = {
         b'{"action": "webhook.save", "params": {"headers": {"X-A": "b"}, "method": "PUT"}}',
     ],
     "url": [
+        b"https://a.example:8443/a%2Fb;c?d=e",
+        b"http://[2606:4700::1111]:80/",
+        b"https://1.1.1.1",
         b"https://user:pw@[2001:db8::1%25x]:8443/a%2Fb;c?d=e#f",
         b"http://xn--nxasmq6b.\xc3\xa9/",
     ],
