@@ -86,12 +86,14 @@ class UpgradeIgnored(httptools.HttpRequestParser):
 
 
 class ProblemProtocol(HttpToolsProtocol):
-    """`_unread`: what was received behind a request that has no response yet."""
+    """`_unread`: what was received behind a request that has no response yet. `_tail`: the last
+    bytes that were parsed, for the end of a head that comes in two reads.
+    """
 
     def __init__(self, *args: Any, patience: Patience = PATIENCE, **given: Any) -> None:
         super().__init__(*args, **given)
         self._patience = patience
-        self._unread = b""
+        self._unread = self._tail = b""
         self._around, self._allowed = 0, HEAD_MAX
         self._body_left = 0
         self._headed, self._whole = False, True
@@ -132,7 +134,8 @@ class ProblemProtocol(HttpToolsProtocol):
             self._parse(data[at:end])
             at = end
         self._unread = data[at:]
-        if self._unread:
+        self._tail = (self._tail + data[max(at - 3, 0) : at])[-3:]
+        if self._unread and self._answering:
             self.flow.pause_reading()
         self._set_timers()
 
@@ -144,6 +147,8 @@ class ProblemProtocol(HttpToolsProtocol):
         """No part goes beyond the end of a request: heads, trailers and last chunks end alike."""
         if self._body_left:
             return at + self._body_left
+        if at == 0 and (found := (self._tail + data[:3]).find(END_OF_HEAD)) >= 0:
+            return found + len(END_OF_HEAD) - len(self._tail)
         found = data.find(END_OF_HEAD, at)
         return len(data) if found < 0 else found + len(END_OF_HEAD)
 
