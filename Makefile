@@ -10,7 +10,7 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check smoke bench lock clean
+.PHONY: install run test test-all check fuzz smoke bench lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -55,6 +55,14 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Generated requests, then each parser of callers' text for SECONDS, guided by coverage.
+REQUESTS := 100000
+SECONDS := 300
+fuzz: install
+	FUZZ_REQUESTS=$(REQUESTS) $(BIN)/pytest tests/fuzz
+	$(BIN)/python -m tests.fuzz.guided json $(SECONDS)
+	$(BIN)/python -m tests.fuzz.guided url $(SECONDS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
 
-from starlette.applications import Starlette
+from starlette.routing import Router as Lifespan
 from starlette.types import ASGIApp
 
 from gateway.access.admission import Admission
@@ -15,9 +15,9 @@ from gateway.access.limits import LimitSettings, RateLimitHeaders
 from gateway.access.sealing import Sealer
 from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
-from gateway.api.errors import HANDLERS
 from gateway.api.openapi import document
-from gateway.api.routes import ENDPOINTS, PROBES, routes
+from gateway.api.router import Router
+from gateway.api.routes import ENDPOINTS, PROBES
 from gateway.api.state import Opened
 from gateway.audit.journal import Journal, written
 from gateway.audit.maintenance import Maintenance
@@ -54,7 +54,7 @@ def create_app(
     tracing = _tracing(settings) if settings.tracing else None
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: object) -> AsyncIterator[dict[str, Any]]:
         try:
             async with _exporting(settings, tracing), open_gateway(settings) as state:
                 opened(state)
@@ -69,9 +69,9 @@ def create_app(
         for endpoint in ENDPOINTS:
             for status in endpoint.failures():
                 metrics.counter(metrics.http_requests, endpoint.path, endpoint.method, str(status))
-    app: ASGIApp = _routed(lifespan)
+    app: ASGIApp = Router(ENDPOINTS, Lifespan(lifespan=lifespan))
     if settings.origins:
-        app = Cors(app, settings.origins)
+        app = Cors(app, settings.origins, settings.cors_headers)
     return RequestContext(
         app,
         tracing=tracing,
@@ -88,12 +88,6 @@ def from_env() -> ASGIApp:
     settings = Settings.from_env(os.environ)
     logs.configure(lines=settings.telemetry_enabled)
     return create_app(settings)
-
-
-def _routed(lifespan: Callable[[Starlette], AbstractAsyncContextManager[Any]]) -> Starlette:
-    starlette = Starlette(routes=routes(ENDPOINTS), lifespan=lifespan, exception_handlers=HANDLERS)
-    starlette.router.redirect_slashes = False  # a path is right or not found
-    return starlette
 
 
 @asynccontextmanager

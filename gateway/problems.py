@@ -16,6 +16,7 @@ Problem
         WorkspaceNotFound 404
         ActionsDisabled 404
     MethodNotAllowed 405
+    RequestTimeout 408
     RunInProgress 409
     PreviewAlreadyExecuted 409
     KeyEnded 409
@@ -32,6 +33,7 @@ Problem
     InternalError 500
     ProviderNotConfigured 501
     EncryptionNotConfigured 501
+    UnknownTransferCoding 501
     TargetUnreachable 502
     StoreUnavailable 503
     NotReady 503
@@ -194,6 +196,10 @@ class MethodNotAllowed(Problem):
     status, title = 405, "This path does not accept that method"
 
 
+class RequestTimeout(Problem):
+    status, title = 408, "The request was not complete in time"
+
+
 class RunInProgress(Problem):
     status, title = 409, "A run with this Idempotency-Key is in progress"
 
@@ -256,6 +262,10 @@ class ProviderNotConfigured(Problem):
 
 class EncryptionNotConfigured(Problem):
     status, title = 501, "The encryption key for signing secrets is missing"
+
+
+class UnknownTransferCoding(Problem):
+    status, title = 501, "This transfer coding is not implemented"
 
 
 class TargetUnreachable(Problem):

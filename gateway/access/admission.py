@@ -6,7 +6,7 @@ A key is looked up in memory by its public id. An unknown id costs the same time
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,6 +21,10 @@ from gateway.access.roles import Scope
 from gateway.config.secret import Network
 from gateway.telemetry.spans import annotate
 
+Address = IPv4Address | IPv6Address
+
+# `[v6]`, `[v6]:port` and `v4:port`.
+FORWARDED = re.compile(r"[ \t]*(?:\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+)[ \t]*")
 BEARER = re.compile(r"Bearer +([!-~]+) *", re.IGNORECASE)
 
 
@@ -64,7 +68,7 @@ class Admission:
         return principal
 
     def _principal(self, request: Request[Any], caller: Principal) -> Principal:
-        given = request.headers.getlist("authorization")
+        given = _header_values(request, b"authorization")
         if not given and self.open:
             return self._limited(Principal(address=caller.address, request_id=caller.request_id))
         key = _key(given)
@@ -118,25 +122,28 @@ def client_address(request: Request[Any], proxies: Sequence[Network]) -> str:
 
     X-Forwarded-For is read from the right: a client can only add entries on the left.
     """
-    address: str = client[0] if (client := request.scope.get("client")) else ""
-    if not proxies:
-        return address
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    while forwarded and _within(address, proxies):
-        before = forwarded.pop().strip()
-        if not _is_address(before):
+    peer: str = client[0] if (client := request.scope.get("client")) else ""
+    if not proxies or (address := _address(peer)) is None:
+        return peer
+    forwarded = ",".join(_header_values(request, b"x-forwarded-for")).split(",")
+    while forwarded and any(address in network for network in proxies):
+        before = _address(forwarded.pop())
+        if before is None:
             break
         address = before
-    return address
+    return str(address)
 
 
-def _within(address: str, networks: Sequence[Network]) -> bool:
-    return _is_address(address) and any(ip_address(address) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
+def _address(text: str) -> Address | None:
+    """An address as proxies write it: with a port, in brackets, or as IPv4 within IPv6."""
+    written = FORWARDED.fullmatch(text)
     try:
-        ip_address(text)
+        address = ip_address((written[1] or written[2]) if written else text.strip(" \t"))
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _header_values(request: Request[Any], name: bytes) -> list[str]:
+    """Starlette decodes all headers to find one."""
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]

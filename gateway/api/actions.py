@@ -1,10 +1,10 @@
 """Preview and execute actions; list actions; show a preview."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,14 +17,27 @@ from gateway.http.responses import JSON, json_response
 from gateway.timestamps import timestamp
 from stores.redis.limits import Quota
 
+# A name of another form is an unknown action, like any other that Relay does not have.
+ActionName = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "minLength": 3,
+            "maxLength": 100,
+            "pattern": r"^[a-z0-9_]+(\.[a-z0-9_]+)+$",
+        }
+    ),
+]
+PreviewId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+
 
 class PreviewRequest(Struct, forbid_unknown_fields=True):
-    action: str
+    action: ActionName
     params: Raw
 
 
 class ExecuteRequest(Struct, forbid_unknown_fields=True):
-    preview_id: str
+    preview_id: PreviewId
 
 
 class ActionBody(Struct, kw_only=True):
@@ -48,7 +61,7 @@ _execute_request = msgspec.json.Decoder(ExecuteRequest)
 
 async def preview(request: Request[State]) -> Response:
     engine = _engine(request)
-    asked = await requests.read(request, _preview_request)
+    asked = await requests.read(request, _preview_request, verbatim=("params", "body"))
     made = await engine.preview(request.state["principal"], asked.action, asked.params)
     return _with_quota(request, _previewed(request, made), made.quota)
 

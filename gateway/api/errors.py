@@ -1,13 +1,11 @@
 """Exception handlers: from what was raised to a problem, audited where the audit wants it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ExceptionHandler
 
 from gateway import problems
 from gateway.access.principal import Principal
@@ -70,33 +68,18 @@ def redis_unavailable(request: Request[Any], error: Exception) -> Response:
     return refused(request, problem)
 
 
-def http_exception(request: Request[Any], error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    match error.status_code:
-        case 404:
-            return refused(request, problems.NotFound("GET /openapi.json lists the paths."))
-        case 405:
-            allowed = error.headers or {}
-            detail = f"This path accepts {allowed.get('Allow', 'other methods')}."
-            return refused(request, problems.MethodNotAllowed(detail, headers=allowed))
-        case _:
-            return refused(request, problems.InvalidRequest(f"{error.detail}."))
-
-
 def client_gone(request: Request[Any], error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-def unforeseen(request: Request[Any], error: Exception) -> Response:
+def unforeseen(request: Request[Any]) -> Response:
     return internal_error(request.state["request_id"])
 
 
-HANDLERS: dict[Any, ExceptionHandler] = {
+HANDLERS: Mapping[type[Exception], Callable[[Request[Any], Exception], Response]] = {
     Problem: refused,
     RedisUnavailable: redis_unavailable,
-    HTTPException: http_exception,
     ClientDisconnect: client_gone,
-    Exception: unforeseen,
 }
 
 

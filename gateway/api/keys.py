@@ -36,7 +36,7 @@ class CreateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
     role: Role
-    scopes: list[Scope] | None = None
+    scopes: Annotated[list[Scope], Meta(min_length=1)] | None = None
     kind: Literal["live", "test"] = "live"
     expires_in_days: Annotated[int, Meta(ge=1, le=LONGEST.days)] = EXPIRES_IN.days
 
@@ -85,7 +85,7 @@ _rotate_request = msgspec.json.Decoder(RotateKeyRequest)
 
 
 async def create_key(request: Request[State]) -> Response:
-    asked = await requests.read_once(request, _create_request)
+    asked = await requests.read(request, _create_request)
     wanted = KeyRequest(
         asked.name,
         asked.role,
@@ -100,7 +100,7 @@ async def create_key(request: Request[State]) -> Response:
 
 
 async def rotate_key(request: Request[State]) -> Response:
-    key_id, asked = _key_id(request), await requests.read_once(request, _rotate_request)
+    key_id, asked = _key_id(request), await requests.read(request, _rotate_request)
     with database_problems(check_url="/keys"):
         keys = (await request.state["services"]()).keys
         new = await keys.rotate_key(

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gateway import problems
 from gateway.api.endpoint import Endpoint
+from gateway.http.requests import IDEMPOTENCY_KEY
 from gateway.problems import Problem
 from gateway.version import VERSION
 
@@ -19,7 +20,8 @@ BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Rela
 DESCRIPTION = (
     "Preview an action, execute it at most once, replay its answer. Every refusal is "
     "application/problem+json (RFC 9457) with a `code`; every path can also answer `not_found` and "
-    "`method_not_allowed`."
+    "`method_not_allowed`, and, where bytes are no request of HTTP/1.1, `invalid_request`, "
+    "`request_timeout` and `unknown_transfer_coding`."
 )
 TAGS = {
     "Actions": "Preview and execute",
@@ -43,6 +45,13 @@ HEADERS = {
     "Retry-After": "Seconds until a retry can succeed.",
     "RateLimit": "What is left of the limits.",
     "RateLimit-Policy": "The limits.",
+}
+# What is refused, or found nowhere, of the parameters that are not fields of a Struct.
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {"minLength": 1, "maxLength": 512, "pattern": IDEMPOTENCY_KEY},
+    "preview_id": {"minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "run_id": {"minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "key_id": {"minLength": 8, "maxLength": 8, "pattern": "^[0-9A-Za-z]+$"},
 }
 EVERY_ANSWER = ("X-Request-ID", "X-Trace-Link")
 EXAMPLES: dict[str, Any] = {
@@ -128,7 +137,7 @@ def _parameter(place: str, name: str) -> dict[str, Any]:
         "in": place,
         "name": name,
         "required": place == "path",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **PARAMETERS.get(name, {})},
     }
     return parameter | ({"description": HEADERS[name]} if place == "header" else {})
 

@@ -1,15 +1,10 @@
-"""The table of endpoints. Routes, scopes, rate limits, probes and the OpenAPI document derive from
+"""The table of endpoints. Paths, scopes, rate limits, probes and the OpenAPI document derive from
 it: a new endpoint is a handler in its resource's module and a row here.
 """
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway import problems as p
 from gateway.api import actions, audit, docs, keys, runs, signing_secrets, system
 from gateway.api.endpoint import Endpoint
-from gateway.api.state import State
 from gateway.execution.documents import PreviewBody, RunBody
 
 _BODY = (p.MalformedJson, p.InvalidRequest, p.BodyTooLarge, p.UnsupportedMediaType)
@@ -277,22 +272,3 @@ ENDPOINTS = (
 )
 
 PROBES = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.probe)
-
-
-def routes(endpoints: tuple[Endpoint, ...]) -> list[Route]:
-    """A route for each path; each method is admitted by its endpoint's scope."""
-    paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
-    return [
-        _route(path, {one.method: one for one in endpoints if one.path == path}) for path in paths
-    ]
-
-
-def _route(path: str, endpoints: dict[str, Endpoint]) -> Route:
-    async def serve(request: Request[State]) -> Response:
-        endpoint = endpoints["GET" if request.method == "HEAD" else request.method]
-        if endpoint.scope is not None:
-            request.scope["state"]["limited"] = endpoint.limited
-            request.state["admission"].admit(request, endpoint.scope)
-        return await endpoint.handler(request)
-
-    return Route(path, serve, methods=[*endpoints])

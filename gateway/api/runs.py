@@ -14,7 +14,7 @@ from gateway.api.errors import database_problems
 from gateway.api.state import State, workspace
 from gateway.database import LazyDatabase
 from gateway.execution.documents import Result, RunDocument, recorded_error
-from gateway.http.requests import Instant, Word, parameter_refused, query
+from gateway.http.requests import EXPECTED, Cursor, Instant, Word, parameter_refused, query
 from gateway.http.responses import json_response
 from gateway.problems import RunNotFound
 from gateway.timestamps import Timestamp, epoch_ms, timestamp
@@ -25,7 +25,7 @@ class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`since` is included, `until` is not."""
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: Word | None = None
+    cursor: Cursor | None = None
     status: Word | None = None
     action: Word | None = None
     principal: Word | None = None
@@ -107,7 +107,7 @@ def filter_of(asked: RunsQuery) -> rows.Filter:
 
 
 def invalid_cursor() -> Exception:
-    return parameter_refused("cursor", "Send the next_cursor of a page of this list unchanged.")
+    return parameter_refused("cursor", EXPECTED["cursor"])
 
 
 def _listed(row: rows.RunRow) -> ListedRun:

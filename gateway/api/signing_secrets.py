@@ -42,7 +42,7 @@ _create_request = msgspec.json.Decoder(CreateSecretRequest)
 
 
 async def create_secret(request: Request[State]) -> Response:
-    await requests.read_once(request, _create_request)
+    await requests.read(request, _create_request)
     with database_problems(check_url="/secrets"):
         secrets = (await request.state["services"]()).secrets
         made = await secrets.create_secret(workspace(request), actor=actor(request))

@@ -16,8 +16,7 @@ from gateway.api.state import Opened
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.execution.runner import LEASE_MARGIN
-from gateway.http.protocol import ProblemProtocol
-from gateway.http.server import ListeningServer, StartError
+from gateway.http.server import SPOKEN, ListeningServer, StartError
 from gateway.readiness import Readiness
 from gateway.telemetry import logs
 
@@ -102,8 +101,7 @@ def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
         port=port,
         reload=True,
         reload_dirs=[*gateway.__path__, *stores.__path__],
-        http=ProblemProtocol,
-        ws="none",
+        **SPOKEN,
     )
 
 

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,8 +101,17 @@ def ports(text: str) -> frozenset[int]:
     return frozenset(map(port, listed(text)))
 
 
-def networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part) for part in listed(text))
+def proxies(text: str) -> tuple[Network, ...]:
+    """Addresses, also in brackets, and networks; IPv4 within IPv6 counts as IPv4."""
+    return tuple(_unmapped(re.sub(r"^\[(.*)\]$", r"\1", part)) for part in listed(text))
+
+
+def _unmapped(text: str) -> Network:
+    network = ip_network(text)
+    mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
+    if mapped and network.prefixlen >= 96:
+        return ip_network((mapped, network.prefixlen - 96))
+    return network
 
 
 def egress_allow(
@@ -150,6 +159,14 @@ def origins(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(form, origin) for origin in origins):
         raise ValueError(text)
     return tuple(re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", it) for it in origins)
+
+
+def header_names(text: str) -> tuple[str, ...]:
+    """Not `*`: it would not cover Authorization (Fetch standard)."""
+    names = listed(text)
+    if not all(re.fullmatch(r"[A-Za-z0-9!#$%&'+.^_`|~-]+", name) for name in names):
+        raise ValueError(text)
+    return names
 
 
 def listed(text: str) -> tuple[str, ...]:

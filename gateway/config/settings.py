@@ -56,6 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     egress_authorities: frozenset[tuple[str, int]] = frozenset()
     egress_ports: frozenset[int] = frozenset()
     cors_origins: tuple[str, ...] = ()
+    # Request headers that libraries in a page add, beside those that Relay reads.
+    cors_headers: tuple[str, ...] = ()
     # How long a stopping gateway still takes requests: two probes of a load balancer that
     # probes every second.
     stop_delay: timedelta = timedelta(seconds=2)

@@ -72,7 +72,7 @@ VARIABLES: dict[str, Variable] = {
         "runs_at_once_per_target", parsers.whole(1, 100_000), "a number, 1 to 100000"
     ),
     "TRUSTED_PROXIES": Variable(
-        "trusted_proxies", parsers.networks, "comma-separated addresses and CIDR networks"
+        "trusted_proxies", parsers.proxies, "comma-separated addresses and CIDR networks"
     ),
     "RELAY_API_KEY": Variable("api_key", parsers.api_key, "an API key of Relay", secret=True),
     "ACTIONS_ENABLED": Variable("actions_enabled", parsers.boolean, "true or false"),
@@ -97,6 +97,7 @@ VARIABLES: dict[str, Variable] = {
     "CORS_ORIGINS": Variable(
         "cors_origins", parsers.origins, "origins such as https://studio.example.com"
     ),
+    "CORS_HEADERS": Variable("cors_headers", parsers.header_names, "comma-separated header names"),
     "STOP_DELAY": Variable("stop_delay", parsers.seconds(0, 60), "a number of seconds, 0 to 60"),
     "TELEMETRY_ENABLED": Variable("telemetry_enabled", parsers.boolean, "true or false"),
     "TELEMETRY_BACKEND": Variable(

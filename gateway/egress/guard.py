@@ -146,9 +146,10 @@ def _parse(text: str) -> URL:
     _check_authority(re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0])
     try:
         url = URL(text, encoded=True)
+        host = url.raw_host  # read late: raises for a port beyond 65535
     except ValueError as error:
         raise TargetRefusal("url_invalid") from error
-    if not url.raw_host:
+    if not host:
         raise TargetRefusal("host_empty")
     if "#" in text:
         raise TargetRefusal("url_fragment")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import problems
 from gateway.http.responses import problem_response
@@ -19,7 +19,11 @@ ALLOWED_HEADERS = [
     "Prefer",
     "X-Request-ID",
     "X-Signature",
+    # What tracing libraries add to each request of a page; a refusal would stop the page.
+    "baggage",
+    "sentry-trace",
     "traceparent",
+    "tracestate",
 ]
 EXPOSED_HEADERS = [
     "Idempotency-Expires",
@@ -38,15 +42,22 @@ OF_BODY = ("content-length", "content-type")
 class Cors(CORSMiddleware):
     """Starlette's middleware around the whole application. A refused preflight gets a problem."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], headers: Sequence[str] = ()) -> None:
         super().__init__(
             app,
             allow_origins=origins,
             allow_methods=ALLOWED_METHODS,
-            allow_headers=ALLOWED_HEADERS,
+            allow_headers=[*ALLOWED_HEADERS, *headers],
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Programs send no Origin."""
+        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

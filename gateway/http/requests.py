@@ -3,18 +3,17 @@
 A query parameter that is unknown, repeated or not as published is refused by its name.
 """
 
-import json
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway import problems
-from gateway.problems import pointer, validation_detail
+from gateway.http.strict_json import decode
+from gateway.problems import validation_detail
 
 # Room for a large webhook; JSON of this size is checked in about a millisecond.
 BODY_MAX = 256 * 1024
@@ -22,15 +21,17 @@ BODY_MAX = 256 * 1024
 WAIT_DEFAULT = timedelta(seconds=10)
 WAIT_MAX = timedelta(seconds=30)
 
-# Two of the longest cursors fit in; no database accepts a NUL.
+# No database accepts a NUL.
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
 Instant = Annotated[datetime, Meta(tz=True)]
 # Human-readable error per query parameter.
 EXPECTED = {
     "limit": "Give a number from 1 to 200.",
     **dict.fromkeys(
-        ("status", "action", "principal", "event", "cursor"), "Give 1 to 200 characters, no NUL."
+        ("status", "action", "principal", "event"), "Give 1 to 200 characters, no NUL."
     ),
+    "cursor": "Send the next_cursor of a page of this list unchanged.",
     **dict.fromkeys(
         ("since", "until"),
         "Give a time like 2026-11-23T04:00:00Z; in a URL, write + as %2B.",
@@ -41,66 +42,61 @@ T = TypeVar("T")
 Query = TypeVar("Query", bound=Struct)
 
 
-async def read(request: Request[Any], decoder: msgspec.json.Decoder[T]) -> T:
-    """The decoded body.
+async def read(
+    request: Request[Any], decoder: msgspec.json.Decoder[T], *, verbatim: tuple[str, ...] = ()
+) -> T:
+    """The decoded body. `verbatim`: the names that lead to the member kept byte for byte.
 
     Raises UnsupportedMediaType, BodyTooLarge, MalformedJson and InvalidRequest.
     """
-    return decode(await _body(request), decoder)
+    return decode(await _body(request), decoder, verbatim=verbatim)
 
 
-async def read_once(request: Request[Any], decoder: msgspec.json.Decoder[T]) -> T:
-    """The same, for small flat objects: a repeated member, of which one would count, is refused."""
-    body = await _body(request)
-    decoded = decode(body, decoder)
-    # The decoder has refused what this slower one cannot read.
-    json.loads(body, object_pairs_hook=_refuse_repeated)
-    return decoded
-
-
-def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
-    names = [name for name, _ in members]
-    for name in names:
-        if names.count(name) > 1:
-            detail = f"Object has the field `{name}` more than once."
-            field = problems.FieldError(pointer(name), detail)
-            raise problems.InvalidRequest(detail, errors=[field])
+def header_values(request: Request[Any], name: bytes) -> list[str]:
+    """The values of a header; Starlette decodes all headers to find one."""
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
 
 
 async def _body(request: Request[Any]) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise problems.UnsupportedMediaType("Send the body with Content-Type: application/json.")
-    too_large = problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
-    length = request.headers.get("content-length", "0")
+    _check_media_type(request)
+    length = ",".join(header_values(request, b"content-length")) or "0"
     if not length.isdecimal() or int(length[:12]) > BODY_MAX:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+        raise _too_large()
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message["body"]
+        more = message["more_body"]
         if len(body) > BODY_MAX:
-            raise too_large
+            raise _too_large()
     return bytes(body)
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Raises MalformedJson and InvalidRequest."""
-    try:
-        body.decode()  # the decoder does not look into a raw member
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        where, detail = validation_detail(error)
-        field = problems.FieldError(where, detail)
-        raise problems.InvalidRequest(detail, errors=[field]) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise problems.MalformedJson(f"{error}.") from error
-    except RecursionError as error:
-        raise problems.MalformedJson("The JSON is nested too deeply.") from error
+def _too_large() -> problems.BodyTooLarge:
+    """Not a variable of the frame that raises it: the two would hold each other, and the body."""
+    return problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
+
+
+def _check_media_type(request: Request[Any]) -> None:
+    media_types = header_values(request, b"content-type")
+    if len(media_types) > 1:
+        raise problems.InvalidRequest("Send one Content-Type.")
+    if header_values(request, b"content-encoding"):
+        raise problems.UnsupportedMediaType("Send the body without a Content-Encoding.")
+    media_type = "".join(media_types).partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise problems.UnsupportedMediaType("Send the body with Content-Type: application/json.")
+
+
+# As JSON Schema: bare, or a quoted string (RFC 8941).
+IDEMPOTENCY_KEY = r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$'
 
 
 def idempotency_key(request: Request[Any]) -> str | None:
     """The key, bare or as a quoted string (RFC 8941). Raises InvalidIdempotencyKey."""
-    given = request.headers.getlist("idempotency-key")
+    given = header_values(request, b"idempotency-key")
     if not given:
         return None
     quoted = re.fullmatch(r'"((?:[^"\\]|\\["\\])*)"', given[0])
@@ -115,7 +111,7 @@ def idempotency_key(request: Request[Any]) -> str | None:
 
 def wait(request: Request[Any]) -> timedelta:
     """`Prefer: wait=n`, in seconds; other preferences are ignored (RFC 7240)."""
-    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+    for preference in ",".join(header_values(request, b"prefer")).split(","):
         if match := re.fullmatch(r"\s*wait\s*=\s*\"?(\d{1,9})\"?\s*", preference, re.IGNORECASE):
             return min(timedelta(seconds=int(match[1])), WAIT_MAX)
     return WAIT_DEFAULT

@@ -5,15 +5,27 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.http.protocol import ProblemProtocol
+from gateway.http.protocol import PATIENCE, Patience, ProblemProtocol
 
 # Longer than load balancers keep an idle connection (HAProxy, nginx and AWS:
 # 60 s), so that it is not we who close one that is being written to.
 KEEP_ALIVE_SECONDS = 75
+# Everything that is served, also with `--reload`.
+SPOKEN: dict[str, Any] = {
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,  # Relay itself reads X-Forwarded-For, from trusted proxies
+    # httptools refuses what smuggles requests past h11: two lengths, a bare LF.
+    "http": ProblemProtocol,
+    "ws": "none",
+    "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+}
 
 
 class StartError(Exception):
@@ -23,20 +35,23 @@ class StartError(Exception):
 class ListeningServer(uvicorn.Server):
     """One application on one socket."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float = 1.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        grace: float = 1.0,
+        patience: Patience = PATIENCE,
+    ) -> None:
         """Takes the port at once; 0 takes a free one, and `url` says which. Raises StartError."""
+        spoken = SPOKEN | {"http": partial(ProblemProtocol, patience=patience)}
         config = uvicorn.Config(
             app,
+            **spoken,
             log_level="critical",  # Relay reports failures itself, without a traceback
             log_config=None,  # uvicorn's own would close what logs.configure opened
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            # httptools refuses what smuggles requests past h11: two lengths, a bare LF.
-            http=ProblemProtocol,
-            ws="none",
             lifespan="on",
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=round(grace),
         )
         super().__init__(config)

@@ -4,11 +4,14 @@ A test compares the metrics that the dashboard, the alerts and the gate query wi
 gateway emits. A new route appears in them by itself.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import get_args
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from gateway.version import VERSION
 from stores.redis.client import Check
@@ -114,6 +117,7 @@ for bound in get_args(Bound):
     limited.labels(bound)
 
 
+openmetrics: Callable[[CollectorRegistry], bytes] = generate_openmetrics
 # Labels have few values, and prometheus_client takes longer to look a child up than to count.
 counter = cache(Counter.labels)
 histogram = cache(Histogram.labels)
@@ -129,6 +133,11 @@ def round_trip(seconds: float, calls: int) -> None:
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """All instruments in the format that `accept` asks for, and its media type."""
-    encode, media_type = choose_encoder(accept)
-    return encode(REGISTRY), media_type
+    """All instruments as OpenMetrics where `accept` names it, else as plain text; its media type.
+
+    The choice of prometheus_client raises for a version that is none.
+    """
+    named = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    if "application/openmetrics-text" in named:
+        return openmetrics(REGISTRY), CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY), CONTENT_TYPE_PLAIN_0_0_4

@@ -109,7 +109,7 @@ async def test_whatever_else_is_sent_does_not(keyed: Keyed, subtests: pytest.Sub
 
 async def test_a_header_of_any_length_opens_nothing(keyed: Keyed) -> None:
     """Not even with a good key at its end."""
-    headers = {"Authorization": f"Bearer {'a' * 100_000} {keyed.admin}"}
+    headers = {"Authorization": f"Bearer {'a' * 60_000} {keyed.admin}"}
     answer = await keyed.client().get("/runs", headers=headers)
     assert answer.status_code == 401, answer.status_code
 

@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.access.admission import client_address
+from gateway.config import parsers
 
 TEN = "10.0.0.0/8"
 IPV6 = "2001:db8:1::/48"
@@ -43,9 +44,22 @@ CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
     ("10.0.0.1", (TEN,), ("unknown",), "10.0.0.1"),
     ("10.0.0.1", (TEN,), ("198.51.100.1, unknown",), "10.0.0.1"),
     ("10.0.0.1", (TEN,), ("198.51.100.1,",), "10.0.0.1"),
-    ("10.0.0.1", (TEN,), ("198.51.100.1:4711",), "10.0.0.1"),
     ("10.0.0.1", (TEN,), ("198.51.100.256",), "10.0.0.1"),
-    ("10.0.0.1", (TEN,), ("[2001:db8::1]",), "10.0.0.1"),
+    # With ports and brackets, as some proxies write it, and IPv4 within IPv6.
+    ("10.0.0.1", (TEN,), ("198.51.100.1:4711",), "198.51.100.1"),
+    ("10.0.0.2", (TEN,), ("198.51.100.1:80, 10.0.0.1:81",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("[2001:db8::1]",), "2001:db8::1"),
+    ("10.0.0.1", (TEN,), ("[2001:db8::1]:443",), "2001:db8::1"),
+    ("10.0.0.1", (TEN,), ("::ffff:198.51.100.1",), "198.51.100.1"),
+    ("10.0.0.1", (TEN,), ("[::ffff:198.51.100.1]:1",), "198.51.100.1"),
+    ("::ffff:10.0.0.1", (TEN,), ("198.51.100.1, ::ffff:10.0.0.6",), "198.51.100.1"),
+    ("::ffff:203.0.113.7", (TEN,), ("198.51.100.1",), "203.0.113.7"),
+    ("10.0.0.1", (TEN,), ("198.51.100.1:",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("198.51.100.1:x",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("[2001:db8::1",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("[2001:db8::1]443",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("[198.51.100.1:80]",), "10.0.0.1"),
+    ("10.0.0.1", (TEN,), ("\u00b9.2.3.4",), "10.0.0.1"),
     ("10.0.0.2", (TEN,), ("198.51.100.1, junk, 10.0.0.1",), "10.0.0.1"),
     # IPv6, alone and mixed.
     ("2001:db8:1::5", (IPV6,), ("2001:db8:9::1",), "2001:db8:9::1"),
@@ -61,7 +75,7 @@ CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
 
 
 def asked(peer: str | None, forwarded: Sequence[str]) -> Request:
-    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in forwarded]
     client = None if peer is None else (peer, 4711)
     return Request({"type": "http", "headers": headers, "client": client})
 
@@ -73,3 +87,28 @@ def test_it_is_whom_the_last_trusted_proxy_saw(
     """What a stranger writes into the header stands left of that, and is not looked at."""
     proxies = [ip_network(network) for network in trusted]
     assert client_address(asked(peer, forwarded), proxies) == whom
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.0.0.6", "10.0.0.6/32"),
+        ("::ffff:10.0.0.6", "10.0.0.6/32"),
+        ("[::ffff:10.0.0.6]", "10.0.0.6/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::fffe:0:0/95", "::fffe:0:0/95"),
+        ("[2001:db8::1]", "2001:db8::1/128"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("[2001:db8::1", None),
+        ("10.0.0.6:80", None),
+        ("", None),
+    ],
+)
+def test_how_proxies_are_named(text: str, network: str | None) -> None:
+    """IPv4 within IPv6 counts as IPv4, as in the header."""
+    if network:
+        assert parsers.proxies(text) == (ip_network(network),)
+    else:
+        with pytest.raises(ValueError, match=r"IPv4 or IPv6|empty item|host bits"):
+            parsers.proxies(text)

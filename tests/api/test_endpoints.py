@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.actions.webhook import WebhookParams
-from gateway.api.routes import ENDPOINTS, routes
+from gateway.api.routes import ENDPOINTS
 from stores.redis import names
 from tests.support.gateways import Relay, gateway
 from tests.support.keyed import keyed_gateway
@@ -173,11 +173,12 @@ async def test_a_slash_too_many_is_not_found(relay: Relay) -> None:
 
 async def test_an_unknown_method_is_refused(relay: Relay) -> None:
     """405 names what the path takes."""
-    for route in routes(ENDPOINTS):
-        taken = route.methods or set()
-        path = route.path.replace("{preview_id}", NOBODY).replace("{run_id}", NOBODY)
+    for path in {endpoint.path for endpoint in ENDPOINTS}:
+        taken = {endpoint.method for endpoint in ENDPOINTS if endpoint.path == path}
+        taken |= {"HEAD"} if "GET" in taken else set()
+        exact = path.replace("{preview_id}", NOBODY).replace("{run_id}", NOBODY)
         for method in METHODS - taken:
-            response = await relay.request(method, path)
+            response = await relay.request(method, exact)
             problem(response, 405, "method_not_allowed")
             assert set(response.headers["allow"].split(", ")) == taken
 

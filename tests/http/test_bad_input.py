@@ -150,6 +150,8 @@ async def test_a_target_the_guard_refuses(relay: Relay, subtests: pytest.Subtest
         "https://10.0.0.1/",
         "https://a..org/",
         "https://a.org../",
+        "https://a.org:65536/",
+        "http://:99999999999/",
     ):
         with subtests.test(url):
             problem(await relay.preview(url), 422, "target_forbidden")

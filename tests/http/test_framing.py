@@ -129,6 +129,17 @@ async def test_no_tunnel_is_opened(relay: Relay) -> None:
         assert await wire.nothing_more()
 
 
+async def test_a_refusal_waits_for_the_response_before_it(relay: Relay) -> None:
+    """Wherever two requests on a connection are cut, each gets its own response, in order."""
+    refused = b"GET /version HTTP/1.1\r\n\r\n"
+    for cut in range(1, len(NEXT + refused)):
+        async with wired(relay.base_url) as wire:
+            await wire.send((NEXT + refused)[:cut], (NEXT + refused)[cut:])
+            assert (await wire.answer())[1].get("name") == "relay-gateway", cut
+            assert (await wire.answer())[0] == 400
+            assert await wire.nothing_more()
+
+
 FORGED = b"""X-Forwarded-For: 6.6.6.6\r
 Idempotency-Key: forged\r
 X-Request-ID: 00000000-0000-4000-8000-000000000000\r

@@ -189,7 +189,7 @@ async def preflight(relay: Relay, origin: str) -> httpx2.Response:
 async def test_what_a_page_may_send_and_see() -> None:
     """The documented headers, each by name."""
     sent = """Authorization Content-Type Idempotency-Key Prefer X-Request-ID X-Signature
-    traceparent"""
+    traceparent tracestate baggage sentry-trace"""
     assert set(sent.split()) == set(ALLOWED_HEADERS)
     seen = """Idempotent-Replayed Idempotency-Expires Location RateLimit RateLimit-Policy
     Retry-After X-Request-ID X-Trace-Link"""

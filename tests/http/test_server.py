@@ -16,8 +16,9 @@ from gateway.cli.serve import GatewayServer
 from gateway.config.settings import Settings
 from gateway.http.server import ListeningServer, StartError, running
 from tests.bench.processes import free_port
+from tests.http.test_raw_requests import answers_to
 from tests.support.embedded import data_dir
-from tests.support.gateways import until
+from tests.support.gateways import client, until
 from tests.support.valkey import Valkey
 
 
@@ -75,7 +76,7 @@ async def test_a_store_that_does_not_start_stops_the_start(folder: Path) -> None
 
 
 async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey, folder: Path) -> None:
-    """`--reload` serves like any other, and ends with all its processes."""
+    """`--reload` speaks HTTP like any other gateway, and ends with all its processes."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve", "--reload", "--port", str(port)),
@@ -84,14 +85,20 @@ async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey, folder:
         stderr=asyncio.subprocess.DEVNULL,
     )
 
+    url = f"http://127.0.0.1:{port}"
+
     async def serves() -> bool:
         try:
-            return httpx2.get(f"http://127.0.0.1:{port}/ready", trust_env=False).is_success
+            return httpx2.get(f"{url}/ready", trust_env=False).is_success
         except httpx2.TransportError:
             return False
 
     try:
         await until(serves)
+        async with client(url) as relay:
+            assert "server" not in (await relay.get("/version")).headers
+            answered = await answers_to(relay, b"GET /version HTTP/1.1\r\n\r\n")
+            assert answered.startswith(b"HTTP/1.1 400 ")
     finally:
         process.terminate()
         said, _ = await process.communicate()
