@@ -5,7 +5,6 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple, assert_never
-from uuid import uuid4
 
 from msgspec import Raw
 
@@ -18,6 +17,7 @@ from gateway.execution import refusals, telemetry
 from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import origin, preview_document, run_answer
 from gateway.execution.runner import ExecuteResult, Runner, RunResult
+from gateway.ids import new_id
 from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Limited, Quota
@@ -72,7 +72,7 @@ class Engine:
         verdict = await self._egress.inspect(effect, principal.workspace)
         if isinstance(verdict, TargetRefused):
             raise problems.TargetForbidden(verdict.detail)
-        preview_id = str(uuid4())
+        preview_id = new_id()
         document, origin = preview_document(preview_id, action, params, effect, verdict)
         expires_at_ms = await self._previews.save(
             principal.workspace, preview_id, document, origin=origin, target=effect.target
@@ -160,7 +160,7 @@ class Engine:
 
 
 def _reservation(principal: Principal, key: str, preview_id: str) -> Reservation:
-    request, run_id = current(), str(uuid4())
+    request, run_id = current(), new_id()
     link = request.trace.link or ""
     return Reservation(
         workspace=principal.workspace,

@@ -7,7 +7,7 @@ from gateway.execution.documents import Origin
 from gateway.outcomes import INTERRUPTED, Outcome, RunStatus, run_status
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import log_event
-from gateway.telemetry.spans import Field, annotate, current, remote
+from gateway.telemetry.spans import Field, annotate, current, kept
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.reservations import (
@@ -100,8 +100,8 @@ def replayed(run: Run, origin: Origin) -> None:
     """Count a replay, and link the request's trace to the trace of the run."""
     span = current()
     status = "unknown" if run.interrupted else run.state
-    if span.trace.record and run.traceparent:
-        span.link(remote({"traceparent": run.traceparent}))
+    if span.trace.record:
+        span.link(kept(run.traceparent))
     annotate(
         replayed=True,
         run_id=run.id,
