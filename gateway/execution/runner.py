@@ -39,6 +39,7 @@ from stores.redis.reservations import (
     Expired,
     KeyTaken,
     Lost,
+    Released,
     Reservation,
     Reserved,
     ReserveResult,
@@ -175,8 +176,7 @@ class Runner:
         def settle() -> Awaitable[Settled | Lost]:
             return self._runs.settle(sent.reservation, state=run.status, doc=document, ending=entry)
 
-        with span("settle"):
-            ended = await self._end(settle, sent, _lease_end(deadline))
+        ended = await self._end("settle", settle, sent, deadline)
         expires_at_ms = ended.expires_at_ms if isinstance(ended, Settled) else None
         answer = ExecuteResult(document, run.run_id, False, expires_at_ms)
         return (await self._recorded(sent, ended, deadline)) or answer
@@ -186,21 +186,22 @@ class Runner:
     ) -> ExecuteResult:
         """Give the run back and raise the refusal. Raises RedisUnavailable."""
         entry = run_not_sent(sent.reservation, problems.code(type(refusal)))
-        with span("release"):
-            ended = await self._end(
-                lambda: self._runs.release(sent.reservation, ending=entry),
-                sent,
-                _lease_end(deadline),
-            )
+
+        def release() -> Awaitable[Released | Lost]:
+            return self._runs.release(sent.reservation, ending=entry)
+
+        ended = await self._end("release", release, sent, deadline)
         if recorded := await self._recorded(sent, ended, deadline):
             return recorded
         raise refusal
 
     async def _end(
-        self, call: Callable[[], Awaitable[T]], sent: Sent, until: float
+        self, name: str, call: Callable[[], Awaitable[T]], sent: Sent, deadline: float
     ) -> T | NotStoredYet:
         """End the run now, or in the background until its lease ends; then report its outcome."""
-        ended = await self._retries.now_or_later(call, until, partial(telemetry.ended, sent))
+        later = partial(telemetry.ended, sent)
+        with span(name):
+            ended = await self._retries.now_or_later(call, _lease_end(deadline), later)
         if isinstance(ended, NotStoredYet):
             telemetry.annotate_run(sent, run_status(sent.outcome))
         else:  # after the result is stored; telemetry must never delay it
