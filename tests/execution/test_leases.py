@@ -78,8 +78,7 @@ async def test_after_the_lease_the_caller_is_told_what_the_record_says(
     [line] = lines.of("run.ended")
     assert (line["outcome"], line["reason"]) == ("unknown", "interrupted")
     assert [lost["run_id"] for lost in lines.of("run.lost")] == ["run-1"]
-    if not away:
-        assert trace.fields["outcome"] == "unknown"
+    assert trace.fields["outcome"] == "unknown"
 
 
 @pytest.mark.parametrize("outcome", [SUCCESS, NotSent("No.")])
