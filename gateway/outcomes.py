@@ -42,7 +42,16 @@ class RunStatus(NamedTuple):
     """An outcome in two words. `status`: of the run, or `not_sent`. `reason`: why it failed."""
 
     status: Literal["success", "failed", "unknown", "not_sent"]
-    reason: Literal["target_status", "no_response", "target_unreachable", "target_forbidden"] | None
+    reason: (
+        Literal[
+            "target_status", "no_response", "target_unreachable", "target_forbidden", "interrupted"
+        ]
+        | None
+    )
+
+
+# Of a run whose end was not stored within its lease.
+INTERRUPTED = RunStatus("unknown", "interrupted")
 
 
 def run_status(outcome: Outcome) -> RunStatus:

@@ -91,8 +91,17 @@ class Problem(Exception):
         self.quota: object | None = None
 
 
+# What `safe_to_retry` means where one gateway cannot know what another one, or this one before it
+# was stopped, has sent for the same key.
+REPEAT = "Repeat the request with the same Idempotency-Key: one key sends at most once."
+
+
 class ProblemBody(Struct, frozen=True, kw_only=True):
-    """The body of every refusal: RFC 9457's members, then Relay's."""
+    """The body of every refusal: RFC 9457's members, then Relay's.
+
+    `safe_to_retry`: the request may be repeated with the same Idempotency-Key. Only behind 429, 502
+    and `target_forbidden` does it also mean that nothing was sent.
+    """
 
     type: str
     title: str

@@ -104,7 +104,9 @@ class Admission:
 
 def _not_ready(detail: str) -> problems.StoreUnavailable:
     headers = {"Retry-After": "1"}
-    return problems.StoreUnavailable(detail, safe_to_retry=True, headers=headers)
+    return problems.StoreUnavailable(
+        f"{detail} {problems.REPEAT}", safe_to_retry=True, headers=headers
+    )
 
 
 def _key(given: Sequence[str]) -> Parsed:

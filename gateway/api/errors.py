@@ -61,7 +61,7 @@ def _audit(request: Request[Any], code: str, error: Problem) -> None:
 
 def redis_unavailable(request: Request[Any], error: Exception) -> Response:
     problem = problems.StoreUnavailable(
-        "Redis does not answer; this request sent nothing. Retry with the same Idempotency-Key.",
+        f"Redis does not answer. {problems.REPEAT}",
         safe_to_retry=True,
         headers={"Retry-After": "1"},
     )

@@ -4,8 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NamedTuple, assert_never
-from uuid import uuid4
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -14,7 +13,7 @@ from gateway.access.principal import Principal
 from gateway.actions.action import Action, Actions, BadParams
 from gateway.effects import Effect
 from gateway.egress.client import Egress
-from gateway.execution import refusals, telemetry
+from gateway.execution import telemetry
 from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import (
     origin,
@@ -22,12 +21,14 @@ from gateway.execution.documents import (
     run_answer,
     stored_effect,
 )
+from gateway.execution.refusals import refusal
 from gateway.execution.runner import ExecuteResult, Runner, RunResult
+from gateway.ids import new_id
 from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Limited, Quota
-from stores.redis.previews import Live, NoPreview, Previews, Spent
-from stores.redis.reservations import Expired, KeyTaken, NoRun, Reservation, Run
+from stores.redis.previews import Live, Previews
+from stores.redis.reservations import KeyTaken, NoRun, Reservation, Run
 from stores.redis.run_endings import RunEndings
 from stores.redis.runs import Runs
 
@@ -78,7 +79,7 @@ class Engine:
         verdict = await self._egress.inspect(effect, principal.workspace)
         if isinstance(verdict, TargetRefused):
             raise problems.TargetForbidden(verdict.detail)
-        preview_id = str(uuid4())
+        preview_id = new_id()
         added = self._egress.added_when_sent(effect, principal.workspace)
         document, origin = preview_document(
             preview_id, action, params, effect, verdict, added_when_sent=added
@@ -97,7 +98,7 @@ class Engine:
             principal.workspace, principal.id, "preview", principal.previews
         )
         if isinstance(answer, Limited):
-            raise _with_quota(refusals.limited(answer), answer.quota)
+            raise refusal(answer)
         return answer.quota
 
     def _action(self, name: str) -> Action[Any]:
@@ -118,10 +119,8 @@ class Engine:
                 annotate(preview_id=preview_id)
                 effect, _ = stored_effect(document)
                 return Previewed(document, effect, expires_at_ms)
-            case Spent(run_id=run_id):
-                raise refusals.already_executed(run_id)
-            case NoPreview():
-                raise refusals.no_preview()
+            case refused:
+                raise refusal(refused)
 
     async def find_run(self, principal: Principal, run_id: str) -> bytes:
         """The document of the run as it is now. Raises RunNotFound, and RedisUnavailable."""
@@ -148,7 +147,7 @@ class Engine:
             if not (isinstance(answer, KeyTaken) and answer.in_flight):
                 return _execute_result(answer)
             if not await self._ended(principal.workspace, answer.run, until):
-                raise _with_quota(refusals.in_progress(answer.run), answer.quota)
+                raise refusal(answer)
 
     async def _ended(self, workspace: str, run: Run, until: float) -> bool:
         """Wait for a run in flight; whether it has ended, or its lease has. `until`: monotonic."""
@@ -170,7 +169,7 @@ class Engine:
 
 
 def _reservation(principal: Principal, key: str, preview_id: str) -> Reservation:
-    request, run_id = current(), str(uuid4())
+    request, run_id = current(), new_id()
     link = request.trace.link or ""
     return Reservation(
         workspace=principal.workspace,
@@ -202,24 +201,5 @@ def _execute_result(answer: RunResult) -> ExecuteResult:
             telemetry.replayed(run, origin(run.origin))
             document = run_answer(run)
             return ExecuteResult(document, run.id, True, run.expires_at_ms, answer.quota)
-    raise _with_quota(_refusal(answer), answer.quota)
-
-
-def _refusal(answer: KeyTaken | NoPreview | Spent | Expired | Limited) -> problems.Problem:
-    match answer:
-        case KeyTaken(run=run):
-            return refusals.other_preview(run)
-        case NoPreview():
-            return refusals.no_preview()
-        case Spent(run_id=run_id):
-            return refusals.already_executed(run_id)
-        case Expired(run_id=run_id):
-            return refusals.expired(run_id)
-        case Limited():
-            return refusals.limited(answer)
-    assert_never(answer)
-
-
-def _with_quota(problem: problems.Problem, quota: Quota | None) -> problems.Problem:
-    problem.quota = quota
-    return problem
+        case refused:
+            raise refusal(refused)

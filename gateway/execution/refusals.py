@@ -1,11 +1,13 @@
 """Translate the store's answers into problems."""
 
 import math
+from typing import assert_never
 
 from gateway import problems
 from gateway.execution import telemetry
 from stores.redis.limits import Limited
-from stores.redis.reservations import Run
+from stores.redis.previews import NoPreview, Spent
+from stores.redis.reservations import Expired, KeyTaken
 
 # Seconds. A run usually lasts milliseconds, so that it has ended at the next try.
 RETRY_AFTER = "1"
@@ -18,43 +20,49 @@ LIMITS = {
 }
 
 
-def limited(limited: Limited) -> problems.Problem:
+Refused = KeyTaken | NoPreview | Spent | Expired | Limited
+
+
+def refusal(answer: Refused) -> problems.Problem:
+    problem = _problem(answer)
+    problem.quota = answer.quota
+    return problem
+
+
+def _problem(answer: Refused) -> problems.Problem:
+    match answer:
+        case KeyTaken(run=run, other_preview=True):
+            detail = (
+                "This Idempotency-Key executed another preview; use a new key for a new action."
+            )
+            return problems.IdempotencyKeyReused(detail, run_id=run.id)
+        case KeyTaken(run=run):
+            return problems.RunInProgress(
+                "The run of this Idempotency-Key has no answer yet; try again, or see the run.",
+                run_id=run.id,
+                headers={"Retry-After": RETRY_AFTER, "Location": f"/runs/{run.id}"},
+            )
+        case NoPreview():
+            return problems.PreviewNotFound("Invalid or expired preview_id; create a new preview.")
+        case Spent(run_id=run_id):
+            return problems.PreviewAlreadyExecuted(
+                "This preview was executed with another Idempotency-Key; see its run.",
+                run_id=run_id,
+                headers={"Location": f"/runs/{run_id}"},
+            )
+        case Expired(run_id=run_id):
+            detail = "This preview was executed; its answer is no longer stored."
+            return problems.RunExpired(detail, run_id=run_id)
+        case Limited():
+            return _limited(answer)
+    assert_never(answer)
+
+
+def _limited(limited: Limited) -> problems.Problem:
     telemetry.limited(limited.bound)
     seconds = max(1, math.ceil(limited.retry_in.total_seconds()))
     return problems.RateLimited(
         f"{LIMITS[limited.bound]} Nothing was sent; try again in {seconds} s.",
         safe_to_retry=True,
         headers={"Retry-After": str(seconds)},
-    )
-
-
-def no_preview() -> problems.Problem:
-    return problems.PreviewNotFound("Invalid or expired preview_id; create a new preview.")
-
-
-def already_executed(run_id: str) -> problems.Problem:
-    return problems.PreviewAlreadyExecuted(
-        "This preview was executed with another Idempotency-Key; see its run.",
-        run_id=run_id,
-        headers={"Location": f"/runs/{run_id}"},
-    )
-
-
-def expired(run_id: str) -> problems.Problem:
-    detail = "This preview was executed; its answer is no longer stored."
-    return problems.RunExpired(detail, run_id=run_id)
-
-
-def other_preview(run: Run) -> problems.Problem:
-    return problems.IdempotencyKeyReused(
-        "This Idempotency-Key executed another preview; use a new key for a new action.",
-        run_id=run.id,
-    )
-
-
-def in_progress(run: Run) -> problems.Problem:
-    return problems.RunInProgress(
-        "The run of this Idempotency-Key has no answer yet; try again, or see the run.",
-        run_id=run.id,
-        headers={"Retry-After": RETRY_AFTER, "Location": f"/runs/{run.id}"},
     )

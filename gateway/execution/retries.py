@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class NotStoredYet:
-    """The store was unavailable; the call goes on in the background."""
+    """The store was unavailable. The call goes on in the background, or its time is over."""
 
 
 class Retries:
@@ -25,24 +25,34 @@ class Retries:
         self.tasks: set[asyncio.Task[Any]] = set()
 
     async def now_or_later(
-        self, call: Callable[[], Awaitable[T]], until: float
+        self, call: Callable[[], Awaitable[T]], until: float, later: Callable[[object], None]
     ) -> T | NotStoredYet:
-        """Call now; if the store is unavailable, go on in the background. `until`: monotonic."""
+        """Call now; if the store is unavailable, go on in the background. `until`: monotonic.
+        `later` gets the answer from the background, which is NotStoredYet once the time is over.
+        """
         try:
             return await call()
         except RedisUnavailable:
-            self.in_background(call, until)
+            self.in_background(call, until, later)
             return NotStoredYet()
 
-    def in_background(self, call: Callable[[], Awaitable[Any]], until: float) -> None:
-        task = asyncio.create_task(_repeat(call, until))
+    def in_background(
+        self,
+        call: Callable[[], Awaitable[object]],
+        until: float,
+        later: Callable[[object], None] = lambda answer: None,
+    ) -> None:
+        async def repeated() -> None:
+            later(await _repeat(call, until))
+
+        task = asyncio.create_task(repeated())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
 
-async def _repeat(call: Callable[[], Awaitable[Any]], until: float) -> None:
+async def _repeat(call: Callable[[], Awaitable[object]], until: float) -> object:
     while time.monotonic() < until:
         await asyncio.sleep(RETRY_SECONDS)
         with suppress(RedisUnavailable):
-            await call()
-            return
+            return await call()
+    return NotStoredYet()

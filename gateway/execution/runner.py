@@ -1,17 +1,19 @@
 """One run, from the reservation to its stored answer.
 
-Each run has its own task, kept until the answer is stored: a client that disconnects cancels
-nothing. The store decides who may send; this module sends only on `Reserved`. The deadline counts
-from before the reservation, so that it ends before the lease by the whole margin, however long
-Redis took.
+What was reserved is sent in its own task, kept until the answer is stored: a client that
+disconnects cancels nothing. The store decides who may send; this module sends only on `Reserved`.
+The deadline counts from before the reservation, so that it ends before the lease by the whole
+margin, however long Redis took. After the lease, callers get what the record says.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple, assert_never
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,13 +23,13 @@ from gateway.egress.client import Egress
 from gateway.execution import telemetry
 from gateway.execution.audit_entries import run_ended, run_not_sent
 from gateway.execution.documents import (
-    Origin,
     RunDocument,
     outcome_document,
     run_answer,
     stored_effect,
 )
 from gateway.execution.retries import NotStoredYet, Retries
+from gateway.execution.telemetry import Sent
 from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused, run_status
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
@@ -37,6 +39,7 @@ from stores.redis.reservations import (
     Expired,
     KeyTaken,
     Lost,
+    Released,
     Reservation,
     Reserved,
     ReserveResult,
@@ -48,6 +51,8 @@ from stores.redis.scripts import RedisUnavailable
 
 # The lease is the deadline of the send and this margin: time to store the answer.
 LEASE_MARGIN = timedelta(seconds=5)
+
+T = TypeVar("T")
 
 log = logging.getLogger("relay.execution")
 
@@ -70,7 +75,7 @@ class Runner:
         self._runs = runs
         self._egress = egress
         self._timeout = action_timeout
-        self._tasks: dict[str, asyncio.Task[RunResult]] = {}
+        self._tasks: dict[str, asyncio.Task[ExecuteResult]] = {}
         self._retries = Retries()
 
     async def run(self, reservation: Reservation) -> RunResult:
@@ -79,12 +84,16 @@ class Runner:
         Raises TargetUnreachable and TargetForbidden, both with nothing sent and `quota` set, and
         RedisUnavailable.
         """
-        task = asyncio.create_task(self._run(reservation))
+        deadline = time.monotonic() + self._timeout.total_seconds()
+        answer = await self._reserve(reservation, deadline)
+        if not isinstance(answer, Reserved):
+            return answer
+        task = asyncio.create_task(self._run(reservation, answer, deadline))
         self._tasks[reservation.run_id] = task
         task.add_done_callback(lambda done: self._forget(reservation.run_id, done))
         return await asyncio.shield(task)
 
-    def in_flight(self, run_id: str) -> asyncio.Task[RunResult] | None:
+    def in_flight(self, run_id: str) -> asyncio.Task[ExecuteResult] | None:
         """The task of a run of this process."""
         return self._tasks.get(run_id)
 
@@ -95,38 +104,39 @@ class Runner:
                 while tasks := {*self._tasks.values(), *self._retries.tasks}:
                     await asyncio.wait(tasks)
 
-    def _forget(self, run_id: str, task: asyncio.Task[RunResult]) -> None:
+    def _forget(self, run_id: str, task: asyncio.Task[ExecuteResult]) -> None:
         del self._tasks[run_id]
         if not task.cancelled():
             task.exception()  # retrieved here, since the caller may be gone
-
-    async def _run(self, reservation: Reservation) -> RunResult:
-        deadline = time.monotonic() + self._timeout.total_seconds()
-        answer = await self._reserve(reservation, deadline)
-        if not isinstance(answer, Reserved):
-            return answer
-        with runs_in_flight.track_inprogress():
-            try:
-                result = await self._perform(reservation, answer, deadline)
-            except problems.Problem as problem:
-                problem.quota = answer.quota
-                raise
-        return result._replace(quota=answer.quota)
 
     async def _reserve(self, reservation: Reservation, deadline: float) -> ReserveResult:
         with span("reserve"):
             try:
                 answer = await self._runs.reserve(reservation, lease=self._timeout + LEASE_MARGIN)
-            except RedisUnavailable:
+            except (RedisUnavailable, asyncio.CancelledError) as error:
                 entry = run_not_sent(reservation, "store_unavailable")
                 # The reply was lost, the reservation perhaps not: nothing is sent on it.
                 self._retries.in_background(
-                    lambda: self._runs.release(reservation, ending=entry), deadline
+                    lambda: self._runs.release(reservation, ending=entry),
+                    _lease_end(deadline),
+                    partial(telemetry.released, reservation),
                 )
-                telemetry.reserved(None)
+                if isinstance(error, RedisUnavailable):
+                    telemetry.reserved(None)
                 raise
             telemetry.reserved(answer)
             return answer
+
+    async def _run(
+        self, reservation: Reservation, reserved: Reserved, deadline: float
+    ) -> ExecuteResult:
+        with runs_in_flight.track_inprogress():
+            try:
+                result = await self._perform(reservation, reserved, deadline)
+            except problems.Problem as problem:
+                problem.quota = reserved.quota
+                raise
+        return result._replace(quota=reserved.quota)
 
     async def _perform(
         self, reservation: Reservation, reserved: Reserved, deadline: float
@@ -134,24 +144,17 @@ class Runner:
         effect, origin = stored_effect(reserved.preview)
         started = time.monotonic()
         outcome = await self._send(effect, reservation, deadline)
-        seconds = time.monotonic() - started
-        try:
-            match outcome:
-                case NotSent(detail):
-                    unreachable = problems.TargetUnreachable(detail, safe_to_retry=True)
-                    return await self._release(reservation, deadline, unreachable)
-                case TargetRefused(detail):
-                    forbidden = problems.TargetForbidden(
-                        f"The preview allowed this target, which is refused now: {detail}",
-                        safe_to_retry=True,
-                    )
-                    return await self._release(reservation, deadline, forbidden)
-                case Answered() | NoResponse():
-                    run = _document(outcome, reservation, reserved, origin, seconds)
-                    return await self._settle(reservation, run, deadline)
-            assert_never(outcome)
-        finally:  # after the result is stored; telemetry must never delay it
-            telemetry.ended(reservation, origin, run_status(outcome), seconds)
+        ended = Sent(reservation, origin, outcome, time.monotonic() - started)
+        if not isinstance(outcome, Answered | NoResponse):
+            return await self._release(ended, deadline, _refusal(outcome))
+        run = outcome_document(
+            outcome,
+            reservation,
+            origin,
+            started_at_ms=reserved.started_at_ms,
+            duration_ms=round(ended.seconds * 1000),
+        )
+        return await self._settle(ended, deadline, run)
 
     async def _send(self, effect: Effect, reservation: Reservation, deadline: float) -> Outcome:
         try:
@@ -166,65 +169,67 @@ class Runner:
             log.exception("egress.failed", extra={"fields": {"run_id": reservation.run_id}})
             return NoResponse("Relay failed while it was sending.")
 
-    async def _settle(
-        self, reservation: Reservation, run: RunDocument, deadline: float
-    ) -> ExecuteResult:
-        document, entry = msgspec.json.encode(run), run_ended(reservation, run)
+    async def _settle(self, sent: Sent, deadline: float, run: RunDocument) -> ExecuteResult:
+        """Store the answer of the run. Raises RedisUnavailable."""
+        document, entry = msgspec.json.encode(run), run_ended(sent.reservation, run)
 
-        async def settle() -> Settled | Lost:
-            return await self._runs.settle(
-                reservation, state=run.status, doc=document, ending=entry
-            )
+        def settle() -> Awaitable[Settled | Lost]:
+            return self._runs.settle(sent.reservation, state=run.status, doc=document, ending=entry)
 
-        with span("settle"):
-            settled = await self._retries.now_or_later(
-                settle, deadline + LEASE_MARGIN.total_seconds()
-            )
-        match settled:
-            case Settled(expires_at_ms):
-                return ExecuteResult(document, reservation.run_id, False, expires_at_ms)
-            case Lost():
-                with suppress(RedisUnavailable):
-                    document = await self._recorded(reservation) or document
-            case NotStoredYet():  # the caller gets the truth; a retry waits for the record
-                pass
-            case _ as unforeseen:
-                assert_never(unforeseen)
-        return ExecuteResult(document, reservation.run_id, False, None)
+        ended = await self._end("settle", settle, sent, deadline)
+        expires_at_ms = ended.expires_at_ms if isinstance(ended, Settled) else None
+        answer = ExecuteResult(document, run.run_id, False, expires_at_ms)
+        return (await self._recorded(sent, ended, deadline)) or answer
 
     async def _release(
-        self, reservation: Reservation, deadline: float, refusal: problems.Problem
+        self, sent: Sent, deadline: float, refusal: problems.Problem
     ) -> ExecuteResult:
-        """Give the run back and raise the refusal. A run whose lease has ended is not given back:
-        its caller gets the recorded answer, as every retry does. Raises RedisUnavailable.
-        """
-        entry = run_not_sent(reservation, problems.code(type(refusal)))
-        with span("release"):
-            released = await self._retries.now_or_later(
-                lambda: self._runs.release(reservation, ending=entry), deadline
-            )
-        if isinstance(released, Lost) and (document := await self._recorded(reservation)):
-            return ExecuteResult(document, reservation.run_id, False, None)
+        """Give the run back and raise the refusal. Raises RedisUnavailable."""
+        entry = run_not_sent(sent.reservation, problems.code(type(refusal)))
+
+        def release() -> Awaitable[Released | Lost]:
+            return self._runs.release(sent.reservation, ending=entry)
+
+        ended = await self._end("release", release, sent, deadline)
+        if recorded := await self._recorded(sent, ended, deadline):
+            return recorded
         raise refusal
 
-    async def _recorded(self, reservation: Reservation) -> bytes | None:
-        """The answer of a run that was ended elsewhere. Raises RedisUnavailable."""
-        log.warning("run.lost", extra={"fields": {"run_id": reservation.run_id}})
-        recorded = await self._runs.inspect(reservation.workspace, reservation.run_id)
-        return run_answer(recorded) if isinstance(recorded, Run) else None
+    async def _end(
+        self, name: str, call: Callable[[], Awaitable[T]], sent: Sent, deadline: float
+    ) -> T | NotStoredYet:
+        """End the run now, or in the background until its lease ends; then report its outcome."""
+        later = partial(telemetry.ended, sent)
+        with span(name):
+            ended = await self._retries.now_or_later(call, _lease_end(deadline), later)
+        if isinstance(ended, NotStoredYet):
+            telemetry.annotate_run(sent, run_status(sent.outcome))
+        else:  # after the result is stored; telemetry must never delay it
+            telemetry.ended(sent, ended)
+        return ended
+
+    async def _recorded(self, sent: Sent, ended: object, deadline: float) -> ExecuteResult | None:
+        """What the record says of a run whose lease has ended; retries are answered from it.
+        None while the lease lasts, and if there is no record. Raises RedisUnavailable.
+        """
+        waits = isinstance(ended, NotStoredYet) and time.monotonic() < _lease_end(deadline)
+        if waits or not isinstance(ended, Lost | NotStoredYet):
+            return None
+        recorded = await self._runs.inspect(sent.reservation.workspace, sent.reservation.run_id)
+        if not isinstance(recorded, Run):
+            return None
+        return ExecuteResult(run_answer(recorded), recorded.id, False, None)
 
 
-def _document(
-    outcome: Answered | NoResponse,
-    reservation: Reservation,
-    reserved: Reserved,
-    origin: Origin,
-    seconds: float,
-) -> RunDocument:
-    return outcome_document(
-        outcome,
-        reservation,
-        origin,
-        started_at_ms=reserved.started_at_ms,
-        duration_ms=round(seconds * 1000),
+def _lease_end(deadline: float) -> float:
+    """Not after the end by Redis's clock, since the deadline counts from before the reservation."""
+    return deadline + LEASE_MARGIN.total_seconds()
+
+
+def _refusal(outcome: NotSent | TargetRefused) -> problems.Problem:
+    if isinstance(outcome, NotSent):
+        return problems.TargetUnreachable(outcome.detail, safe_to_retry=True)
+    return problems.TargetForbidden(
+        f"The preview allowed this target, which is refused now: {outcome.detail}",
+        safe_to_retry=True,
     )

@@ -9,7 +9,6 @@ import logging
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from uuid import uuid4
 
 from opentelemetry.trace import SpanKind
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import tracing as http
 from gateway.http.responses import problem_response
+from gateway.ids import new_id
 from gateway.problems import InternalError, NotReady
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import log_event
@@ -72,7 +72,7 @@ class RequestContext:
             return
         started = time.perf_counter()
         given = _headers(scope)
-        request_id = _well_formed(given.get("x-request-id")) or str(uuid4())
+        request_id = _well_formed(given.get("x-request-id")) or new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         server = self._server_span(scope, request_id, given)
         response = HeaderWriter(send, request_id, server.trace.link, self._default_headers)

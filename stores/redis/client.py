@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - redis-p
 from stores.redis.embedded import embedded_server
 from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import Observer, Scripts
+from stores.redis.server_clock import ServerClock
 
 # Two tries of 0.8 s stay under the promised 2 s.
 SOCKET_TIMEOUT = 0.8
@@ -44,9 +45,11 @@ class Store(NamedTuple):
     client: Redis
     scripts: Scripts
     run_endings: RunEndings
+    clock: ServerClock
 
     async def check(self, *, strict: bool) -> list[Check]:
         """Check the server. `strict`: fail where development only warns."""
+        asked = self.clock.now()
         try:
             async with asyncio.timeout(2 * SOCKET_TIMEOUT):
                 info, (seconds, _) = await asyncio.gather(
@@ -61,7 +64,7 @@ class Store(NamedTuple):
             return [Check("store", "failed", f"Redis is a {role}, not a primary")]
         return [
             Check("store", "ok", "Redis answers"),
-            *_configuration(info, seconds, strict=strict),
+            *_configuration(info, seconds, self.clock.jump(seconds, asked=asked), strict=strict),
         ]
 
 
@@ -105,7 +108,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
     run_endings = RunEndings(client)
     scripts = Scripts(client, observer=observer, demoted=run_endings.reconnect)
     try:
-        yield Store(client, scripts, run_endings)
+        yield Store(client, scripts, run_endings, ServerClock())
     finally:
         await run_endings.close()
         await client.aclose()
@@ -140,16 +143,21 @@ async def _connect_to_primary(connection: Any) -> None:
         raise ConnectionError(f"this server is a {(role or b'?').decode()}, not a primary")
 
 
-def _configuration(info: dict[str, Any], server_seconds: int, *, strict: bool) -> list[Check]:
+def _configuration(
+    info: dict[str, Any], server_seconds: int, jump: float, *, strict: bool
+) -> list[Check]:
     skew = abs(time.time() - server_seconds)
+    clocks = f"this gateway's clock and that of Redis differ by {skew:.0f} s"
+    if jump:
+        clocks = f"the clock of Redis, which judges leases, jumped by {jump:+.0f} s"
     policy = info.get("maxmemory_policy")
     requirements = [
         ("eviction", policy == "noeviction", f"maxmemory-policy is {policy}, not noeviction"),
         ("persistence", info.get("aof_enabled") == 1, "the append-only file is off"),
         (
             "clock",
-            skew <= CLOCK_TOLERANCE,
-            f"this gateway's clock and that of Redis differ by {skew:.0f} s",
+            skew <= CLOCK_TOLERANCE and not jump,
+            clocks,
         ),
     ]
     bad: CheckStatus = "failed" if strict else "warning"

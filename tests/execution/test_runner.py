@@ -150,26 +150,12 @@ async def test_an_answer_is_stored_when_the_store_is_back(
     assert await stored(store, "run-1") == msgspec.json.decode(answer.document)
 
 
-async def test_nobody_insists_beyond_the_deadline(
+async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
     store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
-    """The record then tells the truth by itself: its lease is over."""
-    runs = FlakyRuns(store, reserve=1)
-    executes = executing(runs, scripted(), timedelta(0))
-    with pytest.raises(RedisUnavailable):
-        await executes.run(reservation("run-1"))
-    await executes.drain(LEASE)
-
-    assert runs.calls["release"] == 0
-
-
-@pytest.mark.parametrize("inspect", [0, 1])
-async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
-    store: Store, reservation: Callable[[str], Reservation], inspect: int
-) -> None:
-    """There is no record to tell, or the store does not tell it: no expiry is promised."""
+    """There is no record to say otherwise: no expiry is promised."""
     egress = Scripted(SUCCESS)
-    executes = executing(FlakyRuns(store, inspect=inspect), egress)
+    executes = runner(store, egress)
     started = asyncio.create_task(executes.run(reservation("run-1")))
     await egress.begun.wait()
     await store.client.delete(names.run("w", "run-1"))

@@ -51,6 +51,7 @@ async def unavailable(relay: Relay, preview_id: str, target: Target) -> None:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.headers["Retry-After"] == "1"
         assert answer.json()["safe_to_retry"] is True
+        assert "same Idempotency-Key" in answer.json()["detail"]
         assert seconds < 2
 
 

@@ -189,6 +189,20 @@ async def test_clocks_more_than_thirty_seconds_apart_are_reported(
             assert verdicts(checks) == {**ALL_OK, "clock": "ok" if holds else verdict}
 
 
+@pytest.mark.parametrize(("strict", "verdict"), [(True, "failed"), (False, "warning")])
+async def test_a_clock_that_is_set_back_is_reported(
+    between: Proxy, tmp_path: Path, strict: bool, verdict: str
+) -> None:
+    """Also by less than the clocks may differ."""
+    async with open_store(between.url, tmp_path) as store:
+        assert verdicts(await store.check(strict=strict)) == ALL_OK
+        between.alter = clock_off_by(-20)
+        checks = await store.check(strict=strict)
+        assert verdicts(checks) == {**ALL_OK, "clock": verdict}
+        [bad] = [check for check in checks if check.verdict != "ok"]
+        assert re.search(r"jumped by -(19|20|21) s", bad.detail)
+
+
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("away", ["stop", "pause"])
 async def test_a_server_that_is_away_fails_the_check(
