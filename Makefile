@@ -10,7 +10,7 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check smoke bench lock clean
+.PHONY: install run test test-all check smoke bench bench-gate lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -57,7 +57,11 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench table $(ARGS)
+
+# Fails only if an execute has grossly lost speed against the floor.
+bench-gate: install
+	@$(BIN)/python -m tests.bench gate $(ARGS)
 
 # Needs uv; hashes for every platform, no index addresses. What tests need bounds what runs:
 # OpenTelemetry's instrumentation lags behind its SDK.

@@ -1,0 +1,26 @@
+"""The short row of `.ci/run`, on real servers: a delay makes it red."""
+
+import sys
+
+from tests.bench.gate import judged
+from tests.bench.subjects import Rig, Subject, start
+
+
+def again(rig: Rig, **env: str) -> Subject:
+    command = [sys.executable, "-m", "uvicorn", "tests.bench.floor:app", "--log-level", "warning"]
+    subject = start(rig, "other", command, env)
+    return subject._replace(replay_path="/actions/replay")
+
+
+async def test_the_floor_beside_itself_is_as_fast() -> None:
+    judgement = await judged(rounds=1, requests=200, subject=again)
+    assert not judgement.lost, judgement.text()
+
+
+async def test_a_delay_in_every_request_is_seen() -> None:
+    """The floor with 5 ms of work more in every request, beside the floor."""
+    judgement = await judged(
+        rounds=1, requests=200, subject=lambda rig: again(rig, BENCH_BURN_SECONDS="0.005")
+    )
+    assert judgement.lost, judgement.text()
+    assert judgement.text().startswith("LOST")
