@@ -1,14 +1,18 @@
 """`python -m tests.bench`: what Relay costs. tests/bench/README.md has the method."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import uvloop
 
+from tests.bench.compare import compared
 from tests.bench.gate import judged
 from tests.bench.machine import described
-from tests.bench.report import Measured, as_json, show
+from tests.bench.peers.run import PEER_NAMES, beside_peers
+from tests.bench.profile import profiled
+from tests.bench.report import REFERENCES, Measured, as_json, show
 from tests.bench.session import REQUESTS
 from tests.bench.table import DEFAULT_ROWS, ROWS
 from tests.bench.table import table as measure
@@ -22,8 +26,14 @@ def bench() -> None:
     """Measure Relay beside a floor, its peers or another commit, or profile it."""
 
 
-def _finish(measured: Measured, path: Path | None, *, markdown: bool) -> None:
-    show(measured, markdown=markdown)
+def _finish(
+    measured: Measured,
+    path: Path | None,
+    *,
+    markdown: bool,
+    references: Mapping[str, str] = REFERENCES,
+) -> None:
+    show(measured, references, markdown=markdown)
     if path:
         path.write_text(json.dumps(as_json(measured, described()), indent=1) + "\n")
 
@@ -65,6 +75,55 @@ def gate(rounds: int, requests: int) -> None:
     judgement = uvloop.run(judged(rounds=rounds, requests=requests))
     click.echo(judgement.text())
     raise SystemExit(judgement.lost)
+
+
+@bench.command()
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--requests", default=2000, show_default=True, help="A round.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def peers(rounds: int, requests: int, path: Path | None, markdown: bool) -> None:
+    """Measure executes beside what a user might take instead, on all cores.
+
+    The public idempotency middleware, DBOS and Restate; their packages are installed in .bench.
+    """
+    measured = uvloop.run(beside_peers(number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown, references=dict.fromkeys(PEER_NAMES, "relay"))
+
+
+@bench.command()
+@click.argument("base")
+@click.option("--rows", default="preview,execute,pair,replay,read", show_default=True)
+@click.option("--connections", default="1,32", show_default=True, help="Comma-separated.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--requests", default=REQUESTS, show_default=True, help="A round, at 32 connections.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def compare(
+    base: str,
+    rows: str,
+    connections: str,
+    rounds: int,
+    requests: int,
+    path: Path | None,
+    markdown: bool,
+) -> None:
+    """Measure this tree beside the commit BASE, in a worktree with its own environment."""
+    numbers = [int(number) for number in connections.split(",")]
+    asked = rows.split(",")
+    measured = uvloop.run(compared(base, asked, numbers, number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown, references={"relay": "base"})
+
+
+@bench.command()
+@click.option("--row", default="pair", show_default=True, help="What the clients ask for.")
+@click.option("--seconds", default=15, show_default=True, help="For each of two recordings.")
+@MARKDOWN_OPTION
+def profile(row: str, seconds: int, markdown: bool) -> None:
+    """Draw a flame graph of a loaded gateway, and show its time by layer."""
+    measured, graph = uvloop.run(profiled(row, seconds))
+    _finish(measured, None, markdown=markdown)
+    click.echo(f"flame graph: {graph}")
 
 
 if __name__ == "__main__":

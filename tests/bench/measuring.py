@@ -9,7 +9,7 @@ from tests.bench.calibration import calibrated, loop_seconds
 from tests.bench.figures import percentile
 from tests.bench.load import Load, closed_load, open_load
 from tests.bench.rest import at_rest
-from tests.bench.subjects import Subject
+from tests.bench.subjects import DIRECT, Subject
 from tests.bench.traffic import HOOK, SLOW_HOOK, Traffic, straight
 
 CLOSED_ROWS = ("preview", "execute", "pair", "replay", "read")
@@ -54,7 +54,7 @@ class Meter:
         return await with_cpu.sample(done)
 
     async def _executes(self, subject: Subject, hook: str, total: int) -> Sequence[bytes]:
-        if subject.name == "direct":
+        if subject.name == DIRECT:
             return straight(total, hook)
         return await Traffic(subject, self._sink, hook).requests("execute", total)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from tests.bench.figures import Spread, ratios
 from tests.bench.measuring import Sample
 from tests.bench.session import Samples
+from tests.bench.subjects import DIRECT
 
 # The table's own width: its spreads must not be cut where there is no terminal.
 WIDTH = 150
@@ -18,6 +19,8 @@ HEAD = (
 )
 # What a subject is held against.
 REFERENCES = {"relay": "floor", "full": "few"}
+# Subjects of more than one process, or on another core.
+UNCOUNTED = frozenset({DIRECT, "restate", "dbos"})
 
 
 class Fact(NamedTuple):
@@ -33,10 +36,12 @@ class Measured(NamedTuple):
     facts: Sequence[Fact]
 
 
-def lines(samples: Samples) -> Iterator[tuple[str, ...]]:
+def lines(
+    samples: Samples, references: Mapping[str, str] = REFERENCES
+) -> Iterator[tuple[str, ...]]:
     """A line for each row, number of connections and subject."""
     for (cell, name), taken in sorted(samples.items(), key=lambda item: item[0][0]):
-        reference = samples.get((cell, REFERENCES.get(name, "")))
+        reference = samples.get((cell, references.get(name, "")))
         yield (
             cell.row,
             str(cell.connections) if cell.connections else "open loop",
@@ -44,23 +49,25 @@ def lines(samples: Samples) -> Iterator[tuple[str, ...]]:
             Spread.of([sample.rate for sample in taken]).text(0),
             Spread.of([sample.p50_ms for sample in taken]).text(2),
             Spread.of([sample.p99_ms for sample in taken]).text(1),
-            "" if name == "direct" else Spread.of([sample.cpu_us for sample in taken]).text(0),
-            *(_held_against(taken, reference) if reference else ("", "")),
+            "" if name in UNCOUNTED else Spread.of([sample.cpu_us for sample in taken]).text(0),
+            *(_held_against(name, taken, reference) if reference else ("", "")),
         )
 
 
-def _held_against(taken: Sequence[Sample], reference: Sequence[Sample]) -> tuple[str, str]:
+def _held_against(
+    name: str, taken: Sequence[Sample], reference: Sequence[Sample]
+) -> tuple[str, str]:
     rate = ratios([sample.rate for sample in taken], [sample.rate for sample in reference])
     cpu = ratios([sample.cpu_us for sample in reference], [sample.cpu_us for sample in taken])
-    return Spread.of(rate).text(2), Spread.of(cpu).text(2)
+    return Spread.of(rate).text(2), "" if name in UNCOUNTED else Spread.of(cpu).text(2)
 
 
 def added(samples: Samples) -> list[Fact]:
     """What a subject adds to a slow target: its percentiles less the target's own median."""
     slow = {name: taken for (cell, name), taken in samples.items() if cell.row == "delay"}
-    if "direct" not in slow:
+    if DIRECT not in slow:
         return []
-    target = Spread.of([sample.p50_ms for sample in slow.pop("direct")]).median
+    target = Spread.of([sample.p50_ms for sample in slow.pop(DIRECT)]).median
     return [
         Fact(f"{name} adds to a target of 200 ms, {label}", middle - target, "ms")
         for name, taken in slow.items()
@@ -71,11 +78,14 @@ def added(samples: Samples) -> list[Fact]:
     ]
 
 
-def show(measured: Measured, *, markdown: bool) -> None:
+def show(measured: Measured, references: Mapping[str, str] = REFERENCES, *, markdown: bool) -> None:
     console = Console(width=max(WIDTH, Console().width))
     facts = [*measured.facts, *added(measured.samples)]
-    shown = list(lines(measured.samples))
-    told = [(fact.name, f"{fact.value:,.1f} {fact.unit}") for fact in facts]
+    shown = list(lines(measured.samples, references))
+    told = [
+        (fact.name, f"{fact.value:,.{2 if fact.unit == 'times' else 1}f} {fact.unit}".strip())
+        for fact in facts
+    ]
     for head, rows in ((HEAD, shown), (("Figure", "Value"), told)):
         if rows and markdown:
             console.print("\n".join(_markdown(head, rows)), soft_wrap=True, highlight=False)

@@ -1,5 +1,6 @@
 """Everything that a measurement needs, started in order and ended in reverse."""
 
+import asyncio
 import os
 import sys
 import tempfile
@@ -10,13 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.bench.load import closed_load
 from tests.bench.measuring import Meter, Sample
 from tests.bench.plan import Cell, requests_of, rounds
 from tests.bench.processes import Process, free_port, started
 from tests.bench.rest import idle_share
-from tests.bench.subjects import ROOT, Rig, Subject
+from tests.bench.subjects import DIRECT, ROOT, Rig, Subject
+from tests.bench.traffic import Traffic
 
 REQUESTS = 2500
+WARM_REQUESTS, WARM_CONNECTIONS = 128, 32
 # How long an open load lasts, with so many requests as a closed one.
 OPEN_SECONDS = 5.0
 Samples = dict[tuple[Cell, str], list[Sample]]
@@ -50,7 +54,10 @@ async def measured(
     requests: int,
 ) -> Samples:
     """So many rounds of these cells. The progress is on stderr."""
-    idle = {subject.name: await idle_share(subject) for subject in subjects}
+    for subject in subjects:
+        await _warm(subject, rig.sink)
+    shares = await asyncio.gather(*(idle_share(subject) for subject in subjects))
+    idle = {subject.name: share for subject, share in zip(subjects, shares, strict=True)}
     meter = Meter(min(rig.cores), rig.sink, idle)
     named = {subject.name: subject for subject in subjects}
     samples: Samples = {}
@@ -63,6 +70,13 @@ async def measured(
             sample = await _sample(meter, named[name], cell, requests)
             samples.setdefault((cell, name), []).append(sample)
     return samples
+
+
+async def _warm(subject: Subject, sink: int) -> None:
+    """Let it open connections and its database, whose loading is no idle CPU."""
+    if subject.name != DIRECT:
+        scripts = await Traffic(subject, sink).scripts("execute", WARM_REQUESTS, WARM_CONNECTIONS)
+        await closed_load(subject.port, scripts)
 
 
 async def _sample(meter: Meter, subject: Subject, cell: Cell, requests: int) -> Sample:

@@ -18,10 +18,14 @@ from tests.support.valkey import Valkey
 ROOT = Path(__file__).parent.parent.parent
 # A batch of spans leaves after this time at the latest; a measurement waits for it.
 SPAN_DELAY_MS = 250
+# The receiver, without anything between.
+DIRECT = "direct"
 
 
 class Subject(NamedTuple):
-    """`replay_path`: where it answers for a key that it knows. `api_key`: of its clients."""
+    """`replay_path`: where it answers for a key that it knows. `api_key`: of its clients.
+    `send_path`: where a peer takes what it shall send, without a preview.
+    """
 
     name: str
     port: int
@@ -29,6 +33,7 @@ class Subject(NamedTuple):
     store: Valkey | None = None
     replay_path: str = "/actions/execute"
     api_key: str = ""
+    send_path: str = ""
 
 
 class Rig(NamedTuple):
@@ -88,7 +93,7 @@ def floor(rig: Rig) -> Subject:
 
 def direct(rig: Rig, sink: Process) -> Subject:
     """The receiver itself, without anything between."""
-    return Subject("direct", rig.sink, sink)
+    return Subject(DIRECT, rig.sink, sink)
 
 
 def start(

@@ -11,7 +11,7 @@ from tests.bench.rest import at_rest
 from tests.bench.scrape import dropped
 from tests.bench.session import Samples, measured, rigged
 from tests.bench.soak import soak
-from tests.bench.subjects import direct, floor, lean, relay
+from tests.bench.subjects import DIRECT, direct, floor, lean, relay
 
 ROWS = (*CLOSED_ROWS, *OPEN_ROWS, "records", "memory", "soak")
 DEFAULT_ROWS = ROWS[:-1]
@@ -37,7 +37,7 @@ async def table(
             for each in connections
         ),
         *((Cell(row), ["relay", "floor"]) for row in ("open",) if row in rows),
-        *((Cell(row), ["relay", "floor", "direct"]) for row in ("delay",) if row in rows),
+        *((Cell(row), ["relay", "floor", DIRECT]) for row in ("delay",) if row in rows),
     ]
     if cells or "memory" in rows:
         done = await _beside_floor(cells, number, requests)

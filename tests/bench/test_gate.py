@@ -3,7 +3,9 @@
 import sys
 
 from tests.bench.gate import judged
-from tests.bench.subjects import Rig, Subject, start
+from tests.bench.records import fill
+from tests.bench.session import rigged
+from tests.bench.subjects import Rig, Subject, relay, start
 
 
 def again(rig: Rig, **env: str) -> Subject:
@@ -24,3 +26,17 @@ async def test_a_delay_in_every_request_is_seen() -> None:
     )
     assert judgement.lost, judgement.text()
     assert judgement.text().startswith("LOST")
+
+
+async def test_copied_records_are_as_those_of_a_run() -> None:
+    """They expire, are as large, and Relay answers for a copied run."""
+    with rigged() as (rig, _):
+        subject = relay(rig)
+        filled = await fill(subject, rig.sink, 200)
+        assert subject.store
+        with subject.store.client() as client:
+            runs = list(client.scan_iter("*:run:*"))
+            assert len(runs) == 200
+            assert all(client.pttl(key) > 0 for key in runs)
+            kept = sum(client.memory_usage(key) for key in runs) / len(runs)
+    assert kept < filled.bytes_each < 10 * kept

@@ -17,8 +17,10 @@ from tests.support.valkey import Valkey
 def running(*command: str) -> Iterator[Process]:
     with subprocess.Popen(command) as process:
         os.sched_setaffinity(process.pid, {0})
-        yield Process(process.pid)
-        process.kill()
+        try:
+            yield Process(process.pid)
+        finally:
+            process.kill()
 
 
 async def resting(subject: Subject, seconds: float) -> bool:
@@ -46,4 +48,6 @@ async def test_an_entry_that_waits_is_no_rest(own_valkey: Valkey) -> None:
 
 async def test_a_busy_process_is_no_rest() -> None:
     with running(sys.executable, "-c", "while True: pass") as process:
+        while process.cpu_seconds() < 0.3:
+            await asyncio.sleep(0.01)
         assert not await resting(Subject("busy", 0, process), 1.5)

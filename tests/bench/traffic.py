@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from itertools import count
+from uuid import uuid4
 
 from tests.bench import messages
 from tests.bench.load import Script, closed_load, each
@@ -18,7 +19,7 @@ class Traffic:
 
     def __init__(self, subject: Subject, sink: int, hook: str = HOOK) -> None:
         self._subject = subject
-        url = f"http://127.0.0.1:{sink}{hook}".encode()
+        self._url = url = f"http://127.0.0.1:{sink}{hook}".encode()
         asked = b'{"action":"webhook.save","params":{"url":"%s","body":{"test":"bench","n":1}}}'
         self.preview = messages.post("/actions/preview", asked % url, api_key=subject.api_key)
 
@@ -34,6 +35,8 @@ class Traffic:
         match row:
             case "preview":
                 return [self.preview] * total
+            case "execute" if self._subject.send_path:
+                return [self._sent_by_peer() for _ in range(total)]
             case "execute":
                 return await self._executes(total)
             case "replay":
@@ -87,6 +90,10 @@ class Traffic:
             key=key or f"bench-{os.getpid()}-{next(_numbers)}",
             api_key=self._subject.api_key,
         )
+
+    def _sent_by_peer(self) -> bytes:
+        body = b'{"url":"%s","body":{"test":"bench","n":1}}' % self._url
+        return messages.post(self._subject.send_path, body, key=str(uuid4()))
 
     def _pairs(self, pairs: int) -> Script:
         left: Iterator[int] = iter(range(2 * pairs))
