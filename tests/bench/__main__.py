@@ -41,7 +41,7 @@ def _finish(
 @bench.command()
 @click.option("--rows", help="Comma-separated; all but soak by default.")
 @click.option("--connections", default="1,8,32,128", show_default=True, help="Comma-separated.")
-@click.option("--rounds", default=4, show_default=True, help="Medians are over these.")
+@click.option("--rounds", default=3, show_default=True, help="Medians are over these.")
 @click.option("--requests", default=REQUESTS, show_default=True, help="A round, at 32 connections.")
 @JSON_OPTION
 @MARKDOWN_OPTION

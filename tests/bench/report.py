@@ -24,11 +24,20 @@ UNCOUNTED = frozenset({DIRECT, "restate", "dbos"})
 
 
 class Fact(NamedTuple):
-    """A figure that is no rate or latency, such as a size in memory."""
+    """A figure that is no rate or latency, such as a size in memory. A `yes or no` is 1 or 0."""
 
     name: str
     value: float
     unit: str
+
+    def text(self) -> str:
+        match self.unit:
+            case "yes or no":
+                return "yes" if self.value else "no"
+            case "times":
+                return f"{self.value:,.2f} times"
+            case _:
+                return f"{self.value:,.1f} {self.unit}".strip()
 
 
 class Measured(NamedTuple):
@@ -82,11 +91,8 @@ def show(measured: Measured, references: Mapping[str, str] = REFERENCES, *, mark
     console = Console(width=max(WIDTH, Console().width))
     facts = [*measured.facts, *added(measured.samples)]
     shown = list(lines(measured.samples, references))
-    told = [
-        (fact.name, f"{fact.value:,.{2 if fact.unit == 'times' else 1}f} {fact.unit}".strip())
-        for fact in facts
-    ]
-    for head, rows in ((HEAD, shown), (("Figure", "Value"), told)):
+    values = [(fact.name, fact.text()) for fact in facts]
+    for head, rows in ((HEAD, shown), (("Figure", "Value"), values)):
         if rows and markdown:
             console.print("\n".join(_markdown(head, rows)), soft_wrap=True, highlight=False)
         elif rows:

@@ -76,7 +76,7 @@ def facts(rate: float, readings: Sequence[Reading]) -> list[Fact]:
 def _facts(name: str, grown: Growth, unit: str, *, flat: bool) -> Iterator[Fact]:
     yield Fact(f"soak: {name} in the first third", grown.first, unit)
     yield Fact(f"soak: {name} in the last third", grown.last, unit)
-    yield Fact(f"soak: {name} flat", float(flat), "")
+    yield Fact(f"soak: {name} flat", float(flat), "yes or no")
 
 
 async def _read_during(

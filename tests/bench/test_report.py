@@ -50,6 +50,20 @@ def test_markdown_has_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert len({line.count("|") for line in printed.split("\n\n")[0].splitlines()}) == 1
 
 
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (Fact("", 1234.56, "MB"), "1,234.6 MB"),
+        (Fact("", 40.0, ""), "40.0"),
+        (Fact("", 1.4, "times"), "1.40 times"),
+        (Fact("", 1.0, "yes or no"), "yes"),
+        (Fact("", 0.0, "yes or no"), "no"),
+    ],
+)
+def test_a_figure_has_its_unit(fact: Fact, text: str) -> None:
+    assert fact.text() == text
+
+
 def test_json_has_every_sample_and_what_it_is_of() -> None:
     written = as_json(Measured(SAMPLES, []), {"commit": "abc"})
     assert written["commit"] == "abc"
