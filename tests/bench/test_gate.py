@@ -2,10 +2,15 @@
 
 import sys
 
+import pytest
+
 from tests.bench.gate import judged
 from tests.bench.records import fill
 from tests.bench.session import rigged
 from tests.bench.subjects import Rig, Subject, relay, start
+
+# Each starts servers and waits for them to come to rest, beside four other tests.
+pytestmark = pytest.mark.timeout(120)
 
 
 def again(rig: Rig, **env: str) -> Subject:
