@@ -10,7 +10,8 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check fuzz smoke bench lock clean
+.PHONY: install run test test-all check fuzz smoke bench bench-gate bench-peers bench-compare \
+	profile lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -65,7 +66,23 @@ fuzz: install
 	$(BIN)/python -m tests.fuzz.guided url $(SECONDS)
 
 bench: install
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench table $(ARGS)
+
+# Fails only if an execute has grossly lost speed against the floor.
+bench-gate: install
+	@$(BIN)/python -m tests.bench gate $(ARGS)
+
+# Beside what a user might take instead; their packages go into .bench.
+bench-peers: install
+	@$(BIN)/python -m tests.bench peers $(ARGS)
+
+# make bench-compare BASE=<commit>
+bench-compare: install
+	@$(BIN)/python -m tests.bench compare $(BASE) $(ARGS)
+
+# A flame graph of a loaded gateway, and its time by layer.
+profile: install
+	@$(BIN)/python -m tests.bench profile $(ARGS)
 
 # Needs uv; hashes for every platform, no index addresses. What tests need bounds what runs:
 # OpenTelemetry's instrumentation lags behind its SDK.
@@ -74,6 +91,9 @@ lock:
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.lock
 	$(COMPILE) -c requirements/dev.lock pyproject.toml -o requirements/run.lock
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
+	for peer in middleware dbos restate; do \
+	    $(COMPILE) --python-version 3.11 tests/bench/peers/$$peer.in -o tests/bench/peers/$$peer.lock; \
+	done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis

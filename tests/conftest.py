@@ -38,7 +38,10 @@ UPDATE alembic_version SET version_num = '{HEAD}';
 
 
 # What `make test` leaves out: what breaks things, what needs other servers, what takes seconds.
-SLOW = ("faults/", "stack/", "cli/gate/", "test_installation.py", "telemetry/test_export.py")
+SLOW = (
+    *("faults/", "stack/", "cli/gate/", "bench/test_gate.py"),
+    *("test_installation.py", "telemetry/test_export.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

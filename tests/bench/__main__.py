@@ -1,210 +1,129 @@
-"""`make bench`: requests a second, latency, CPU a request and memory, beside the floor.
-
-`relay` traces, counts and logs every request, and exports each span; `quiet` is
-the same with TELEMETRY_ENABLED=false. `--compare collectors` has three gateways
-whose collectors refuse, hang and work; `--compare admission` has one whose
-callers bring a key and are limited, and one that is open.
-"""
+"""`python -m tests.bench`: what Relay costs. tests/bench/README.md has the method."""
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
-from itertools import count
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
 
 import click
 import uvloop
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from stores.redis.embedded import embedded_server
-from tests.bench.load import Load, Script, each, load, preview_id, request
-from tests.bench.processes import free_port, started
-from tests.bench.subjects import Rig, Subject, subjects_of
+from tests.bench.compare import compared
+from tests.bench.gate import judged
+from tests.bench.machine import described
+from tests.bench.peers.run import PEER_NAMES, beside_peers
+from tests.bench.profile import profiled
+from tests.bench.report import REFERENCES, Measured, as_json, show
+from tests.bench.session import REQUESTS
+from tests.bench.table import DEFAULT_ROWS, ROWS
+from tests.bench.table import table as measure
 
-# The table's own width: its spreads must not be cut where there is no terminal.
-WIDTH = 132
-ROWS = ("preview", "execute", "pair", "replay")
-_numbers = count()
-
-
-class Sample(NamedTuple):
-    rate: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us: float
-    client_share: float
+JSON_OPTION = click.option("--json", "path", type=Path, help="Also write every sample there.")
+MARKDOWN_OPTION = click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
 
 
-async def measure(subject: Subject, row: str, connections: int, total: int, sink: int) -> Sample:
-    """One row once: `total` requests (pairs) over so many connections."""
-    url = f"http://127.0.0.1:{sink}/hook/bench"
-    asked = b'{"action":"webhook.save","params":{"url":"%s","body":{"test":"bench","n":1}}}'
-    asked %= url.encode()
-    previews = request("/actions/preview", asked, api_key=subject.api_key)
-    if row == "preview":
-        scripts = _shared(iter([previews] * total), connections)
-    elif row == "pair":
-        scripts = [_pairs(subject, previews, total // connections) for _ in range(connections)]
-    else:
-        executes = await _prepared(subject, previews, total if row == "execute" else 1)
-        if row == "replay":
-            await load(subject.port, _shared(iter(executes), 1))
-            known = executes[0].replace(b"/actions/execute", subject.replay_path.encode(), 1)
-            executes = [known] * total
-        scripts = _shared(iter(executes), connections)
-    before = subject.process.cpu_seconds()
-    done = await load(subject.port, scripts)
-    return _sample(done, subject.process.cpu_seconds() - before, pairs=row == "pair")
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Measure Relay beside a floor, its peers or another commit, or profile it."""
 
 
-def _shared(requests: Iterator[bytes], connections: int) -> list[Script]:
-    return [each(requests) for _ in range(connections)]
-
-
-def _execute(subject: Subject, preview: str) -> bytes:
-    key = f"bench-{os.getpid()}-{next(_numbers)}"
-    return request(
-        "/actions/execute", b'{"preview_id":"%s"}' % preview.encode(), key, subject.api_key
-    )
-
-
-def _pairs(subject: Subject, previews: bytes, pairs: int) -> Script:
-    left = iter(range(2 * pairs))
-
-    def following(answer: bytes) -> bytes | None:
-        turn = next(left, None)
-        if turn is None:
-            return None
-        return _execute(subject, preview_id(answer)) if turn % 2 else previews
-
-    return following
-
-
-async def _prepared(subject: Subject, previews: bytes, total: int) -> list[bytes]:
-    """The executes of as many fresh previews."""
-    executes: list[bytes] = []
-
-    def collecting(left: Iterator[int]) -> Script:
-        def following(answer: bytes) -> bytes | None:
-            if answer:
-                executes.append(_execute(subject, preview_id(answer)))
-            return None if next(left, None) is None else previews
-
-        return following
-
-    left = iter(range(total))
-    await load(subject.port, [collecting(left) for _ in range(min(total, 16))])
-    return executes
-
-
-def _sample(done: Load, cpu_seconds: float, *, pairs: bool) -> Sample:
-    latencies = sorted(done.latencies)
-    number = len(latencies) // (2 if pairs else 1)
-    return Sample(
-        rate=number / done.seconds,
-        p50_ms=latencies[len(latencies) // 2] * 1e3,
-        p99_ms=latencies[int(len(latencies) * 0.99)] * 1e3,
-        cpu_us=cpu_seconds / number * 1e6,
-        client_share=done.client_seconds / done.seconds,
-    )
-
-
-Samples = dict[tuple[str, str, int], list[Sample]]
-
-
-@click.command()
-@click.option("--rounds", default=3, show_default=True)
-@click.option("--requests", default=4000, show_default=True, help="A row and round.")
-@click.option(
-    "--compare",
-    type=click.Choice(["floor", "collectors", "admission"]),
-    default="floor",
-    show_default=True,
-)
-@click.option("--json", "path", type=Path, help="Also write every sample there.")
-def bench(rounds: int, requests: int, compare: str, path: Path | None) -> None:
-    """Measure Relay beside its floor, or with collectors that fail.
-
-    Rounds are interleaved; medians, lowest and highest.
-    """
-    console = Console(width=max(WIDTH, Console().width))
-    samples, memory = uvloop.run(_bench(console, compare, rounds, requests))
-    console.print(_table(samples))
-    for name, figures in memory.items():
-        console.print(f"{name}: {figures[0]:.1f} MB resident idle, {figures[1]:.1f} after the load")
+def _finish(
+    measured: Measured,
+    path: Path | None,
+    *,
+    markdown: bool,
+    references: Mapping[str, str] = REFERENCES,
+) -> None:
+    show(measured, references, markdown=markdown)
     if path:
-        rows = [
-            {"subject": name, "row": row, "connections": connections, **sample._asdict()}
-            for (name, row, connections), taken in samples.items()
-            for sample in taken
-        ]
-        path.write_text(json.dumps({"samples": rows, "resident_mb": memory}, indent=1))
+        path.write_text(json.dumps(as_json(measured, described()), indent=1) + "\n")
 
 
-async def _bench(
-    console: Console, compare: str, rounds: int, requests: int
-) -> tuple[Samples, dict[str, tuple[float, float]]]:
-    samples: Samples = {}
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[-1]})
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-bench-")))
-        async with embedded_server(folder) as store:
-            sink = free_port()
-            stack.enter_context(
-                started(["tests.bench.sink", str(sink)], sink, core=cores[-1], env={})
-            )
-            subjects = subjects_of(stack, compare, Rig(f"unix://{store}", cores[0], sink, folder))
-            idle = {subject.name: subject.process.resident_mb() for subject in subjects}
-            with Progress(console=console, transient=True) as progress:
-                steps = [
-                    (row, connections, subject)
-                    for _ in range(rounds)
-                    for row in ROWS
-                    for connections in (1, 32)
-                    for subject in subjects
-                ]
-                for row, connections, subject in progress.track(steps, description="measuring"):
-                    total = requests // 4 if connections == 1 else requests
-                    sample = await measure(subject, row, connections, total, sink)
-                    samples.setdefault((subject.name, row, connections), []).append(sample)
-            memory = {s.name: (idle[s.name], s.process.resident_mb()) for s in subjects}
-            return samples, memory
+@bench.command()
+@click.option("--rows", help="Comma-separated; all but soak by default.")
+@click.option("--connections", default="1,8,32,128", show_default=True, help="Comma-separated.")
+@click.option("--rounds", default=3, show_default=True, help="Medians are over these.")
+@click.option("--requests", default=REQUESTS, show_default=True, help="A round, at 32 connections.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def table(
+    rows: str | None,
+    connections: str,
+    rounds: int,
+    requests: int,
+    path: Path | None,
+    markdown: bool,
+) -> None:
+    """Measure every row beside the floor: rates, latencies, CPU time, memory.
+
+    Rows: preview, execute, pair, replay, read (GET /runs/{id}); open (400 executes a second),
+    delay (a target of 200 ms), records (300,000 of them), memory; soak (ten minutes at half
+    load) only if it is named.
+    """
+    wanted = rows.split(",") if rows else list(DEFAULT_ROWS)
+    if unknown := set(wanted) - set(ROWS):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(ROWS)}")
+    numbers = [int(number) for number in connections.split(",")]
+    measured = uvloop.run(measure(wanted, numbers, number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown)
 
 
-def _table(samples: Samples) -> Table:
-    """The last subject is what the others are held against."""
-    reference = list(samples)[-1][0]
-    table = Table(
-        *("row", "connections", "subject", "a second", "p50 ms", "p99 ms"),
-        *("CPU us", "client's core", f"of {reference}"),
-    )
-    for (name, row, connections), taken in sorted(samples.items(), key=lambda item: item[0][1:]):
-        floor = median(sample.rate for sample in samples[reference, row, connections])
-        rate = median(sample.rate for sample in taken)
-        table.add_row(
-            row,
-            str(connections),
-            name,
-            _spread([sample.rate for sample in taken], 0),
-            _spread([sample.p50_ms for sample in taken], 2),
-            _spread([sample.p99_ms for sample in taken], 2),
-            _spread([sample.cpu_us for sample in taken], 0),
-            f"{median(sample.client_share for sample in taken):.0%}",
-            f"{rate / floor:.2f}",
-        )
-    return table
+@bench.command()
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--requests", default=600, show_default=True)
+def gate(rounds: int, requests: int) -> None:
+    """Fail if an execute has grossly lost speed against the floor."""
+    judgement = uvloop.run(judged(rounds=rounds, requests=requests))
+    click.echo(judgement.text())
+    raise SystemExit(judgement.lost)
 
 
-def _spread(figures: list[float], digits: int) -> str:
-    middle, low, high = median(figures), min(figures), max(figures)
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+@bench.command()
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--requests", default=2000, show_default=True, help="A round.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def peers(rounds: int, requests: int, path: Path | None, markdown: bool) -> None:
+    """Measure executes beside what a user might take instead, on all cores.
+
+    The public idempotency middleware, DBOS and Restate; their packages are installed in .bench.
+    """
+    measured = uvloop.run(beside_peers(number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown, references=dict.fromkeys(PEER_NAMES, "relay"))
+
+
+@bench.command()
+@click.argument("base")
+@click.option("--rows", default="preview,execute,pair,replay,read", show_default=True)
+@click.option("--connections", default="1,32", show_default=True, help="Comma-separated.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--requests", default=REQUESTS, show_default=True, help="A round, at 32 connections.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def compare(
+    base: str,
+    rows: str,
+    connections: str,
+    rounds: int,
+    requests: int,
+    path: Path | None,
+    markdown: bool,
+) -> None:
+    """Measure this tree beside the commit BASE, in a worktree with its own environment."""
+    numbers = [int(number) for number in connections.split(",")]
+    asked = rows.split(",")
+    measured = uvloop.run(compared(base, asked, numbers, number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown, references={"relay": "base"})
+
+
+@bench.command()
+@click.option("--row", default="pair", show_default=True, help="What the clients ask for.")
+@click.option("--seconds", default=15, show_default=True, help="For each of two recordings.")
+@MARKDOWN_OPTION
+def profile(row: str, seconds: int, markdown: bool) -> None:
+    """Draw a flame graph of a loaded gateway, and show its time by layer."""
+    measured, graph = uvloop.run(profiled(row, seconds))
+    _finish(measured, None, markdown=markdown)
+    click.echo(f"flame graph: {graph}")
 
 
 if __name__ == "__main__":

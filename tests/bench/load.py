@@ -1,16 +1,21 @@
-"""A load client that is cheap: requests are bytes, answers are read to their length."""
+"""Two loads: a closed one, where each connection sends when it has its answer, and an open one,
+which sends by the clock whatever the answers do.
+"""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import NamedTuple, cast
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-LENGTH = b"content-length: "
-PREVIEW_ID = b'"preview_id":"'
+from tests.bench.connection import Connection, connect
 
 # Seconds until a load that hangs is given up.
-PATIENCE = 60
+PATIENCE = 90
+# Connections of the open load. A request that finds none free waits for one, and its latency
+# counts from when it was due.
+OPEN_CONNECTIONS = 256
 # Given the last answer, the next request; None when the connection has done its share.
 Script = Callable[[bytes], bytes | None]
 
@@ -23,74 +28,104 @@ class Load(NamedTuple):
     latencies: list[float]
 
 
-def request(path: str, body: bytes, key: str = "", api_key: str = "") -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: bench", "Content-Type: application/json"]
-    lines += [f"Authorization: Bearer {api_key}"] if api_key else []
-    lines += [f"Idempotency-Key: {key}"] if key else []
-    lines += [f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def preview_id(answer: bytes) -> str:
-    start = answer.index(PREVIEW_ID) + len(PREVIEW_ID)
-    return answer[start : start + 36].decode()
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self, script: Script, latencies: list[float]) -> None:
-        self._script, self._latencies = script, latencies
-        self._buffer = b""
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop has types of its own
-        self._transport = transport
-        self._next(b"")
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        at = self._buffer.lower().index(LENGTH) + len(LENGTH)
-        length = int(self._buffer[at : self._buffer.index(b"\r", at)])
-        if len(self._buffer) < end + 4 + length:
-            return
-        answer, self._buffer = self._buffer, b""
-        if not answer.startswith(b"HTTP/1.1 200"):
-            self.done.set_exception(AssertionError(answer[:600]))
-            return
-        self._latencies.append(time.perf_counter() - self._sent)
-        self._next(answer)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(error or ConnectionError("closed"))
-
-    def _next(self, answer: bytes) -> None:
-        following = self._script(answer)
-        if following is None:
-            self.done.set_result(None)
-            self._transport.close()
-        else:
-            self._sent = time.perf_counter()
-            self._transport.write(following)
-
-
-async def load(port: int, scripts: list[Script]) -> Load:
-    """Run one connection a script until all have done their share."""
-    latencies: list[float] = []
-    wall, cpu = time.perf_counter(), time.process_time()
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(partial(_Connection, script, latencies), "127.0.0.1", port)
-        for script in scripts
-    ]
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(*(connection.done for _, connection in made))
-    return Load(time.perf_counter() - wall, time.process_time() - cpu, latencies)
-
-
 def each(requests: Iterator[bytes]) -> Script:
     """A script that sends what a shared iterator still holds."""
     return lambda _: next(requests, None)
+
+
+async def closed_load(port: int, scripts: Sequence[Script]) -> Load:
+    """Run one connection a script until all have done their share."""
+    latencies: list[float] = []
+    following: dict[Connection, Script] = {}
+
+    def step(connection: Connection, answer: bytes) -> None:
+        request = following[connection](answer)
+        if request is None:
+            connection.close()
+        else:
+            connection.send(request, time.perf_counter())
+
+    def answered(connection: Connection, answer: bytes) -> None:
+        latencies.append(time.perf_counter() - connection.due)
+        step(connection, answer)
+
+    connections = await connect(port, len(scripts), answered)
+    following.update(zip(connections, scripts, strict=True))
+    wall, cpu = time.perf_counter(), time.process_time()
+    for connection in connections:
+        step(connection, b"")
+    await _all(connections)
+    return Load(time.perf_counter() - wall, time.process_time() - cpu, latencies)
+
+
+async def open_load(
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    number: int,
+    rate: float,
+    seen: Callable[[bytes], object] = bool,
+) -> Load:
+    """Send `number` requests, `rate` a second, and show `seen` each answer.
+
+    No latency is omitted: each counts from its due time, so that a stall of the server counts for
+    every request that was due meanwhile.
+    """
+    schedule = Schedule(requests, number, seen)
+    connections = await connect(port, OPEN_CONNECTIONS, schedule.answered)
+    schedule.free.extend(connections)
+    wall, cpu = time.perf_counter(), time.process_time()
+    loop = asyncio.get_running_loop()
+    metronome = threading.Thread(target=_tick, args=(loop, schedule.due, number, rate), daemon=True)
+    metronome.start()
+    await _all(connections, PATIENCE + number / rate)
+    metronome.join()
+    return Load(time.perf_counter() - wall, time.process_time() - cpu, schedule.latencies)
+
+
+class Schedule:
+    """Sends each request when it is due, over a connection that is free."""
+
+    def __init__(
+        self, requests: Iterator[bytes], number: int, seen: Callable[[bytes], object]
+    ) -> None:
+        self._requests, self._number, self._seen = requests, number, seen
+        self._waiting: deque[float] = deque()
+        self.free: deque[Connection] = deque()
+        self.latencies: list[float] = []
+
+    def due(self, at: float) -> None:
+        self._waiting.append(at)
+        self._send()
+
+    def answered(self, connection: Connection, answer: bytes) -> None:
+        self.latencies.append(time.perf_counter() - connection.due)
+        self._seen(answer)
+        self.free.appendleft(connection)  # the last used first, as a pool does
+        if len(self.latencies) == self._number:
+            for each_connection in self.free:
+                each_connection.close()
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        while self._waiting and self.free:
+            self.free.popleft().send(next(self._requests), self._waiting.popleft())
+
+
+def _tick(
+    loop: asyncio.AbstractEventLoop, due: Callable[[float], None], number: int, rate: float
+) -> None:
+    """Call `due` at each moment of the schedule, from a thread: the timers of an event loop have
+    steps of a millisecond.
+    """
+    started = time.perf_counter()
+    for turn in range(number):
+        at = started + turn / rate
+        time.sleep(max(0.0, at - time.perf_counter()))
+        loop.call_soon_threadsafe(due, at)
+
+
+async def _all(connections: Sequence[Connection], patience: float = PATIENCE) -> None:
+    async with asyncio.timeout(patience):
+        await asyncio.gather(*(connection.done for connection in connections))

@@ -1,4 +1,4 @@
-"""An instant receiver: a fixed answer to every request, by bytes alone."""
+"""A receiver and a trace collector: a fixed answer to every request, by bytes alone."""
 
 import asyncio
 import sys
@@ -8,14 +8,15 @@ import uvloop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK"
 LENGTH = b"content-length: "
-# As a collector that hangs: what comes here gets no answer.
-SILENT = b"post /silent/"
+# What comes to this path is answered after SLOW_SECONDS.
+SLOW = b"post /slow/"
+SLOW_SECONDS = 0.2
 
 
 class Sink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop has types of its own
-        self._transport, self._buffer = transport, b""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has types of its own
+        self._buffer = b""
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -26,12 +27,17 @@ class Sink(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            if not head.startswith(SILENT):
-                self._transport.write(ANSWER)
+            if head.startswith(SLOW):
+                asyncio.get_running_loop().call_later(SLOW_SECONDS, self._answer)
+            else:
+                self._answer()
+
+    def _answer(self) -> None:
+        self._transport.write(ANSWER)
 
 
 async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port, backlog=1024)
     async with server:
         await server.serve_forever()
 

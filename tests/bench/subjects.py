@@ -1,90 +1,132 @@
-"""What is measured, side by side."""
+"""What is measured, side by side: each with a store and a data folder of its own.
+
+Were the store shared, the first gateway would ship the audit of all.
+"""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.processes import Process, free_port, started
+from tests.support.valkey import Valkey
 
-LIMITS = ("RATE_LIMIT_PREVIEW", "RATE_LIMIT_EXECUTE")
+ROOT = Path(__file__).parent.parent.parent
+# A batch of spans leaves after this time at the latest; a measurement waits for it.
+SPAN_DELAY_MS = 250
+# The receiver, without anything between.
+DIRECT = "direct"
 
 
 class Subject(NamedTuple):
-    """What is measured. `replay_path`: where it answers for a key that it knows. `api_key`: what
-    its clients bring, if anything.
+    """`replay_path`: where it answers for a key that it knows. `api_key`: of its clients.
+    `send_path`: where a peer takes what it shall send, without a preview.
     """
 
     name: str
     port: int
     process: Process
-    replay_path: str
+    store: Valkey | None = None
+    replay_path: str = "/actions/execute"
     api_key: str = ""
+    send_path: str = ""
 
 
 class Rig(NamedTuple):
-    store: str
-    core: int
-    sink: int
+    """Where subjects run. `cores`: those of the measured process; the rest has the other one."""
+
+    stack: ExitStack
     folder: Path
+    sink: int
+    cores: set[int]
 
 
-def subjects_of(stack: ExitStack, compare: str, rig: Rig) -> list[Subject]:
-    env = _environ(rig)
-    collector = env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+class Tree(NamedTuple):
+    """A checkout of Relay with the Python of its own environment."""
 
-    def relay(name: str, **more: str) -> Subject:
-        return start(name, "/actions/execute", "gateway", "serve", **more)
-
-    def start(name: str, replay_path: str, *module: str, **more: str) -> Subject:
-        port = free_port()
-        command = [*module, "--port", str(port)]
-        own = {"RELAY_DATA_DIR": str(rig.folder / name), **env, **more}
-        process = started(command, port, core=rig.core, env=own)
-        return Subject(name, port, stack.enter_context(process), replay_path)
-
-    if compare == "collectors":
-        refusing = f"http://127.0.0.1:{free_port()}"
-        return [
-            relay("refusing", OTEL_EXPORTER_OTLP_ENDPOINT=refusing),
-            relay("hanging", OTEL_EXPORTER_OTLP_ENDPOINT=f"{collector}/silent"),
-            relay("working"),
-        ]
-    if compare == "admission":
-        relay("shipper")  # first, so that it leads: to ship the audit is no part of a request
-        api_key = _made_key(rig.folder / "keyed")
-        return [relay("keyed")._replace(api_key=api_key), relay("open", RATE_LIMIT_ENABLED="false")]
-    bare = ("uvicorn", "tests.bench.floor:app", "--no-access-log", "--log-level", "warning")
-    return [
-        relay("relay"),
-        relay("quiet", TELEMETRY_ENABLED="false"),
-        start("floor", "/actions/replay", *bare),
-    ]
+    folder: Path = ROOT
+    python: str = sys.executable
 
 
-def _environ(rig: Rig) -> dict[str, str]:
-    return {
-        "REDIS_URL": rig.store,
-        **dict.fromkeys(LIMITS, "1000000"),
-        "RUNS_AT_ONCE": "100000",
-        "RUNS_AT_ONCE_PER_TARGET": "100000",
-        "EGRESS_ALLOW": "127.0.0.1",
-        "ACTIONS_SIGNING_SECRET": "bench",
-        "STOP_DELAY": "0",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{rig.sink}",
-        "GRAFANA_URL": "http://127.0.0.1:3000",
-    }
+# Telemetry, limits, keys and audit: what a production gateway has.
+EVERYTHING: Mapping[str, str] = {
+    "RATE_LIMIT_PREVIEW": "1000000",
+    "RATE_LIMIT_EXECUTE": "1000000",
+    "RUNS_AT_ONCE": "100000",
+    "RUNS_AT_ONCE_PER_TARGET": "100000",
+    "EGRESS_ALLOW": "127.0.0.1",
+    "ACTIONS_SIGNING_SECRET": "bench",
+    "STOP_DELAY": "0",
+    "GRAFANA_URL": "http://127.0.0.1:3000",
+    "OTEL_TRACES_SAMPLER": "always_on",
+    "OTEL_BSP_SCHEDULE_DELAY": str(SPAN_DELAY_MS),
+    # A burst of the load fits: a span that is dropped would cost nothing.
+    "OTEL_BSP_MAX_QUEUE_SIZE": "32768",
+}
+LEAN: Mapping[str, str] = {"EGRESS_ALLOW": "127.0.0.1", "TELEMETRY_BACKEND": "none"}
 
 
-def _made_key(data_dir: Path) -> str:
+def relay(rig: Rig, name: str = "relay", tree: Tree | None = None) -> Subject:
+    """A gateway with everything on: a key, limits, audit, metrics, traces and JSON lines."""
+    tree = tree or Tree()
+    data = {"RELAY_DATA_DIR": str(rig.folder / name)}
+    api_key = _made_key(tree, data)
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{rig.sink}"}
+    subject = _gateway(rig, name, tree, {**EVERYTHING, **endpoint, **data})
+    return subject._replace(api_key=api_key)
+
+
+def lean(rig: Rig) -> Subject:
+    """A gateway without keys, metrics or traces."""
+    return _gateway(rig, "lean", Tree(), {**LEAN, "RELAY_DATA_DIR": str(rig.folder / "lean")})
+
+
+def floor(rig: Rig) -> Subject:
+    command = [sys.executable, "-m", "uvicorn", "tests.bench.floor:app"]
+    command += ["--no-access-log", "--log-level", "warning", "--backlog", "2048"]
+    return start(rig, "floor", command, {})._replace(replay_path="/actions/replay")
+
+
+def direct(rig: Rig, sink: Process) -> Subject:
+    """The receiver itself, without anything between."""
+    return Subject(DIRECT, rig.sink, sink)
+
+
+def start(
+    rig: Rig, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
+) -> Subject:
+    """Run a server with a Valkey of its own; its command gets a free port as `--port`."""
+    store, port = store_of(rig, name), free_port()
+    env = {"REDIS_URL": store.url, **env}
+    running = started([*command, "--port", str(port)], port, cores=rig.cores, env=env, cwd=cwd)
+    return Subject(name, port, rig.stack.enter_context(running), store)
+
+
+def store_of(rig: Rig, name: str) -> Valkey:
+    folder = rig.folder / f"{name}-store"
+    folder.mkdir()
+    store = Valkey(folder)
+    rig.stack.callback(store.stop)
+    store.start()
+    return store
+
+
+def _gateway(rig: Rig, name: str, tree: Tree, env: Mapping[str, str]) -> Subject:
+    command = [tree.python, "-m", "gateway", "serve"]
+    return start(rig, name, command, env, cwd=tree.folder)
+
+
+def _made_key(tree: Tree, env: Mapping[str, str]) -> str:
     """The text of a new key of the gateway that has this data directory."""
     command = ["-m", "gateway", "keys", "create", "--role", "operator", "--name", "bench", "--json"]
     made = subprocess.run(
-        [sys.executable, *command],
-        env={**os.environ, "RELAY_DATA_DIR": str(data_dir)},
+        [tree.python, *command],
+        env={**os.environ, **env},
+        cwd=tree.folder,
         stdout=subprocess.PIPE,
         check=True,
     )
