@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Thread
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
-from fakeredis import FakeAsyncRedis
+from fakeredis import TcpFakeServer
 from redis.asyncio import Redis
 
 from stores.redis.client import Store, open_store
 from stores.redis.previews import Previews
 from stores.redis.runs import Runs
-from stores.redis.scripts import Scripts
+from stores.redis.scripts import SOURCES, Scripts
 from stores.sql.database import HEAD
 from stores.sql.migrate import migrate
 from stores.sql.tables import metadata
@@ -22,7 +24,7 @@ from tests.support.gateways import Relay, gateway
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.reservations import ORIGIN
 from tests.support.target import Target, listening
-from tests.support.valkey import PATIENCE, Valkey
+from tests.support.valkey import SeparableScripts, Valkey
 
 pytest_plugins = ("tests.support.databases", "tests.support.observed")
 
@@ -91,21 +93,34 @@ async def store(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-class FakeRedis(FakeAsyncRedis):
-    """fakeredis does not know the first line by which a script may write when memory is full."""
-
-    async def script_load(self, script: Any) -> Any:
-        return await super().script_load(script.removeprefix("#!lua flags=allow-oom\n"))
+@pytest.fixture(scope="session")
+def fake_server() -> Iterator[int]:
+    """The port of fakeredis. It knows the scripts without the first line by which some may write
+    when memory is full, which it cannot read.
+    """
+    with TcpFakeServer(("127.0.0.1", 0)) as server:
+        for source in SOURCES.values():
+            digest = sha1(source.encode()).hexdigest().encode()
+            plain = source.removeprefix("#!lua flags=allow-oom\n")
+            server.fake_server.script_cache[digest] = plain.encode()
+        thread = Thread(target=partial(server.serve_forever, poll_interval=0.05))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
 async def scripts(request: pytest.FixtureRequest) -> AsyncIterator[Scripts]:
     """The store contracts hold on both."""
     if request.param == "fakeredis":
-        client: Redis = FakeRedis()
+        client = Redis(port=request.getfixturevalue("fake_server"))
+        await client.flushall()
     else:
         client = Redis(unix_socket_path=str(request.getfixturevalue("valkey").socket))
-    yield Scripts(client, patience=PATIENCE)
+    scripts = SeparableScripts(client)
+    yield scripts
+    scripts.leave()
     await client.aclose()
 
 
