@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -16,7 +15,7 @@ from redis.asyncio import Redis
 from stores.redis.client import Store, open_store
 from stores.redis.previews import Previews
 from stores.redis.runs import Runs
-from stores.redis.scripts import SOURCES, Scripts
+from stores.redis.scripts import Scripts
 from stores.sql.database import HEAD
 from stores.sql.migrate import migrate
 from stores.sql.tables import metadata
@@ -93,16 +92,18 @@ async def store(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
+class PlainScripts(dict[bytes, bytes]):
+    """fakeredis cannot read the first line by which a script may write when memory is full."""
+
+    def __setitem__(self, digest: bytes, source: bytes) -> None:
+        super().__setitem__(digest, source.removeprefix(b"#!lua flags=allow-oom\n"))
+
+
 @pytest.fixture(scope="session")
 def fake_server() -> Iterator[int]:
-    """The port of fakeredis. It knows the scripts without the first line by which some may write
-    when memory is full, which it cannot read.
-    """
+    """The port of fakeredis."""
     with TcpFakeServer(("127.0.0.1", 0)) as server:
-        for source in SOURCES.values():
-            digest = sha1(source.encode()).hexdigest().encode()
-            plain = source.removeprefix("#!lua flags=allow-oom\n")
-            server.fake_server.script_cache[digest] = plain.encode()
+        server.fake_server.script_cache = PlainScripts()
         thread = Thread(target=partial(server.serve_forever, poll_interval=0.05))
         thread.start()
         yield server.server_address[1]

@@ -181,6 +181,8 @@ class Scripts:
                 self._line = Line(
                     connection, patience=self._reply_patience, observer=self._observer
                 )
+                for source in SOURCES.values():  # before the calls, so that EVALSHA finds them
+                    self._line.ask(_packed("SCRIPT", "LOAD", source))
             return self._line
 
 
