@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Thread
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
-from fakeredis import FakeAsyncRedis
+from fakeredis import TcpFakeServer
 from redis.asyncio import Redis
 
 from stores.redis.client import Store, open_store
@@ -22,7 +23,7 @@ from tests.support.gateways import Relay, gateway
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.reservations import ORIGIN
 from tests.support.target import Target, listening
-from tests.support.valkey import PATIENCE, Valkey
+from tests.support.valkey import SeparableScripts, Valkey
 
 pytest_plugins = ("tests.support.databases", "tests.support.observed")
 
@@ -94,21 +95,36 @@ async def store(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-class FakeRedis(FakeAsyncRedis):
-    """fakeredis does not know the first line by which a script may write when memory is full."""
+class PlainScripts(dict[bytes, bytes]):
+    """fakeredis cannot read the first line by which a script may write when memory is full."""
 
-    async def script_load(self, script: Any) -> Any:
-        return await super().script_load(script.removeprefix("#!lua flags=allow-oom\n"))
+    def __setitem__(self, digest: bytes, source: bytes) -> None:
+        super().__setitem__(digest, source.removeprefix(b"#!lua flags=allow-oom\n"))
+
+
+@pytest.fixture(scope="session")
+def fake_server() -> Iterator[int]:
+    """The port of fakeredis."""
+    with TcpFakeServer(("127.0.0.1", 0)) as server:
+        server.fake_server.script_cache = PlainScripts()
+        thread = Thread(target=partial(server.serve_forever, poll_interval=0.05))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
 async def scripts(request: pytest.FixtureRequest) -> AsyncIterator[Scripts]:
     """The store contracts hold on both."""
     if request.param == "fakeredis":
-        client: Redis = FakeRedis()
+        client = Redis(port=request.getfixturevalue("fake_server"))
+        await client.flushall()
     else:
         client = Redis(unix_socket_path=str(request.getfixturevalue("valkey").socket))
-    yield Scripts(client, patience=PATIENCE)
+    scripts = SeparableScripts(client)
+    yield scripts
+    scripts.leave()
     await client.aclose()
 
 

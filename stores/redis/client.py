@@ -19,8 +19,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - redis-py names it so
 
 from stores.redis.embedded import embedded_server
+from stores.redis.line import Observer
 from stores.redis.run_endings import RunEndings
-from stores.redis.scripts import Observer, Scripts
+from stores.redis.scripts import Scripts
 from stores.redis.server_clock import ServerClock
 
 # Two tries of 0.8 s stay under the promised 2 s.
@@ -60,12 +61,17 @@ class Store(NamedTuple):
             return [Check("store", "failed", f"Redis does not answer INFO and TIME: {why}")]
         if (role := info.get("role", "master")) != "master":
             # The connections are older than the failover; new ones ask the name again.
-            await self.scripts.drop_connections()
+            await self._leave()
             return [Check("store", "failed", f"Redis is a {role}, not a primary")]
         return [
             Check("store", "ok", "Redis answers"),
             *_configuration(info, seconds, self.clock.jump(seconds, asked=asked), strict=strict),
         ]
+
+    async def _leave(self) -> None:
+        self.scripts.leave()
+        self.run_endings.reconnect()
+        await self.client.connection_pool.disconnect(inuse_connections=False)
 
 
 @asynccontextmanager
@@ -111,6 +117,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
         yield Store(client, scripts, run_endings, ServerClock())
     finally:
         await run_endings.close()
+        scripts.leave()
         await client.aclose()
 
 

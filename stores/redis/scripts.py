@@ -1,23 +1,35 @@
-"""Call a Lua script by name; concurrent calls share a pipeline.
+"""Call a Lua script by name, over one line that all calls share.
 
-A command in a pipeline of 32 costs about 19 microseconds of CPU, one alone 71 to 180 (redis-py
-8.1, hiredis). A call goes out at once if no other call is waiting, and not in a pipeline of one,
-which costs 30 more. Only concurrent calls wait for the end of the event loop's turn. Every script
-may be sent twice: a call whose reply was lost is sent once more, then `RedisUnavailable` is
-raised. The header of a script is its contract, and all times come from the server.
+Every script may be sent twice: a call whose reply was lost is sent once more, then
+`RedisUnavailable` is raised. The header of a script is its contract, and all times come from the
+server. What an error reply means stands in one table: whether another connection may reach the
+primary, whether asking again helps, or neither.
 """
 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
-from functools import partial
+from hashlib import sha1
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, cast
 
+from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError
+
+from stores.redis.line import Line, LineCut, Observer, Refused
+
+# Seconds; clients get a 503 within 2.
+PATIENCE = 1.7
+# A server that is busy or loads its data is asked again after this many seconds.
+PAUSE = 0.05
+# The server is no primary for us: a new connection resolves its name again, after a failover.
+ELSEWHERE = {"READONLY", "MASTERDOWN", "MOVED", "CLUSTERDOWN", "UNBLOCKED"}
+BUSY = {"LOADING", "BUSY", "TRYAGAIN"}
 
 _LUA = files("stores.redis").joinpath("lua")
 
@@ -36,32 +48,46 @@ SOURCES = {
     for entry in _LUA.iterdir()
     if entry.name.endswith(".lua")
 }
+_DIGESTS = {name: sha1(source.encode()).hexdigest() for name, source in SOURCES.items()}  # noqa: S324 - EVALSHA's
+
+Argument = str | bytes | int | timedelta
 
 
 class RedisUnavailable(Exception):
-    """Redis did not answer in time, or refused. The call may have happened or not."""
+    """Redis did not answer in time, or refused. The call may have happened or not.
+
+    `sentence`: what is the case, for anyone to read.
+    """
+
+    def __init__(self, detail: str, *, sentence: str = "Redis does not answer.") -> None:
+        super().__init__(detail)
+        self.sentence = sentence
 
 
 class UnknownAnswer(Exception):
     """A script gave an answer that its contract does not list."""
 
 
-class _Call(NamedTuple):
-    name: str
-    keys: Sequence[str]
-    args: Sequence[str | bytes | int | timedelta]
+class _Patience:
+    """How many seconds the calls of one request may still take."""
 
-    def command(self, digest: str) -> tuple[str | bytes | int, ...]:
-        args = (_ms(arg) if isinstance(arg, timedelta) else arg for arg in self.args)
-        return ("EVALSHA", digest, len(self.keys), *self.keys, *args)
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
 
 
-# A call with the future of its reply, which may be an exception.
-_Turn = list[tuple[_Call, asyncio.Future[Any]]]
+_shared: ContextVar[_Patience | None] = ContextVar("patience", default=None)
 
 
-# Gets every round trip: its seconds, and how many calls shared it.
-Observer = Callable[[float, int], None]
+@contextmanager
+def one_patience(seconds: float = PATIENCE) -> Iterator[None]:
+    """Let the calls of this block share what one call may take: a request that makes two calls
+    does not wait twice for a slow server.
+    """
+    token = _shared.set(_Patience(seconds))
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 class Scripts:
@@ -69,121 +95,121 @@ class Scripts:
         self,
         client: "Redis",
         *,
-        patience: float = 1.7,
+        patience: float = PATIENCE,
         observer: Observer | None = None,
         demoted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`patience`: seconds for all attempts of one call; clients get a 503 within 2.
-        `demoted` is called when the server has become a replica.
+        """`client`: its pool makes the connection. `patience`: seconds for all attempts of one
+        call. `demoted` is called when the server is no primary for us any more.
         """
-        self._client = client
         self._demoted = demoted
+        # Two replies may be waited for.
+        self._reply_patience = patience / 2 - PAUSE
+        self._client = client
         self._patience = patience
         self._observer = observer
-        self._digests: dict[str, str] = {}
-        self._loading = asyncio.Lock()
-        self._under_way = 0
-        self._turn: _Turn | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening = asyncio.Lock()
+        self._line: Line | None = None
 
-    async def load(self) -> None:
-        """Load every script into the server. Raises RedisUnavailable."""
-        try:
-            async with asyncio.timeout(self._patience):
-                self._digests = {
-                    name: await self._client.script_load(source) for name, source in SOURCES.items()
-                }
-        except (RedisError, OSError) as error:
-            raise RedisUnavailable(str(error)) from error
-
-    async def call(
-        self, name: str, keys: Sequence[str], *args: str | bytes | int | timedelta
-    ) -> list[Any]:
+    async def call(self, name: str, keys: Sequence[str], *args: Argument) -> list[Any]:
         """Run a script and return its tagged answer. Durations are sent in milliseconds.
 
         Raises RedisUnavailable.
         """
-        call = _Call(name, keys, args)
-        if self._under_way:
-            reply = await self._in_next_turn(call)
-        else:
-            [reply] = await self._send([call])
-        if isinstance(reply, BaseException):
-            raise RedisUnavailable(f"{type(reply).__name__}: {reply}")
-        return reply  # type: ignore[no-any-return]
-
-    def _in_next_turn(self, call: _Call) -> asyncio.Future[Any]:
-        if self._turn is None:
-            self._turn = []
-            task = asyncio.create_task(self._send_turn(self._turn))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._sent, self._turn))
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._turn.append((call, reply))
-        return reply
-
-    async def _send_turn(self, turn: _Turn) -> None:
-        self._turn = None  # a task starts in the next turn: later calls belong to another one
-        replies = await self._send([call for call, _ in turn])
-        for (_, future), reply in zip(turn, replies, strict=True):
-            if not future.done():  # its caller may have gone away
-                future.set_result(reply)
-
-    def _sent(self, turn: _Turn, task: asyncio.Task[None]) -> None:
-        """End every wait for the pipeline, even if it failed or was cancelled."""
-        self._tasks.discard(task)
-        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
-        for _, future in turn if failure else ():
-            if not future.done():
-                future.set_result(failure)
-
-    async def _send(self, calls: list[_Call]) -> list[Any]:
-        """A reply for each call; the same exception for all if the server did not answer."""
-        self._under_way += 1
         try:
-            async with asyncio.timeout(self._patience):
-                async with self._loading:  # one loads, the others wait for it
-                    if not self._digests:
-                        await self.load()
-                replies = await self._pipeline(calls)
-                if any(isinstance(reply, ReadOnlyError) for reply in replies):
-                    # A planned failover made this server a replica; new connections find the new
-                    # primary by name.
-                    await self.drop_connections()
-                    replies = await self._pipeline(calls)
-                if any(isinstance(reply, NoScriptError) for reply in replies):
-                    await self.load()
-                    replies = await self._pipeline(calls)
-                return replies
-        except (RedisError, OSError, RedisUnavailable) as error:
-            return [error] * len(calls)
-        finally:
-            self._under_way -= 1
+            call = _Call(name, keys, args)
+        except UnicodeEncodeError as error:
+            raise RedisUnavailable(str(error)) from error
+        shared = _shared.get()
+        line = self._line
+        if shared is None and line is not None and line.open:
+            reply = await line.ask(call.command)
+            if not isinstance(reply, Exception):
+                return cast("list[Any]", reply)
+            return await self._again(call, reply, self._patience - self._reply_patience)
+        return await self._patiently(call, shared or _Patience(self._patience))
 
-    async def drop_connections(self) -> None:
-        """Close the idle connections; new ones resolve the server's name again."""
-        self._demoted()
-        await self._client.connection_pool.disconnect(inuse_connections=False)
+    def leave(self) -> None:
+        """End the connection; the next call makes a new one, which resolves the name again."""
+        if self._line:
+            self._line.cut("the connection was left")
 
-    async def _pipeline(self, calls: list[_Call]) -> list[Any]:
-        started = time.perf_counter()
+    async def _patiently(self, call: "_Call", patience: _Patience) -> list[Any]:
+        started = time.monotonic()
         try:
-            return await self._round_trip(calls)
+            return await self._again(call, None, patience.left)
         finally:
-            if self._observer:
-                self._observer(time.perf_counter() - started, len(calls))
+            patience.left -= time.monotonic() - started
 
-    async def _round_trip(self, calls: list[_Call]) -> list[Any]:
-        commands = [call.command(self._digests[call.name]) for call in calls]
-        if len(commands) == 1:  # a pipeline of one costs 30 microseconds more
-            try:
-                return [await self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-            except ResponseError as error:
-                return [error]
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+    async def _again(self, call: "_Call", reply: object, seconds: float) -> list[Any]:
+        """Do what the reply asks for, until there is an answer. `reply`: None before the first."""
+        lost, moved = isinstance(reply, LineCut), False
+        try:
+            async with asyncio.timeout(max(0, seconds)):
+                while True:
+                    if isinstance(reply, Refused):
+                        await self._refused(reply, again=moved)
+                        moved = reply.code in ELSEWHERE
+                    line = await self._opened()
+                    known = not (isinstance(reply, Refused) and reply.code == "NOSCRIPT")
+                    reply = await line.ask(call.command if known else call.with_source)
+                    if not isinstance(reply, Exception):
+                        return cast("list[Any]", reply)
+                    if isinstance(reply, LineCut):
+                        if lost:
+                            raise RedisUnavailable(str(reply)) from reply
+                        lost = True
+        except (RedisError, OSError) as error:
+            raise _unavailable(reply, error) from error
+
+    async def _refused(self, reply: Refused, *, again: bool) -> None:
+        """Prepare the next attempt. Raises RedisUnavailable if another one is of no use."""
+        if reply.code in ELSEWHERE:
+            self.leave()
+            self._demoted()
+        elif reply.code not in BUSY and reply.code != "NOSCRIPT":
+            raise _unavailable(reply)
+        if again or reply.code in BUSY:
+            await asyncio.sleep(PAUSE)
+
+    async def _opened(self) -> Line:
+        async with self._opening:  # one connects, the others wait for it
+            if self._line is None or not self._line.open:
+                pool: Any = self._client.connection_pool  # its methods are not typed
+                connection = pool.make_connection()
+                await connection.connect()
+                self._line = Line(
+                    connection, patience=self._reply_patience, observer=self._observer
+                )
+                for source in SOURCES.values():  # before the calls, so that EVALSHA finds them
+                    self._line.ask(_packed("SCRIPT", "LOAD", source))
+            return self._line
+
+
+class _Call:
+    def __init__(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> None:
+        """Raises UnicodeEncodeError."""
+        plain = [_ms(arg) if isinstance(arg, timedelta) else arg for arg in args]
+        self._name = name
+        self._rest: tuple[Any, ...] = (len(keys), *keys, *plain)
+        self.command = _packed("EVALSHA", _DIGESTS[name], *self._rest)
+
+    @property
+    def with_source(self) -> bytes:
+        """For a server that does not know the script; it does afterwards."""
+        return _packed("EVAL", SOURCES[self._name], *self._rest)
+
+
+def _packed(*words: Any) -> bytes:
+    return cast("bytes", pack_command(words))
+
+
+def _unavailable(reply: object, error: Exception | None = None) -> RedisUnavailable:
+    if isinstance(reply, Refused):
+        return RedisUnavailable(str(reply), sentence=f"Redis answers {reply.code}.")
+    if isinstance(error, AuthenticationError):
+        return RedisUnavailable(str(error), sentence="Redis refuses the user or the password.")
+    return RedisUnavailable(f"{type(error).__name__}: {error}")
 
 
 def _ms(duration: timedelta) -> int:

@@ -107,7 +107,7 @@ class Crashing(Outbox):
         self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
     ) -> Waiting:
         if self.lost and shipped:
-            raise RedisUnavailable
+            raise RedisUnavailable("the reply was lost")
         self.batches += [workspace] * bool(shipped)
         if shipped and workspace in self.refilled:
             again = [(str(uuid4()), entry(at=1)) for _ in shipped]

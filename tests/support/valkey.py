@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from stores.redis.embedded import server_binary
@@ -17,9 +18,24 @@ START_PATIENCE = 10.0
 PATIENCE = 30.0
 
 
+class SeparableScripts(Scripts):
+    """Scripts that end their line with those that were made beside them."""
+
+    def __init__(self, client: "AsyncRedis") -> None:
+        super().__init__(client, patience=PATIENCE)
+        self.others: list[Scripts] = []
+
+    def leave(self) -> None:
+        super().leave()
+        for other in self.others:
+            other.leave()
+
+
 def separate_scripts(scripts: Scripts) -> Scripts:
-    """Scripts that share no pipeline with these, like those of another process."""
-    return Scripts(scripts._client, patience=PATIENCE)
+    """Scripts with a line of their own, like those of another process."""
+    assert isinstance(scripts, SeparableScripts)
+    scripts.others.append(Scripts(scripts._client, patience=PATIENCE))
+    return scripts.others[-1]
 
 
 class Valkey:

@@ -126,6 +126,7 @@ async def test_ids_are_no_labels(relay: Relay, target: Target) -> None:
 
 async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Target) -> None:
     """A preview spends its quota and saves, a run reserves and settles; each takes one call."""
+    await relay.preview_id(target.url)  # the first call connects, and loads the scripts
     count = await Count.begin(relay)
     await relay.execute(await relay.preview_id(target.url))
     assert await count.of("relay_redis_call_seconds_count") == 4

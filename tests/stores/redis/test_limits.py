@@ -201,13 +201,15 @@ async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
 
     async def hammer() -> None:
         async with Redis(unix_socket_path=str(valkey.socket)) as client:
-            limits, before = Limits(Scripts(client)), await moment(client)
+            scripts = Scripts(client)
+            limits, before = Limits(scripts), await moment(client)
             while len(grants) < 605:
                 granted = await spend(limits, 600, 100_000)
                 after = await moment(client)
                 if isinstance(granted, Granted):
                     grants.append((before, after))
                 before = after
+            scripts.leave()
 
     await asyncio.gather(*(hammer() for _ in range(4)))
     grants.sort()
