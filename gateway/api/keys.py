@@ -36,7 +36,7 @@ class CreateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
     role: Role
-    scopes: Annotated[list[Scope], Meta(min_length=1)] | None = None
+    scopes: Annotated[list[Scope], Meta(extra_json_schema={"minItems": 1})] | None = None
     kind: Literal["live", "test"] = "live"
     expires_in_days: Annotated[int, Meta(ge=1, le=LONGEST.days)] = EXPIRES_IN.days
 
