@@ -60,8 +60,9 @@ def _audit(request: Request[Any], code: str, error: Problem) -> None:
 
 
 def redis_unavailable(request: Request[Any], error: Exception) -> Response:
+    assert isinstance(error, RedisUnavailable)
     problem = problems.StoreUnavailable(
-        f"Redis does not answer. {problems.REPEAT}",
+        f"{error.sentence} {problems.REPEAT}",
         safe_to_retry=True,
         headers={"Retry-After": "1"},
     )

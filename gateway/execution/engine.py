@@ -31,6 +31,7 @@ from stores.redis.previews import Live, Previews
 from stores.redis.reservations import KeyTaken, NoRun, Reservation, Run
 from stores.redis.run_endings import RunEndings
 from stores.redis.runs import Runs
+from stores.redis.scripts import one_patience
 
 
 class Previewed(NamedTuple):
@@ -66,12 +67,13 @@ class Engine:
         """
         action = self._action(name)
         effect = _effect(action, params)
-        quota = await self._spend(principal)
-        try:
-            return (await self._save(principal, action, params, effect))._replace(quota=quota)
-        except problems.Problem as problem:
-            problem.quota = quota
-            raise
+        with one_patience():
+            quota = await self._spend(principal)
+            try:
+                return (await self._save(principal, action, params, effect))._replace(quota=quota)
+            except problems.Problem as problem:
+                problem.quota = quota
+                raise
 
     async def _save(
         self, principal: Principal, action: Action[Any], params: Raw, effect: Effect

@@ -120,26 +120,24 @@ class Scripts:
             call = _Call(name, keys, args)
         except UnicodeEncodeError as error:
             raise RedisUnavailable(str(error)) from error
-        shared = _shared.get()
-        line = self._line
-        if shared is None and line is not None and line.open:
-            reply = await line.ask(call.command)
-            if not isinstance(reply, Exception):
-                return cast("list[Any]", reply)
-            return await self._again(call, reply, self._patience - self._reply_patience)
-        return await self._patiently(call, shared or _Patience(self._patience))
+        patience = _shared.get() or _Patience(self._patience)
+        started = time.monotonic()
+        try:
+            reply: object = None
+            line = self._line
+            if line is not None and line.open and patience.left > self._reply_patience:
+                reply = await line.ask(call.command)
+                if not isinstance(reply, Exception):
+                    return cast("list[Any]", reply)
+            left = patience.left - (time.monotonic() - started)
+            return await self._again(call, reply, left)
+        finally:
+            patience.left -= time.monotonic() - started
 
     def leave(self) -> None:
         """End the connection; the next call makes a new one, which resolves the name again."""
         if self._line:
             self._line.cut("the connection was left")
-
-    async def _patiently(self, call: "_Call", patience: _Patience) -> list[Any]:
-        started = time.monotonic()
-        try:
-            return await self._again(call, None, patience.left)
-        finally:
-            patience.left -= time.monotonic() - started
 
     async def _again(self, call: "_Call", reply: object, seconds: float) -> list[Any]:
         """Do what the reply asks for, until there is an answer. `reply`: None before the first."""
