@@ -49,6 +49,12 @@ class Retries:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    async def end(self) -> None:
+        """Give up what still repeats: the store is about to close."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
 
 async def _repeat(call: Callable[[], Awaitable[object]], until: float) -> object:
     while time.monotonic() < until:

@@ -103,6 +103,7 @@ class Runner:
             async with asyncio.timeout(patience.total_seconds()):
                 while tasks := {*self._tasks.values(), *self._retries.tasks}:
                     await asyncio.wait(tasks)
+        await self._retries.end()
 
     def _forget(self, run_id: str, task: asyncio.Task[ExecuteResult]) -> None:
         del self._tasks[run_id]

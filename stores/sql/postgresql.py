@@ -22,7 +22,11 @@ from stores.sql.tables import Table
 
 T = TypeVar("T")
 
-ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# InternalClientError: all hosts are standbys, or the server ended between two messages.
+ERRORS = (
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    OSError,
+)
 # SQLSTATE classes and codes (PostgreSQL, appendix A): connection, authorization, no such database,
 # rollback by the server, resources, operator, system, configuration, internal; then a lock timeout,
 # an idle transaction that was ended, a right that is missing, and a read-only server.
@@ -50,7 +54,7 @@ async def connect(dsn: str, patience: Patience) -> Connection:
             command_timeout=patience.command,
             statement_cache_size=0,
         )
-    except (*ERRORS, asyncpg.InternalClientError) as error:  # the last: all hosts are standbys
+    except ERRORS as error:
         raise DatabaseUnavailable(*_translated(error).args) from error
     return PostgresConnection(link)
 

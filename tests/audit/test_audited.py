@@ -168,7 +168,12 @@ async def test_a_refused_target_is_audited_at_the_execution(
     assert [fields_of(entry, "event", "status", "reason") for entry in found] == [
         ("run.intended", "", ""),
         ("run.ended", "not_sent", "target_forbidden"),
-        ("request.refused", "target_forbidden", "The target is not a public address"),
+        (
+            "request.refused",
+            "target_forbidden",
+            "The preview allowed this target, which is refused now: "
+            "The target is not a public address",
+        ),
     ]
     assert not target.deliveries
 

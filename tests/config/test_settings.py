@@ -204,27 +204,6 @@ def test_no_secret_is_in_a_repr() -> None:
     assert settings.redis_url.reveal() == REDIS.encode()
 
 
-PRODUCTION = {
-    "RELAY_ENV": "production",
-    "REDIS_URL": REDIS,
-    "DATABASE_URL": "postgresql://relay:hunter2@localhost/relay",
-    "RELAY_KEY_PEPPER": "p" * 32,
-    "RELAY_AUDIT_KEY": "a" * 32,
-}
-
-
-@pytest.mark.parametrize("variable", sorted(PRODUCTION.keys() - {"RELAY_ENV"}))
-def test_production_demands_what_it_rests_on(variable: str) -> None:
-    """The embedded stores are for one machine, and nobody goes unauthenticated."""
-    assert Settings.from_env(PRODUCTION).production
-    for environ in ({**PRODUCTION, variable: ""}, {**PRODUCTION, variable: " "}):
-        with pytest.raises(SettingsError, match=rf"{variable} is .*"):
-            Settings.from_env(environ)
-    without = {name: text for name, text in PRODUCTION.items() if name != variable}
-    with pytest.raises(SettingsError, match=rf"{variable} is not set; .*RELAY_ENV=production"):
-        Settings.from_env(without)
-
-
 @pytest.mark.parametrize(
     ("variable", "wrong"),
     [
