@@ -36,7 +36,7 @@ STUDIO = "https://studio.example.com"
 
 
 class Around:
-    """`app` for requests; starting and stopping are nobody's business."""
+    """`app` for requests, without starting and stopping it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._nothing = app, Starlette()
@@ -227,7 +227,7 @@ async def test_a_browser_of_a_named_origin_may_call(valkey: Valkey) -> None:
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
-async def test_no_browser_may_call_unless_told(valkey: Valkey) -> None:
+async def test_browsers_may_call_only_from_configured_origins(valkey: Valkey) -> None:
     """Without CORS_ORIGINS there is no CORS."""
     async with gateway(valkey.url) as relay:
         answer = await relay.get("/health", headers={"Origin": STUDIO})

@@ -45,7 +45,7 @@ async def test_it_is_opened_when_it_is_needed(settings: Settings) -> None:
         assert database.opened
         assert {id(other) for other in others} == {id(one)}
         assert await database.existing() is one
-        async with one.connect() as connection:  # whoever shares it does not close it
+        async with one.connect() as connection:  # a user that shares it does not close it
             assert connection
 
 
@@ -57,7 +57,7 @@ async def test_without_a_database_there_is_nothing_to_find(tmp_path: Path) -> No
 
 
 async def test_a_database_of_another_schema_is_not_used(settings: Settings) -> None:
-    """Until it is as it should be: then the same archive opens it."""
+    """Until it can be opened: then the same object opens it."""
     revision(settings, "0000")
     async with LazyDatabase(settings) as database:
         for _ in range(2):
@@ -79,7 +79,7 @@ async def test_a_database_that_is_away_is_asked_for_again(tmp_path: Path) -> Non
             assert not database.opened
 
 
-async def test_who_waited_for_a_try_that_failed_waits_for_no_other(tmp_path: Path) -> None:
+async def test_waiters_for_a_failed_try_do_not_wait_for_another(tmp_path: Path) -> None:
     """Many at once hear of it at once; who comes later asks again."""
     asked, answered = [], asyncio.Event()
 

@@ -37,7 +37,7 @@ def check(read: KeyCache) -> Check:
     return keys_check(admission(read, lambda: [PEPPER]), read, lambda: [PEPPER])
 
 
-async def test_a_database_that_is_away_is_said_before_a_pepper(
+async def test_an_unavailable_database_is_reported_before_a_pepper(
     database: Database, file: Path
 ) -> None:
     read = key_cache(database)
@@ -50,7 +50,7 @@ async def test_a_database_that_is_away_is_said_before_a_pepper(
     assert check(read) == Check("keys", "warning", detail)
 
 
-async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> None:
+async def test_sealed_secrets_are_reported_before_a_pepper(database: Database) -> None:
     """Without the name of their workspace."""
     await services(database).secrets.create_secret("default", actor=CLI)
     read = key_cache(database, keys=(b"o" * 32,))
@@ -59,7 +59,7 @@ async def test_sealed_secrets_are_said_before_a_pepper(database: Database) -> No
     assert check(read) == Check("keys", "warning", detail)
 
 
-async def test_a_schema_that_is_too_old_is_said_with_its_remedy(database: Database) -> None:
+async def test_an_old_schema_is_reported_with_its_remedy(database: Database) -> None:
     read = key_cache(database)
     async with database.begin() as connection:
         await connection.execute("UPDATE alembic_version SET version_num = '0001'")

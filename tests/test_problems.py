@@ -41,7 +41,7 @@ def test_the_tree_is_as_drawn() -> None:
 
 
 def test_a_class_is_a_status_and_a_title() -> None:
-    """Nothing else is said by a class; each says both itself, and no two the same title."""
+    """A class has nothing else; each defines both itself, and no two have the same title."""
     kinds = [getattr(problems, name) for name, _, _ in classes()]
     for kind in kinds:
         own = {name for name in vars(kind) if not name.startswith("__")}

@@ -1,5 +1,6 @@
 """Turns of phrase that strangers have to read twice stay out of docstrings and messages."""
 
+import ast
 import io
 import re
 import tokenize
@@ -24,6 +25,17 @@ def prose(source: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
+def docstrings_and_comments(source: str) -> Iterator[tuple[int, str]]:
+    """What a test tells its reader; other strings are its data."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+            yield getattr(node, "lineno", 1), getattr(node, "name", "").replace("_", " ")
+    for line, text in prose(source):
+        if text.startswith("#"):
+            yield line, text
+
+
 def found(source: str) -> list[tuple[int, str]]:
     return [(line, match[0]) for line, text in prose(source) for match in BANNED.finditer(text)]
 
@@ -34,6 +46,13 @@ def test_no_banned_turn_is_in_the_source(folder: str) -> None:
     assert files
     turns = {str(file.relative_to(ROOT)): found(file.read_text()) for file in files}
     assert {name: lines for name, lines in turns.items() if lines} == {}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda it: it.stem)
+def test_no_banned_turn_is_in_a_test(file: Path) -> None:
+    """In its docstrings, comments and names."""
+    told = docstrings_and_comments(file.read_text())
+    assert [(line, match[0]) for line, text in told for match in BANNED.finditer(text)] == []
 
 
 def test_no_banned_turn_is_in_a_script() -> None:

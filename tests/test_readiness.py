@@ -34,7 +34,7 @@ class Policy:
 
 
 async def looks(store: Store) -> int:
-    """How often somebody has asked the server about itself (this counts, too)."""
+    """How often the server was asked about itself (this call counts, too)."""
     return int((await store.client.info("commandstats"))["cmdstat_info"]["calls"])
 
 
@@ -155,8 +155,8 @@ async def test_what_is_wrong_from_the_start_is_logged(
     assert said == ("eviction", "failed")
 
 
-async def test_what_a_database_says_is_not_for_everybody(valkey: Valkey) -> None:
-    """One that never answered: nobody is let in, and /ready names no host, port or error."""
+async def test_readiness_hides_what_the_database_says(valkey: Valkey) -> None:
+    """One that never answered: no request is admitted, and /ready names no host, port or error."""
     url = Secret(b"postgresql://relay:hunter2@127.0.0.1:1/accounts")
     async with gateway(valkey.url, database_url=url) as relay:
         ready, asked = await relay.get("/ready"), await relay.get("/actions")

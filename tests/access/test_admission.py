@@ -94,7 +94,7 @@ async def test_one_good_key_opens(keyed: Keyed) -> None:
 
 
 async def test_whatever_else_is_sent_does_not(keyed: Keyed, subtests: pytest.Subtests) -> None:
-    """401 with a challenge, and a sentence that tells nobody whether there is such a key."""
+    """401 with a challenge; the sentence does not reveal whether there is such a key."""
     stranger = keyed.client()
     for written, detail in BAD:
         lines = written(keyed.admin)
@@ -137,7 +137,7 @@ def bringing(key: str) -> Request:
     return Request({"type": "http", "headers": headers, "client": None, "state": state})
 
 
-async def test_who_may_not_is_told_before_a_body_is_read(keyed: Keyed) -> None:
+async def test_admission_refuses_before_the_body_is_read(keyed: Keyed) -> None:
     """A body of 1 GB is announced, none is sent, and the answer is there."""
     viewer = await keyed.key("viewer")
     for path in ("/actions/preview", "/actions/execute", "/keys"):
@@ -160,7 +160,7 @@ async def announced(keyed: Keyed, path: str, *headers: str) -> bytes:
 
 
 async def test_head_is_asked_for_what_get_is(keyed: Keyed) -> None:
-    """The same status for nobody, for who may not and for who may."""
+    """The same status without a key, with a key that lacks the scope and with one that has it."""
     clients = [keyed.client(), keyed.client(await keyed.key("auditor")), keyed.relay]
     for path in [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "GET"]:
         asked = path.format(preview_id="none", run_id="none", name="start.js")
@@ -176,7 +176,7 @@ async def test_a_refusal_can_be_read_by_a_page(keyed: Keyed) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-async def test_production_without_a_key_lets_nobody_in(valkey: Valkey, tmp_path: Path) -> None:
+async def test_production_without_a_key_admits_no_request(valkey: Valkey, tmp_path: Path) -> None:
     """/ready says what to run; in development the same database opens to all."""
     await asyncio.to_thread(migrate, None, tmp_path)
     held = (Secret(PEPPER),)

@@ -110,7 +110,7 @@ def test_what_is_almost_a_key_is_refused(text: str) -> None:
     assert parse(whole + "\n") is parse(" " + whole) is None
 
 
-def test_the_form_is_the_one_that_scanners_are_told() -> None:
+def test_the_form_is_the_one_that_scanners_know() -> None:
     """Stated apart from the code: CRC32 of all before it, in base62, 0-9A-Za-z, six places."""
     text = "rly_live_abcdefgh" + "0" * 32 + "0Clq1Q"
     assert parse(text) == api_keys.Parsed(text, "abcdefgh", live=True)

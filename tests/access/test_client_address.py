@@ -14,7 +14,7 @@ IPV6 = "2001:db8:1::/48"
 
 # Peer, proxies that are trusted, the headers X-Forwarded-For in their order, whom that is.
 CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
-    # Nobody is trusted: the header is a stranger's word.
+    # No proxy is trusted: the caller may have written the header.
     ("203.0.113.7", (), (), "203.0.113.7"),
     ("203.0.113.7", (), ("198.51.100.1",), "203.0.113.7"),
     ("10.0.0.1", (), ("198.51.100.1",), "10.0.0.1"),
@@ -66,7 +66,7 @@ CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
     ("2001:db8:2::5", (IPV6,), ("2001:db8:9::1",), "2001:db8:2::5"),
     ("2001:db8:1::5", (TEN, IPV6), ("198.51.100.1, 10.0.0.1",), "198.51.100.1"),
     ("10.0.0.1", (TEN, IPV6), ("2001:db8:9::1, 2001:db8:1::5",), "2001:db8:9::1"),
-    # A unix socket has no peer: nobody is trusted there.
+    # A unix socket has no peer address, so no proxy is trusted there.
     (None, (), (), ""),
     (None, (TEN,), ("198.51.100.1",), ""),
     ("", (TEN,), ("198.51.100.1",), ""),

@@ -65,8 +65,8 @@ async def test_scopes_narrow_what_a_known_key_may_do(database: Database) -> None
     assert known.scopes == {"runs:read"}
 
 
-async def test_nobody_is_known_before_the_first_reading(database: Database) -> None:
-    """Nor may anybody come without a key: nobody knows yet whether there are some."""
+async def test_no_key_is_known_before_the_first_read(database: Database) -> None:
+    """A request without a key is refused too: it is not known yet whether keys exist."""
     made = await services(database).key()
     unread = key_cache(database)
     assert (unread.find(made.key.id), unread.any_made, unread.ready) == (None, True, False)
@@ -175,7 +175,7 @@ async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
 
 
 async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database) -> None:
-    """Whoever can write to the database cannot sign with a stranger's secret."""
+    """A database writer cannot sign with the secret of another workspace."""
     made = services(database)
     await made.workspaces.create("team", actor=CLI)
     await made.secrets.create_secret("default", actor=CLI)
@@ -201,9 +201,7 @@ async def test_when_a_key_was_used_is_written_in_the_end(database: Database) -> 
     assert (await keys_of(database))["CI"].last_used_at == int(clock.now * 1000)
 
 
-async def test_a_write_that_lasts_keeps_nobody_from_looking(
-    migrated_file: Path, tmp_path: Path
-) -> None:
+async def test_a_slow_write_does_not_delay_a_refresh(migrated_file: Path, tmp_path: Path) -> None:
     """Another writer has SQLite's only lock: revocations arrive all the same."""
     shutil.copy(migrated_file, tmp_path / "relay.db")
     async with open_database(None, tmp_path) as database:

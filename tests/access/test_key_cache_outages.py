@@ -85,7 +85,7 @@ async def test_a_database_that_is_made_later_is_found(migrated_file: str, tmp_pa
         assert read.find(made.key.id)
 
 
-async def test_a_database_that_cannot_be_read_yet_lets_nobody_in(tmp_path: Path) -> None:
+async def test_an_unreadable_database_admits_no_request(tmp_path: Path) -> None:
     """From the moment that there is a file: the first command that makes a key is at work on it."""
     read = of_settings(tmp_path)
     await read.refresh()
@@ -118,7 +118,7 @@ print(key_cache.state(), *loaded)
 
 
 async def test_an_older_schema_is_named_with_the_remedy(database: Database) -> None:
-    """It is not ready, nobody is let in without a key, and it goes on when it is upgraded."""
+    """It is not ready, admits no request without a key, and goes on after the upgrade."""
     await at_revision(database, "0001")
     read = key_cache(database)
     with pytest.raises(SchemaOutdated):
@@ -130,7 +130,7 @@ async def test_an_older_schema_is_named_with_the_remedy(database: Database) -> N
     assert (read.state(), read.ready, read.any_made) == ("read", True, False)
 
 
-async def test_a_schema_that_is_upgraded_meanwhile_stops_nobody(database: Database) -> None:
+async def test_a_schema_upgrade_does_not_stop_a_gateway(database: Database) -> None:
     """Gateways are replaced after the schema, one by one."""
     read = key_cache(database)
     await read.refresh()
@@ -144,7 +144,7 @@ async def at_revision(database: Database, revision: str) -> None:
         await connection.execute("UPDATE alembic_version SET version_num = $1", revision)
 
 
-async def test_a_database_that_was_never_read_lets_nobody_in(tmp_path: Path) -> None:
+async def test_a_database_that_was_never_read_admits_no_request(tmp_path: Path) -> None:
     (tmp_path / "relay.db").mkdir()  # there, and cannot be opened
     read = of_settings(tmp_path)
     with pytest.raises(DatabaseUnavailable):
@@ -197,7 +197,7 @@ async def test_a_revocation_arrives_when_the_database_is_back(
     assert read.find(made.key.id) is None
 
 
-async def test_watching_survives_what_nobody_foresaw(
+async def test_watching_survives_an_unforeseen_error(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A table that is gone is none of the errors of a database that is away. Only its kind is

@@ -63,7 +63,7 @@ async def test_a_newer_use_stands(postgres_keys: Keys) -> None:
 
 
 async def test_what_is_written_is_done_with(database: Database) -> None:
-    """Whatever becomes of the row; and of a key that nobody knows, too."""
+    """Also if the row was deleted, and for an unknown key."""
     keys, used = Keys(database), LastUsed()
     await keys.insert(KEY)
     used.note(KEY.id, 5)

@@ -22,7 +22,7 @@ from tests.support.valkey import Valkey
 # One comes back each 10 s and each 12: none within a test.
 PREVIEWS, EXECUTES = 6, 5
 ORIGIN = "https://studio.example.com"
-CLOSED = "http://127.0.0.1:1/"  # nobody listens there
+CLOSED = "http://127.0.0.1:1/"  # no server listens there
 
 
 class Told(NamedTuple):
@@ -117,7 +117,9 @@ async def test_each_answer_to_an_execution_says_what_is_left(keyed: Keyed, targe
     assert {answer.headers["RateLimit-Policy"] for answer in answers} == {policy(5, 5)}
 
 
-async def test_who_has_spent_all_is_told_when_to_come_again(keyed: Keyed, target: Target) -> None:
+async def test_an_exceeded_limit_names_the_time_of_the_next_try(
+    keyed: Keyed, target: Target
+) -> None:
     """429 with Retry-After: within one interval; a replay is answered all the same."""
     preview_id = await keyed.relay.preview_id(CLOSED)
     run = await keyed.relay.execute(await keyed.relay.preview_id(target.url), "order-1")
@@ -163,7 +165,7 @@ async def test_a_preflight_spends_nothing(keyed: Keyed, target: Target) -> None:
     assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(exposed)
 
 
-async def test_other_routes_and_strangers_are_told_nothing(keyed: Keyed) -> None:
+async def test_other_routes_and_unauthenticated_callers_get_no_limits(keyed: Keyed) -> None:
     """Who has no key has no quota."""
     stranger = keyed.client()
     answers: Sequence[httpx2.Response] = [
@@ -177,7 +179,7 @@ async def test_other_routes_and_strangers_are_told_nothing(keyed: Keyed) -> None
     assert not any("RateLimit" in answer.headers for answer in answers)
 
 
-async def test_without_limits_nothing_is_said(
+async def test_without_limits_no_header_is_sent(
     valkey: Valkey, tmp_path: Path, target: Target
 ) -> None:
     """RATE_LIMIT_ENABLED=false: only the concurrency slots still limit."""
@@ -193,7 +195,7 @@ async def test_without_limits_nothing_is_said(
     assert not any("ratelimit" in name for answer in answers for name in answer.headers)
 
 
-async def test_what_was_never_heard_of_is_the_smaller_limit(keyed: Keyed) -> None:
+async def test_an_unknown_quota_is_the_smaller_limit(keyed: Keyed) -> None:
     """Of the first request that is refused before the store is asked."""
     await keyed.workspace("small", preview=3)
     relay = keyed.client(await keyed.key("operator", workspace="small"))

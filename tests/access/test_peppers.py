@@ -65,7 +65,7 @@ async def test_a_pepper_that_some_keys_need_is_missed(
     assert "unknown pepper" in lacking["detail"]
 
 
-async def test_a_pepper_that_cannot_be_read_is_said(
+async def test_an_unreadable_pepper_is_reported(
     valkey: Valkey, tmp_path: Path, keyed: Keyed
 ) -> None:
     """In development it is in a file, which may be spoilt."""
@@ -75,7 +75,7 @@ async def test_a_pepper_that_cannot_be_read_is_said(
     assert str(tmp_path) not in spoilt["detail"]
 
 
-async def test_of_a_key_of_before_nobody_knows(
+async def test_the_pepper_of_an_older_key_is_unknown(
     valkey: Valkey, tmp_path: Path, keyed: Keyed
 ) -> None:
     """Made when its pepper was not kept: that is no reason to stop."""

@@ -58,7 +58,7 @@ VIEWER, OPERATOR = granted("viewer", None, live=True), granted("operator", None,
         (SCOPES - {"audit:read"}, True, frozenset({"audit:read"}), False, False),
     ],
 )
-def test_nobody_hands_out_more_than_he_has(
+def test_a_key_grants_only_what_it_has(
     granter: frozenset[Scope],
     granter_live: bool,
     asked: frozenset[Scope],

@@ -1,4 +1,4 @@
-"""A reading of thousands of keys keeps nobody waiting, and takes little memory."""
+"""A read of thousands of keys delays no request and takes little memory."""
 
 import asyncio
 import tracemalloc

@@ -1,4 +1,4 @@
-"""A gateway that was stopped for a while admits nobody until it has read its keys again."""
+"""A gateway that was suspended admits no request until it has read its keys again."""
 
 import time
 from datetime import timedelta
@@ -35,8 +35,8 @@ def suspension(clock: Clock) -> Suspension:
     return Suspension(clock)
 
 
-def test_who_looks_in_time_is_awake(clock: Clock, suspension: Suspension) -> None:
-    """Before the first look nobody can be late."""
+def test_a_refresh_in_time_means_no_suspension(clock: Clock, suspension: Suspension) -> None:
+    """Before the first refresh there is no suspension."""
     clock.now += 10 * AWAKE
     assert not suspension.was_suspended
     for _ in range(3):
@@ -46,7 +46,7 @@ def test_who_looks_in_time_is_awake(clock: Clock, suspension: Suspension) -> Non
         assert not suspension.was_suspended
 
 
-def test_who_has_not_looked_has_slept(clock: Clock, suspension: Suspension) -> None:
+def test_no_refresh_in_time_means_a_suspension(clock: Clock, suspension: Suspension) -> None:
     """Until a look has ended, not begun."""
     with suspension.refreshing():
         pass
@@ -68,7 +68,7 @@ def test_a_look_that_lasts_is_no_sleep(clock: Clock, suspension: Suspension) -> 
     assert not suspension.was_suspended
 
 
-def test_a_look_that_fails_wakes_nobody(clock: Clock, suspension: Suspension) -> None:
+def test_a_failed_refresh_does_not_end_a_suspension(clock: Clock, suspension: Suspension) -> None:
     """What was revoked meanwhile is not known yet. Who was awake stays so: executions go on."""
     with suspension.refreshing():
         pass

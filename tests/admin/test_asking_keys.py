@@ -1,4 +1,4 @@
-"""Whoever asks for a change with a key has it still when the change is made, or it is not made."""
+"""A change is made only if the key that asked for it is still valid."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -167,7 +167,7 @@ async def test_of_secrets_made_at_once_no_more_sign_than_may(
     assert len(await made.secrets.list_secrets("default")) == ACTIVE_MAX
 
 
-async def test_a_gateway_that_has_not_heard_answers_as_one_that_has(
+async def test_a_gateway_with_old_keys_answers_like_one_with_new_keys(
     valkey: Valkey, tmp_path: Path
 ) -> None:
     """401, in the same words and with the same challenge, to every change."""

@@ -98,7 +98,7 @@ async def test_what_is_just_within_is_made(database: Database, wanted: KeyReques
         (Actor("k", live=False), KeyRequest("CI", "viewer")),
     ],
 )
-async def test_nobody_hands_out_more_than_he_has(
+async def test_a_key_grants_only_what_it_has(
     database: Database, actor: Actor, wanted: KeyRequest
 ) -> None:
     """Neither by making a key nor by rotating one."""
@@ -158,7 +158,7 @@ async def test_a_key_that_is_over_is_not_rotated(database: Database) -> None:
     assert events == ["key.created"] * 3 + ["key.revoked", "key.rotated"]
 
 
-async def test_of_two_who_rotate_at_once_one_does(database: Database) -> None:
+async def test_one_of_two_concurrent_rotations_succeeds(database: Database) -> None:
     made = services(database)
     old = await made.key()
     turns = [made.keys.rotate_key("default", old.key.id, actor=CLI) for _ in range(4)]
@@ -202,7 +202,7 @@ async def test_a_foreign_key_is_as_unknown_as_one_that_never_was(database: Datab
     assert [entry.event for entry in await audited(database, "team")] == ["workspace.created"]
 
 
-async def test_nobody_revokes_what_can_more_than_he(database: Database) -> None:
+async def test_a_key_revokes_only_keys_without_more_rights(database: Database) -> None:
     """A narrowed key could leave a workspace without any that can make its like."""
     made = services(database)
     await made.key("Ann", "admin")
@@ -224,8 +224,8 @@ async def test_an_unknown_workspace_has_no_keys(database: Database) -> None:
 async def test_a_broken_chain_keeps_no_key_alive(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A chain that somebody broke takes no entry: so no key is made. But a key that must go goes,
-    and the log says what the audit could not be told.
+    """A broken chain takes no entry, so no key is made. A key is still revoked,
+    and the log names the entry that is missing in the audit.
     """
     made = services(database)
     key = (await made.key()).key

@@ -45,8 +45,8 @@ async def test_the_last_admin_is_not_revoked(keys: Keys) -> None:
 
 
 async def test_an_admin_beside_another_that_can_as_much_is_revoked(keys: Keys) -> None:
-    """And then the other is the last. Beside a narrower one, or a test key, a live one stays:
-    nobody could make its like again.
+    """Then the other one is the last. A live key beside a narrower one or a test key stays:
+    no key could make one like it again.
     """
     for key, enough, too_little in MAKERS:
         for other in (*enough, *too_little):

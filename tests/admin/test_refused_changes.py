@@ -1,4 +1,4 @@
-"""Changes of keys that are refused over HTTP: nothing has changed then, and it is said why."""
+"""Changes of keys that are refused over HTTP change nothing and name the reason."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -81,7 +81,7 @@ async def test_what_no_key_can_be_is_refused(admin: Relay) -> None:
 
 
 async def test_no_member_is_there_twice(admin: Relay) -> None:
-    """However it is written; or one would be checked here and another by whoever stands before."""
+    """However it is written; otherwise this check and that of a proxy could see two values."""
     before = await keys(admin)
     rotate = f"/keys/{await own(admin)}/rotate"
     viewer = b'"name": "CI", "role": "viewer"'
@@ -102,7 +102,7 @@ async def test_no_member_is_there_twice(admin: Relay) -> None:
     assert (await admin.post("/keys", content=b"{%s}" % viewer, headers=JSON)).status_code == 201
 
 
-async def test_nobody_hands_out_more_than_he_has(admin: Relay) -> None:
+async def test_a_key_grants_only_what_it_has(admin: Relay) -> None:
     """Neither by a new key nor by rotating one that may do more."""
     narrow = await made(admin, "admin", scopes=["keys:manage"])
     operator = (await made(admin, "operator"))["key"]["id"]

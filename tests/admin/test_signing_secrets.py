@@ -90,7 +90,7 @@ async def test_an_unknown_workspace_has_no_secrets(database: Database) -> None:
         await secrets.list_secrets("team")
 
 
-async def test_of_those_who_make_a_workspace_at_once_one_does(database: Database) -> None:
+async def test_one_of_several_concurrent_creations_succeeds(database: Database) -> None:
     makers = [services(database).workspaces.create("team", actor=CLI) for _ in range(4)]
     answers = await asyncio.gather(*makers, return_exceptions=True)
     assert [type(a) for a in answers if a] == [problems.WorkspaceExists] * 3

@@ -68,7 +68,7 @@ async def test_a_change_of_keys_holds_at_once(admin: Relay) -> None:
 async def test_the_first_key_closes_the_gateway(
     valkey: Valkey, sqlite_url: str, tmp_path: Path
 ) -> None:
-    """Whoever comes next needs one."""
+    """Every later request needs one."""
     async with gateway(valkey.url, data_dir=tmp_path) as anybody:
         first = await made(anybody, "admin")
         assert (await anybody.get("/keys")).status_code == 401
@@ -98,7 +98,7 @@ async def test_without_an_overlap_the_old_key_ends_at_once(admin: Relay) -> None
     assert [await asks(admin, one["secret"]) for one in (old, new)] == [401, 200]
 
 
-async def test_an_overlap_is_a_day_unless_told(admin: Relay) -> None:
+async def test_an_overlap_is_a_day_by_default(admin: Relay) -> None:
     old = (await made(admin))["key"]
     await admin.post(f"/keys/{old['id']}/rotate", json={})
     assert lasts(await seen(admin, old["id"])) // timedelta(hours=1) == 24
@@ -121,7 +121,7 @@ async def test_a_foreign_key_is_an_unknown_one(admin: Relay, database: Database)
     assert (listed.id, listed.revoked_at, listed.replaced_by) == (foreign, None, None)
 
 
-async def test_a_change_says_who_made_it(admin: Relay, database: Database) -> None:
+async def test_a_change_records_its_actor(admin: Relay, database: Database) -> None:
     """In the key and in the audit: by which key, from where, in which request."""
     root = (await services(database).keys.list_keys("default"))[0]
     answer = await made(admin)

@@ -45,7 +45,7 @@ def milliseconds(at: str) -> int:
 
 
 NO_ANSWER = "No complete answer came back."
-# What the audit said, and what is to be told: status, duration, status code, error.
+# What the audit recorded, and what is shown: status, duration, status code, error.
 ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
     (None, ("running", None, None, None)),
     ({"status_code": 204}, ("success", 12, 204, None)),
@@ -71,7 +71,7 @@ ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
 ]
 
 
-async def test_each_ending_is_told(reader: Relay, database: Database) -> None:
+async def test_each_outcome_is_shown(reader: Relay, database: Database) -> None:
     """With its status, and why it was no success; only what was not sent may be sent again."""
     for number, (ending, _) in enumerate(ENDINGS):
         name = f"r-{number}"
@@ -97,7 +97,7 @@ async def test_each_ending_is_told(reader: Relay, database: Database) -> None:
         }
 
 
-async def test_what_nobody_has_is_not_found(reader: Relay) -> None:
+async def test_an_unknown_run_is_not_found(reader: Relay) -> None:
     for name in ("unknown", "a%00b"):
         response = await reader.get(f"/runs/{name}")
         assert (response.status_code, response.json()["code"]) == (404, "run_not_found")

@@ -56,7 +56,7 @@ async def test_version(relay: Relay) -> None:
 
 
 async def test_ready_names_each_check(relay: Relay) -> None:
-    """The process, the store, what correctness rests on, who may ask, what is told of it."""
+    """The process, the store, what correctness rests on, the keys, and what /ready shows."""
     body = answer(await relay.get("/ready"))
     assert body["status"] == "ready"
     names = ["process", "store", "eviction", "persistence", "clock", "keys", "audit"]

@@ -116,8 +116,8 @@ async def test_other_workspaces_are_not_read(reader: Relay, database: Database) 
     assert {**foreign.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}
 
 
-async def test_who_reads_the_audit_stands_in_it(reader: Relay) -> None:
-    """With what he asked for; the runs may be read unseen."""
+async def test_reading_the_audit_is_audited(reader: Relay) -> None:
+    """With its parameters; reading runs is not audited."""
     await reader.get("/runs", params={"limit": 7})
     key = make(live=True)
     read = await reader.get("/audit", params={"limit": 7, "principal": key.text})
@@ -127,7 +127,7 @@ async def test_who_reads_the_audit_stands_in_it(reader: Relay) -> None:
 
     await until(recorded)
     first = (await recorded())[-1]
-    assert first["detail"] == f"limit=7 principal=rly_live_{key.id}"  # less what nobody may know
+    assert first["detail"] == f"limit=7 principal=rly_live_{key.id}"  # less what stays secret
     assert first["request_id"] == read.json()["request_id"]
     assert (first["principal"], first["address"]) == ("anonymous", "127.0.0.1")
 

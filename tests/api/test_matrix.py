@@ -30,7 +30,7 @@ OWN, FOREIGN, UNKNOWN_ID = "own", "foreign", "unknown"
 Cell = tuple[str, str, str]
 # What differs between two answers to the same question.
 OF_THE_MOMENT = frozenset({"date", "x-trace-link", "ratelimit"})
-# Where somebody's affairs are told.
+# Routes that show data of a workspace.
 READINGS = [route for route, row in TABLE.items() if route.startswith("GET") and "401" in row]
 
 
@@ -64,7 +64,7 @@ class ChainWalk:
         self.theirs = await keys_of_roles(self.keyed, "theirs")
 
     async def ids(self, workspace: str) -> Ids:
-        """A preview, a run and a key that are there for whoever is of this workspace."""
+        """A preview, a run and a key of this workspace."""
         keys = self.ours if workspace == "ours" else self.theirs
         relay = self.keyed.client(keys["operator"])
         url = f"{self.target.url}?of={workspace}"
@@ -93,7 +93,7 @@ class ChainWalk:
         return own
 
     async def told(self, theirs: Ids) -> dict[str, str]:
-        """All that the other workspace's admin is told."""
+        """All answers to the admin of the other workspace."""
         admin = self.theirs["admin"]
         answers = {route: await self.principal(route, admin, theirs) for route in READINGS}
         assert {answer.status_code for answer in answers.values()} == {200}

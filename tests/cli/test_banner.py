@@ -20,7 +20,7 @@ def banner(gateway: GatewayProcess) -> str:
 
 
 def test_the_banner_names_the_store(valkey: Valkey) -> None:
-    """Its folder, or that it is the one of REDIS_URL, whose password is nobody's business."""
+    """Its folder, or that it is the one of REDIS_URL, without the password."""
     with data_dir() as folder, gateway_process({"RELAY_DATA_DIR": str(folder)}) as embedded:
         assert f"Store: embedded Valkey, data in {folder}\n" in banner(embedded)
     with gateway_process({"REDIS_URL": valkey.url}) as shared:
@@ -61,10 +61,10 @@ def test_the_banner_says_what_is_kept(
         (False, "demanded of every request"),
     ],
 )
-def test_the_banner_says_who_may_ask(
+def test_the_banner_says_whether_keys_are_required(
     capsys: pytest.CaptureFixture[str], open_to_all: bool, said: str
 ) -> None:
-    """Whoever starts a gateway without keys is told so."""
+    """A gateway without keys says so when it starts."""
     announce(Settings(), "http://127.0.0.1:8000", open_to_all=open_to_all)
     assert f"\nKeys:  {said}\n" in capsys.readouterr().out
 

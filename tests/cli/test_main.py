@@ -50,7 +50,7 @@ def command(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
 
 @contextmanager
 def printing(*arguments: str, env: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    """A command that runs until it is told to stop; what it prints can be read."""
+    """A command that runs until it is stopped; its output can be read."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", *arguments],
         env={**os.environ, **env},

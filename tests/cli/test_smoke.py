@@ -204,7 +204,7 @@ async def test_smoke_sees_through_a_gateway_with(flaw: str, wrong: str | None, s
 
 
 async def test_smoke_sends_to_a_target_that_is_named() -> None:
-    """Then nothing is said about deliveries: the target is not ours to see."""
+    """Then the report leaves out deliveries, because the target is not ours."""
     steps: list[Step] = []
     deliveries: list[Delivery] = []
     sink = receiver(deliveries.append, secret=None)

@@ -108,7 +108,7 @@ async def test_what_cannot_be_shown_is_one_sentence(
     assert text in result.stderr
 
 
-async def test_an_unknown_run_is_said(traced: Traced) -> None:
+async def test_an_unknown_run_is_reported(traced: Traced) -> None:
     """With the gateway's own words."""
     result = await run("never-was", "--url", str(traced.relay.base_url))
     assert result.exit_code == 1

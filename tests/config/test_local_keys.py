@@ -68,8 +68,8 @@ peppers(Settings(data_dir=Path(sys.argv[1]) / "new"))
     assert stat.S_IMODE((tmp_path / "new" / FILE).stat().st_mode) == 0o600
 
 
-def test_those_who_start_at_once_agree(tmp_path: Path) -> None:
-    """20 folders, 8 at once in each; nobody reads what another writes over, or half of it."""
+def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    """20 folders, 8 at once in each; no process reads a replaced or half-written file."""
     with ThreadPoolExecutor(8) as pool:
         for number in range(20):
             settings = Settings(data_dir=tmp_path / str(number))

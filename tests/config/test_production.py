@@ -16,7 +16,7 @@ PRODUCTION = {
 
 @pytest.mark.parametrize("variable", sorted(PRODUCTION.keys() - {"RELAY_ENV"}))
 def test_production_demands_what_it_rests_on(variable: str) -> None:
-    """The embedded stores are for one machine, and nobody goes unauthenticated."""
+    """The embedded stores are for one machine, and every request needs a key."""
     assert Settings.from_env(PRODUCTION).production
     for environ in ({**PRODUCTION, variable: ""}, {**PRODUCTION, variable: " "}):
         with pytest.raises(SettingsError, match=rf"{variable} is .*"):

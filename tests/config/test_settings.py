@@ -1,4 +1,4 @@
-"""What the environment may hold, and what is said when it holds something else."""
+"""What the environment may hold, and the error when it holds something else."""
 
 import traceback
 from datetime import timedelta

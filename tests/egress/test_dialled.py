@@ -28,7 +28,7 @@ PRIVATE_V6 = (
     "::1 fd00::1 fe80::1 ::ffff:10.0.0.1 64:ff9b::10.0.0.1 2606:2800::5efe:10.0.0.1".split()
 )
 
-# The answers in turn: of the preview, of the send, of whoever asks again.
+# The answers in turn: of the preview, of the send, of a later question.
 HOSTILE: list[Sequence[Answer]] = [
     *([[PUBLIC_V4], [address]] for address in (*INNER, *PRIVATE_V6)),  # rebinding
     *([[PUBLIC_V4, address]] for address in ("127.0.0.1", "10.0.0.1", "::1")),  # mixed

@@ -70,7 +70,7 @@ async def test_a_preview_warns_of_the_effect_and_of_its_way(store: Store) -> Non
     assert warnings == ["The preview stores the header Cookie in clear text.", "Think twice."]
 
 
-async def test_those_who_wait_for_a_run_that_is_given_back_run_once(store: Store) -> None:
+async def test_waiters_for_a_released_run_execute_once(store: Store) -> None:
     """The first could not send; of twenty duplicates one sends and all get its answer."""
     egress = Scripted(NOT_SENT, SUCCESS)
     ours = engine(store, egress)
@@ -137,7 +137,7 @@ async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     assert runs.calls["settle"] == 2
 
 
-async def test_nobody_waits_for_a_run_whose_lease_is_over(store: Store) -> None:
+async def test_a_run_whose_lease_has_ended_is_not_waited_for(store: Store) -> None:
     """It is unknown, whatever its process still does: the duplicate says so at once."""
     egress = Scripted(SUCCESS)
     ours = engine(store, egress)

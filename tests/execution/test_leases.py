@@ -54,7 +54,7 @@ async def traced(executes: Runner, reservation: Reservation) -> tuple[Any, Trace
 
 @pytest.mark.parametrize("outcome", [SUCCESS, NotSent("No.")])
 @pytest.mark.parametrize("away", [0, 1])
-async def test_after_the_lease_the_caller_is_told_what_the_record_says(
+async def test_after_the_lease_the_caller_gets_the_record(
     store: Store,
     reservation: Callable[[str], Reservation],
     lines: Lines,
@@ -91,7 +91,7 @@ async def test_a_record_that_cannot_be_read_is_not_guessed(
         await executes.run(reservation("run-1"))
 
 
-async def test_within_the_lease_the_caller_is_told_at_once(
+async def test_within_the_lease_the_caller_gets_the_outcome_at_once(
     store: Store, reservation: Callable[[str], Reservation], lines: Lines
 ) -> None:
     """Redis is away just then: the run is counted and logged once its record is stored."""
@@ -117,7 +117,7 @@ async def test_a_release_is_insisted_on_until_the_lease_ends(
 
 
 @pytest.mark.parametrize(("timeout", "releases"), [(timedelta(0), 1), (NO_LEASE, 0)])
-async def test_nobody_insists_beyond_the_lease(
+async def test_a_call_is_not_repeated_beyond_the_lease(
     store: Store, reservation: Callable[[str], Reservation], timeout: timedelta, releases: int
 ) -> None:
     """The record then tells the truth by itself: its lease is over."""
@@ -133,7 +133,7 @@ async def test_nobody_insists_beyond_the_lease(
 async def test_a_run_that_cannot_be_given_back_is_logged(
     store: Store, reservation: Callable[[str], Reservation], lines: Lines, lost: str
 ) -> None:
-    """Its caller has been told that nothing was sent, and its record says `unknown`."""
+    """Its caller got the answer that nothing was sent, and its record says `unknown`."""
 
     class Interrupted(FlakyRuns):
         async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Any:

@@ -55,7 +55,7 @@ async def test_a_late_settle_is_refused(runs: Runs) -> None:
     assert (run.doc, run.in_flight, run.interrupted) == (None, False, True)
 
 
-async def test_nobody_takes_an_interrupted_run_over(runs: Runs) -> None:
+async def test_an_interrupted_run_is_not_taken_over(runs: Runs) -> None:
     """After the lease neither the key nor the preview is reserved again."""
     await runs.reserve(reservation(), lease=NO_LEASE)
     for _ in range(2):
@@ -67,8 +67,8 @@ async def test_nobody_takes_an_interrupted_run_over(runs: Runs) -> None:
 
 
 async def test_a_late_release_is_refused(runs: Runs, previews: Previews) -> None:
-    """From the end of its lease a run is unknown: a retry may have heard so, and neither key nor
-    preview is given back.
+    """From the end of its lease a run is unknown: a retry may have got that answer, and neither
+    key nor preview is given back.
     """
     await runs.reserve(reservation(), lease=NO_LEASE)
     for _ in range(2):
@@ -113,7 +113,7 @@ async def test_a_run_that_was_given_back_is_never_opened(runs: Runs, previews: P
 async def test_a_run_without_an_origin_is_given_back_all_the_same(
     scripts: Scripts, runs: Runs
 ) -> None:
-    """Somebody took it out of Redis; the run ends in one step, or not at all."""
+    """It was removed from Redis; the run ends in one step, or not at all."""
     await runs.reserve(reservation(), lease=LEASE)
     await scripts._client.hdel(names.run("w", "run-1"), "origin")
     assert await told(scripts, "release") == [b"released"]

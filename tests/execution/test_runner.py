@@ -120,7 +120,7 @@ async def test_nothing_sent_is_given_back(
     assert msgspec.json.decode(answer.document)["status"] == "success"
 
 
-async def test_a_reservation_that_nobody_heard_of_sends_nothing(
+async def test_a_reservation_whose_reply_was_lost_sends_nothing(
     store: Store, reservation: Callable[[str], Reservation], preview_id: str
 ) -> None:
     """Redis made it and the reply was lost: it is given back behind the caller's error."""
@@ -166,7 +166,7 @@ async def test_the_answer_to_a_run_that_was_forgotten_is_the_truth(
     assert answer.expires_at_ms is None
 
 
-async def test_who_stops_waiting_stops_nothing(
+async def test_a_caller_that_stops_waiting_stops_no_run(
     store: Store, reservation: Callable[[str], Reservation]
 ) -> None:
     """A cancelled caller's run is in flight until it is stored."""

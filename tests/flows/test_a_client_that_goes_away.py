@@ -30,7 +30,7 @@ async def test_a_run_outlives_its_client(relay: Relay, target: Target) -> None:
     assert len(target.deliveries) == 1
 
 
-async def test_a_duplicate_that_goes_away_disturbs_nobody(relay: Relay, target: Target) -> None:
+async def test_a_duplicate_that_disconnects_changes_nothing(relay: Relay, target: Target) -> None:
     """Neither the run nor those who still wait for it."""
     run = await held(relay, target, "order-1")
     leaving, staying = (

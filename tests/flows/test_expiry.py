@@ -1,4 +1,4 @@
-"""Previews last an hour, answers a day; what is gone is said to be gone, never done twice."""
+"""Previews last an hour, answers a day; what has expired is reported and never done twice."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -96,7 +96,7 @@ async def test_a_retry_outlives_its_preview(
 
 @pytest.mark.parametrize("gone", ["the run", "the run and its key"])
 @pytest.mark.parametrize("key", ["order-1", "order-2"])
-async def test_an_answer_that_is_gone_is_said_to_be_gone(
+async def test_an_expired_answer_is_reported(
     relay: Relay, valkey: Valkey, executed: httpx2.Response, gone: str, key: str
 ) -> None:
     """410 with the run, for the old key and a new one, while the preview is known as spent."""

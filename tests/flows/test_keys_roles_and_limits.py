@@ -62,7 +62,9 @@ async def test_a_key_that_was_revoked_opens_nothing(keyed: Keyed) -> None:
     assert (await operator.get("/actions")).status_code == 401
 
 
-async def test_who_asks_too_often_is_told_to_wait(keyed: Keyed, target: Target) -> None:
+async def test_requests_above_the_limit_are_refused_with_a_time(
+    keyed: Keyed, target: Target
+) -> None:
     """Each answer says what is left; a 429 sent nothing, and a replay costs nothing."""
     operator = keyed.client(await made(keyed.relay, "operator"))
     ids = [await operator.preview_id(target.url) for _ in range(3)]
@@ -82,7 +84,9 @@ async def test_who_asks_too_often_is_told_to_wait(keyed: Keyed, target: Target) 
     assert len(target.deliveries) == 2
 
 
-async def test_the_audit_says_who_did_what(keyed: Keyed, target: Target, store: Store) -> None:
+async def test_the_audit_names_the_key_of_each_change(
+    keyed: Keyed, target: Target, store: Store
+) -> None:
     """Newest first: an intent before it is sent, its outcome, and who was refused."""
     operator = keyed.client(await made(keyed.relay, "operator"))
     auditor = keyed.client(await made(keyed.relay, "auditor"))

@@ -1,4 +1,4 @@
-"""A preview is spent once, and a key names one preview: whoever comes second is told."""
+"""A preview is spent once, and a key names one preview; a second request gets a problem."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ def forget_preview(valkey: Valkey, preview_id: str) -> None:
 async def test_keys_that_race_for_a_preview_make_one_delivery(
     relay: Relay, target: Target, racers: int
 ) -> None:
-    """One key wins; every other is told the winner's run."""
+    """One key wins; every other one gets the winner's run id."""
     preview_id = await relay.preview_id(target.url)
 
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""What becomes of an execution is told from where it failed: the table of outcomes, row by row."""
+"""The outcome of an execution follows from the point of failure: the table, row by row."""
 
 import asyncio
 import socket
@@ -43,8 +43,8 @@ async def quick(valkey: Valkey) -> AsyncIterator[Relay]:
 
 
 @contextmanager
-def nobody_listens() -> Iterator[int]:
-    """A port that refuses connections, until somebody listens on it."""
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections until a server listens on it."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
@@ -154,7 +154,7 @@ async def test_a_refused_connection_gives_key_and_preview_back(
 ) -> None:
     """Nothing was sent: the same preview and key succeed once the target listens."""
     deliveries: list[Delivery] = []
-    with nobody_listens() as port:
+    with refusing_port() as port:
         preview_id = await relay.preview_id(f"http://127.0.0.1:{port}/hook")
         for _ in range(2):
             refused = await relay.execute(preview_id, "order-1")

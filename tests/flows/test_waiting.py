@@ -1,4 +1,4 @@
-"""A retry that comes too early waits for the run, or is told when to come back."""
+"""An early retry waits for the run, or gets Retry-After."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ async def test_a_duplicate_waits_for_the_run_in_flight(
 async def test_a_duplicate_waits_for_the_run_of_another_gateway(
     relay: Relay, target: Target, valkey: Valkey
 ) -> None:
-    """The end of a run is told to every gateway on the store, and heard at once."""
+    """The end of a run reaches every gateway on the store at once."""
 
     async with gateway(valkey.url) as other:
         run = await held(relay, target, "order-1")
@@ -60,7 +60,7 @@ async def test_a_duplicate_waits_for_the_run_of_another_gateway(
     assert len(target.deliveries) == 1
 
 
-async def test_a_duplicate_that_will_not_wait_is_told_to_come_back(
+async def test_a_duplicate_that_does_not_wait_gets_retry_after(
     relay: Relay, target: Target, valkey: Valkey
 ) -> None:
     """409 at once, from either gateway, with the run and a time to ask again."""

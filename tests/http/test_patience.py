@@ -1,4 +1,4 @@
-"""A client that sends slowly, or too much at once, costs Relay little and nobody else anything."""
+"""A client that sends slowly, or too much at once, costs Relay little and other callers nothing."""
 
 import asyncio
 import gc

@@ -61,7 +61,7 @@ def test_what_is_not_published_is_refused_by_name(name: str, text: str) -> None:
 
 
 def test_what_is_given_twice_is_refused() -> None:
-    """Nobody can know which of the two is meant."""
+    """It is not clear which of the two is meant."""
     with pytest.raises(InvalidRequest, match="The parameter limit"):
         query(asked("limit=5&limit=5"), RunsQuery)
 

@@ -56,7 +56,7 @@ async def test_the_url_says_where_it_listens(host: str) -> None:
 
 
 def test_a_port_is_taken_from_the_start_on() -> None:
-    """Who loses the race for it is told before anything is opened."""
+    """The loser of the race gets the error before anything is opened."""
     first = ListeningServer(Starlette(), host="127.0.0.1", port=0)
     with pytest.raises(StartError, match=r"cannot listen on 127\.0\.0\.1:[0-9]+: Address already"):
         ListeningServer(Starlette(), host="127.0.0.1", port=int(first.url.rpartition(":")[2]))

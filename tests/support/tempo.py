@@ -73,7 +73,7 @@ def made(
     start_ms: int = 0,
     attributes: dict[str, str] | None = None,
 ) -> Span:
-    """A span of 1 ms that began so long after a moment of 2026."""
+    """A span of 1 ms that began this long after a moment of 2026."""
     start = MOMENT_NS + start_ms * 1_000_000
     return Span(
         name=name,

@@ -30,7 +30,7 @@ def relay(migrated_file: str, tmp_path: Path) -> Typed:
 
 
 def test_the_key_stands_alone_on_stdout(relay: Typed) -> None:
-    """`KEY=$(relay keys create …)` works; what is said of it is on stderr, and says it is once."""
+    """`KEY=$(relay keys create …)` works; stderr says that the key is shown once."""
     done = relay.well(*CREATE)
     key = parse(done.stdout.removesuffix("\n"))
     assert key
@@ -53,7 +53,7 @@ def test_json_has_the_key_as_its_secret(relay: Typed) -> None:
     assert relay.json("keys", "list") == {"keys": [made]}
 
 
-def test_a_key_is_for_ninety_days_unless_told(relay: Typed) -> None:
+def test_a_key_lasts_ninety_days_by_default(relay: Typed) -> None:
     made = relay.json(*CREATE)
     created = datetime.fromisoformat(made["created_at"])
     assert datetime.fromisoformat(made["expires_at"]) - created == timedelta(days=90)

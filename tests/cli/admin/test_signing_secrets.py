@@ -93,7 +93,7 @@ def test_a_secret_whose_key_is_lost_is_named(relay: Typed) -> None:
     assert signing(relay.folder, OLD)
 
 
-def test_the_audit_has_who_made_a_secret(relay: Typed) -> None:
+def test_the_audit_records_the_creator_of_a_secret(relay: Typed) -> None:
     made = relay.json("secrets", "create")
 
     async def entries() -> list[tuple[str, str, str, str]]:

@@ -71,7 +71,7 @@ def test_a_broken_chain_is_named_with_its_first_bad_entry(installation: Installa
     assert (broken["ok"], broken["seq"], broken["reason"]) == (False, 3, "edited")
 
 
-def test_where_nothing_was_audited_it_is_said(installation: Installation) -> None:
+def test_an_empty_audit_is_reported(installation: Installation) -> None:
     """No line at all could be taken for anything."""
     for table in ("audit", "audit_heads"):
         installation.execute(f"DELETE FROM {table}")
@@ -101,7 +101,7 @@ def test_what_is_no_time_is_refused(when: str) -> None:
 
 
 @both
-def test_what_cannot_be_looked_at_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_an_unreadable_database_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
     """One sentence, never a traceback, nor the exit status of a chain that is broken."""
     empty = Installation(tmp_path)
     for env, said in (
@@ -117,7 +117,7 @@ def test_what_cannot_be_looked_at_is_said(tmp_path: Path, command: tuple[str, ..
 
 
 @both
-def test_a_table_that_is_gone_is_said(installation: Installation, command: tuple[str, ...]) -> None:
+def test_a_missing_table_is_reported(installation: Installation, command: tuple[str, ...]) -> None:
     installation.execute("DROP TABLE audit_checkpoints")
     result = installation.run(*command)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -146,7 +146,7 @@ def test_keys_that_were_made_here_are_looked_with(installation: Installation) ->
     assert result.stdout == "w: 5 entries verified\n"
 
 
-def test_a_workspace_that_nobody_knows_is_no_good_news(installation: Installation) -> None:
+def test_an_unknown_workspace_is_an_error(installation: Installation) -> None:
     """A name that was mistyped must not look like a chain that is whole."""
     for command in (("verify",), ("export", "--since", "1d")):
         result = installation.run(*command, "--workspace", "typo", "--workspace", "w")
@@ -174,7 +174,7 @@ def test_a_workspace_that_nobody_knows_is_no_good_news(installation: Installatio
 def test_values_of_a_wrong_kind_are_named(
     installation: Installation, statement: str, named: str
 ) -> None:
-    """SQLite keeps in a column whatever it is given."""
+    """SQLite stores values of any type in a column."""
     installation.execute(statement)
     result = installation.run("verify", "--workspace", "w")
     assert result.exit_code == 1
@@ -185,7 +185,7 @@ def test_values_of_a_wrong_kind_are_named(
     ("arguments", "label"),
     [(["verify"], "Verifying"), (["export", "--since=2020-01-01"], "Export")],
 )
-def test_whoever_watches_sees_how_it_goes_on(
+def test_progress_is_shown_on_a_terminal(
     installation: Installation, arguments: list[str], label: str
 ) -> None:
     """On a terminal alone; what is printed stays free of it."""

@@ -73,7 +73,7 @@ def numbers(installation: Installation, *arguments: str) -> list[int]:
     return [each["seq"] for each in installation.exported(*arguments, "--workspace", "w")]
 
 
-def test_who_goes_on_after_a_number_misses_nothing(installation: Installation) -> None:
+def test_an_export_after_a_number_misses_nothing(installation: Installation) -> None:
     """An entry that comes late is older than what was handed over, and its number is greater."""
     assert numbers(installation, "--after", "0") == [1, 2, 3, 4, 5]
     assert numbers(installation, "--after", "3") == [4, 5, 6]
@@ -96,7 +96,7 @@ def test_a_reading_hands_over_the_reading_before_it(installation: Installation) 
     assert third["detail"] == "export of audit.read, run.ended after entry 6"
 
 
-def test_who_had_more_than_there_is_is_told(installation: Installation) -> None:
+def test_a_number_beyond_the_chain_is_an_error(installation: Installation) -> None:
     """The end was cut, or the database is an old one: silence would pass for no news."""
     result = installation.run("export", "--after", "6", "--workspace", "w")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -104,8 +104,8 @@ def test_who_had_more_than_there_is_is_told(installation: Installation) -> None:
     assert installation.run("verify", "--workspace", "w").stdout == "w: 5 entries verified\n"
 
 
-def test_what_is_missing_is_told_of(installation: Installation) -> None:
-    """Removed by somebody, or because it was too old; what there is is handed over."""
+def test_missing_entries_are_reported(installation: Installation) -> None:
+    """Deleted or removed by retention; the rest is exported."""
     installation.execute("DELETE FROM audit WHERE workspace = 'w' AND seq = 4")
     result = installation.run("export", "--after", "2", "--workspace", "w")
     assert result.exit_code == 0
@@ -119,7 +119,7 @@ def test_what_is_missing_is_told_of(installation: Installation) -> None:
     assert "Warning: entry 5 is missing" in result.stderr
 
 
-def test_what_was_too_old_is_told_of(installation: Installation) -> None:
+def test_removed_entries_are_reported(installation: Installation) -> None:
     """As retention leaves it."""
     installation.remove_before(3, workspace="w")
     result = installation.run("export", "--after", "1", "--workspace", "w")
@@ -171,7 +171,7 @@ def test_events_are_those_that_are_recorded() -> None:
 
 @pytest.mark.parametrize("seq", ["'text'", "CAST(x'ff' AS TEXT)", "x'ff'", "3.5"])
 def test_numbers_of_a_wrong_kind_stop_no_export(installation: Installation, seq: str) -> None:
-    """SQLite keeps in a column whatever it is given; each such row is handed over once."""
+    """SQLite stores values of any type in a column; each such row is exported once."""
     installation.execute(f"UPDATE audit SET seq = {seq} WHERE workspace = 'w' AND seq = 4")
     exported = installation.exported("--since", "2020-01-01", "--workspace", "w")
     assert sorted(each["seq"] for each in exported) == [1, 2, 3, 4, 5]
@@ -202,7 +202,7 @@ def test_an_entry_without_end_is_handed_over_as_text(installation: Installation)
 
 
 @pytest.mark.parametrize("name", ["CAST(x'ff' AS TEXT)", "x'ff'"])
-def test_a_workspace_whose_name_is_no_text_is_told_of(
+def test_a_workspace_name_that_is_no_text_is_reported(
     installation: Installation, name: str
 ) -> None:
     """It hides nothing of the others, and nothing is recorded in it."""

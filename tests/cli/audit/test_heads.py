@@ -77,7 +77,7 @@ def test_a_log_without_heads_proves_nothing(installation: Installation) -> None:
     assert "the log has 0 readable heads of w and 0" in result.stderr
 
 
-def test_heads_that_cannot_be_read_are_told_of(installation: Installation) -> None:
+def test_unreadable_heads_are_reported(installation: Installation) -> None:
     """Beside others they are a warning: a log may be cut off anywhere."""
     whole = log_line(installation.head(5))
     result = installation.run("verify", "--heads", "-", stdin=f"{whole}\n{whole[:-9]}\n")

@@ -46,7 +46,7 @@ def test_a_row_tells_threshold_measure_samples_and_verdict(past: str) -> None:
 
 
 @needs_prometheus
-def test_too_few_samples_are_told_with_how_many_it_takes(past: str) -> None:
+def test_too_few_samples_are_reported_with_the_number_needed(past: str) -> None:
     """The row says so, and the gate does not pass."""
     result = run(past, "--job", "59 webhooks")
 

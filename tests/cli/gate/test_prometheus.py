@@ -56,7 +56,7 @@ SCALAR = b'{"status": "success", "data": {"resultType": "scalar", "result": [1, 
         (reset, "cannot be reached"),
     ],
 )
-async def test_what_is_no_answer_is_told(server: Target, answer: Answer, said: str) -> None:
+async def test_a_malformed_answer_is_reported(server: Target, answer: Answer, said: str) -> None:
     """One printable line that names the server, and never its password."""
     server.answer = answer
     with pytest.raises(Unanswered) as raised:
@@ -96,7 +96,7 @@ async def test_samples_that_are_no_numbers_are_left_out(server: Target) -> None:
     ]
 
 
-async def test_the_user_of_the_url_is_told_to_the_server(server: Target) -> None:
+async def test_the_user_of_the_url_is_sent_to_the_server(server: Target) -> None:
     """As basic authentication; a path before the API's stays."""
     server.answer = status(200, vector())
     await ask(server, "relay:p%40ss@", "/prometheus")
@@ -108,7 +108,7 @@ async def test_the_user_of_the_url_is_told_to_the_server(server: Target) -> None
 
 
 @pytest.mark.parametrize("time", [(), ("NaN",), ("0",), ("-1",), ("253402300800",)])
-async def test_a_server_without_a_clock_is_told(server: Target, time: tuple[str, ...]) -> None:
+async def test_a_server_without_a_clock_is_reported(server: Target, time: tuple[str, ...]) -> None:
     """Neither an empty vector nor what has no date is a time."""
     server.answer = status(200, vector(*time))
     async with Prometheus(server.url.removesuffix("/hook")) as prometheus:

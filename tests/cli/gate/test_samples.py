@@ -62,7 +62,7 @@ def test_a_replica_that_comes_later_counts_from_zero() -> None:
 def test_a_replica_that_was_never_seen_before_does_not(
     began: list[tuple[float, float]] | None,
 ) -> None:
-    """Nobody knows when it counted what its first scrape shows."""
+    """The time of what its first scrape shows is unknown."""
     late = [(130.0, 0.0), (160.0, 1.0), (190.0, 1.0)]
     assert rises((160, 7), (190, 9), up=late, began=began) == [Rise(160, 190, 2)]
 
