@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+PORTS = {"http": 80, "https": 443}
+
 
 class Effect(Struct, frozen=True, kw_only=True):
     """One HTTP request. What is added to its headers when it is sent: see egress.additions."""
@@ -20,12 +22,13 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> str:
-        """The host without its port. The guard has accepted the URL."""
-        host = (urlsplit(self.url).hostname or "").rstrip(".")
+        """The host and the port, such as `bank.example:443`. The guard has accepted the URL."""
+        url = urlsplit(self.url)
+        host, port = (url.hostname or "").rstrip("."), url.port or PORTS[url.scheme]
         try:
-            return str(ip_address(host))
+            return f"[{ip}]:{port}" if (ip := ip_address(host)).version == 6 else f"{ip}:{port}"
         except ValueError:
-            return host
+            return f"{host}:{port}"
 
     @property
     def head(self) -> str:

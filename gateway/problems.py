@@ -36,6 +36,7 @@ Problem
     UnknownTransferCoding 501
     TargetUnreachable 502
     StoreUnavailable 503
+    TargetSuspended 503
     NotReady 503
 """
 
@@ -283,6 +284,10 @@ class TargetUnreachable(Problem):
 
 class StoreUnavailable(Problem):
     status, title = 503, "A store is unavailable"
+
+
+class TargetSuspended(Problem):
+    status, title = 503, "The target is suspended; nothing was sent"
 
 
 class NotReady(Problem):

@@ -63,16 +63,16 @@ def test_the_digest_covers_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://example.com/hook", "example.com"),
-        ("https://EXAMPLE.com./hook", "example.com"),
-        ("https://example.com:8443/", "example.com"),
-        ("http://example.com", "example.com"),
-        ("https://www.example.com/", "www.example.com"),
-        ("https://[2001:DB8:0:0::1]:8443/", "2001:db8::1"),
-        ("https://[2001:db8::1]/", "2001:db8::1"),
-        ("https://192.0.2.1/", "192.0.2.1"),
+        ("https://example.com/hook", "example.com:443"),
+        ("https://EXAMPLE.com./hook", "example.com:443"),
+        ("https://example.com:8443/", "example.com:8443"),
+        ("http://example.com", "example.com:80"),
+        ("https://www.example.com/", "www.example.com:443"),
+        ("https://[2001:DB8:0:0::1]:8443/", "[2001:db8::1]:8443"),
+        ("https://[2001:db8::1]/", "[2001:db8::1]:443"),
+        ("https://192.0.2.1/", "192.0.2.1:443"),
     ],
 )
-def test_a_target_is_one_host_in_any_spelling(url: str, target: str) -> None:
+def test_a_target_is_one_host_and_port_in_any_spelling(url: str, target: str) -> None:
     """Its concurrency limit is the same for every spelling, scheme and port."""
     assert effect(url=url).target == target

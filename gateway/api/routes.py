@@ -55,6 +55,7 @@ ENDPOINTS = (
             p.TargetForbidden,
             p.IdempotencyKeyReused,
             p.TargetUnreachable,
+            p.TargetSuspended,
             p.StoreUnavailable,
         ),
         headers=("Idempotency-Key", "Prefer"),

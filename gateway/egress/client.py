@@ -17,6 +17,7 @@ from yarl import URL
 from gateway.effects import Effect
 from gateway.egress.additions import added_when_sent
 from gateway.egress.addresses import literal
+from gateway.egress.breaker import Breaker
 from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
 from gateway.egress.failures import failure, forbidden
 from gateway.egress.guard import Guard, TargetRefusal
@@ -47,6 +48,7 @@ class Egress:
         self._guard = guard
         self._secrets_of = secrets_of
         self._resolver = GuardedResolver(guard)
+        self.breaker = Breaker()
 
     async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         """Why the target is refused, or warnings. No packet goes to the target."""
@@ -109,7 +111,9 @@ class Egress:
             except SecretsSealed:
                 client.fail("secrets_sealed")
                 return NotSent("The signing secrets of this workspace cannot be read here.")
-            return await self._exchange(effect, url, signature, deadline)
+            outcome = await self._exchange(effect, url, signature, deadline)
+            self.breaker.record(workspace, effect.target, outcome)
+            return outcome
 
     def _signature(self, effect: Effect, workspace: str, run_id: str) -> dict[str, str]:
         return sign(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -144,7 +145,8 @@ class Engine:
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
-            reservation = _reservation(principal, key or preview_id, preview_id)
+            suspended = self._egress.breaker.suspended(principal.workspace)
+            reservation = _reservation(principal, key or preview_id, preview_id, suspended)
             answer = await self._runner.run(reservation)
             if not (isinstance(answer, KeyTaken) and answer.in_flight):
                 return _execute_result(answer)
@@ -170,7 +172,9 @@ class Engine:
         return lease_left < left
 
 
-def _reservation(principal: Principal, key: str, preview_id: str) -> Reservation:
+def _reservation(
+    principal: Principal, key: str, preview_id: str, suspended: Sequence[str]
+) -> Reservation:
     request, run_id = current(), new_id()
     link = request.trace.link or ""
     return Reservation(
@@ -184,6 +188,7 @@ def _reservation(principal: Principal, key: str, preview_id: str) -> Reservation
         principal=principal.id,
         rates=principal.executes,
         slots=principal.slots,
+        suspended=suspended,
     )
 
 

@@ -4,10 +4,11 @@ import math
 from typing import assert_never
 
 from gateway import problems
+from gateway.egress.breaker import FAILURES, PAUSE
 from gateway.execution import telemetry
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
-from stores.redis.reservations import Expired, KeyTaken
+from stores.redis.reservations import Expired, KeyTaken, Suspended
 
 # Seconds. A run usually lasts milliseconds, so that it has ended at the next try.
 RETRY_AFTER = "1"
@@ -20,7 +21,7 @@ LIMITS = {
 }
 
 
-Refused = KeyTaken | NoPreview | Spent | Expired | Limited
+Refused = KeyTaken | NoPreview | Spent | Expired | Suspended | Limited
 
 
 def refusal(answer: Refused) -> problems.Problem:
@@ -53,9 +54,20 @@ def _problem(answer: Refused) -> problems.Problem:
         case Expired(run_id=run_id):
             detail = "This preview was executed; its answer is no longer stored."
             return problems.RunExpired(detail, run_id=run_id)
+        case Suspended():
+            return suspended(answer)
         case Limited():
             return _limited(answer)
     assert_never(answer)
+
+
+def suspended(answer: Suspended) -> problems.Problem:
+    return problems.TargetSuspended(
+        f"{answer.target} could not be connected to {FAILURES} times in a row. Nothing was sent; "
+        f"try again in {PAUSE:.0f} s.",
+        safe_to_retry=True,
+        headers={"Retry-After": f"{PAUSE:.0f}"},
+    )
 
 
 def _limited(limited: Limited) -> problems.Problem:

@@ -20,7 +20,7 @@ import msgspec
 from gateway import problems
 from gateway.effects import Effect
 from gateway.egress.client import Egress
-from gateway.execution import telemetry
+from gateway.execution import refusals, telemetry
 from gateway.execution.audit_entries import run_ended, run_not_sent
 from gateway.execution.documents import (
     RunDocument,
@@ -45,6 +45,7 @@ from stores.redis.reservations import (
     ReserveResult,
     Run,
     Settled,
+    Suspended,
 )
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
@@ -67,7 +68,7 @@ class ExecuteResult(NamedTuple):
     quota: Quota | None = None
 
 
-RunResult = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Limited
+RunResult = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Suspended | Limited
 
 
 class Runner:
@@ -143,6 +144,10 @@ class Runner:
         self, reservation: Reservation, reserved: Reserved, deadline: float
     ) -> ExecuteResult:
         effect, origin = stored_effect(reserved.preview)
+        if not self._egress.breaker.admit(reservation.workspace, effect.target):  # a probe is out
+            sent = Sent(reservation, origin, NotSent("The target is suspended."), 0)
+            suspended = refusals.suspended(Suspended(effect.target))
+            return await self._release(sent, deadline, suspended)
         started = time.monotonic()
         outcome = await self._send(effect, reservation, deadline)
         ended = Sent(reservation, origin, outcome, time.monotonic() - started)

@@ -19,6 +19,7 @@ from stores.redis.reservations import (
     Reserved,
     Run,
     Settled,
+    Suspended,
 )
 
 ANSWERS = {
@@ -27,6 +28,7 @@ ANSWERS = {
     Expired: "expired",
     Spent: "spent",
     NoPreview: "no_preview",
+    Suspended: "suspended",
     Limited: "limited",
     type(None): "unavailable",
 }

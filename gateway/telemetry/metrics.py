@@ -70,6 +70,13 @@ refusals = Counter(
     "How many targets the guard refused, at a preview or at a send.",
     ["reason"],
 )
+suspensions = Counter(
+    "relay_target_suspensions",
+    "How many times a target was suspended because it could not be connected to.",
+)
+suspended_targets = Gauge(
+    "relay_suspended_targets", "How many targets this process does not try at the moment."
+)
 redis_calls = Histogram(
     "relay_redis_call_seconds", "How long a round trip to Redis took.", buckets=ROUND_TRIPS
 )

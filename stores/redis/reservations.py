@@ -1,5 +1,6 @@
 """Reservations of idempotency keys, the runs that they open, and every outcome of a script."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ class Reservation(NamedTuple):
 
     `traceparent` and `trace_link` belong to the request and are kept with the run. `intent`: the
     audit entry that the script writes if it reserves. `principal`: the key whose quota is spent.
+    `suspended`: targets that are not tried now.
     """
 
     workspace: str
@@ -48,6 +50,7 @@ class Reservation(NamedTuple):
     principal: str = ""
     rates: Rates = Rates()
     slots: Slots = Slots()
+    suspended: Sequence[str] = ()
 
     def redis_keys(self) -> tuple[str, str, str, str, str]:
         """Run, preview, reservation, outbox, runs in flight: the keys that ending a run changes."""
@@ -78,6 +81,13 @@ class KeyTaken(NamedTuple):
         return self.run.in_flight and not self.other_preview
 
 
+class Suspended(NamedTuple):
+    """No run of the key exists, and the target of the preview is not tried now."""
+
+    target: str
+    quota: Quota | None = None
+
+
 class Expired(NamedTuple):
     """The key or the preview had a run, whose answer has expired."""
 
@@ -85,7 +95,7 @@ class Expired(NamedTuple):
     quota: Quota | None = None
 
 
-ReserveResult = Reserved | KeyTaken | Expired | Spent | NoPreview | Limited
+ReserveResult = Reserved | KeyTaken | Expired | Spent | NoPreview | Suspended | Limited
 
 
 class NoRun(NamedTuple):
@@ -117,8 +127,16 @@ def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult
             return Expired(holder.decode(), quota(left))
         case [b"spent", left, holder]:
             return Spent(holder.decode(), quota(left))
+        case other:
+            return _not_reserved(other)
+
+
+def _not_reserved(answer: list[Any]) -> NoPreview | Suspended | Limited:
+    match answer:
         case [b"no_preview", left]:
             return NoPreview(quota(left))
+        case [b"suspended", left, target]:
+            return Suspended(target.decode(), quota(left))
         case [b"limited", left, bound, retry_ms]:
             return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
         case [b"released", _]:

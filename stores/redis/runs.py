@@ -59,6 +59,7 @@ class Runs:
             reservation.intent,
             *reservation.rates,
             *reservation.slots,
+            " ".join(reservation.suspended),
         )
         return reserve_result(reservation, answer)
 

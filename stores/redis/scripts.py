@@ -35,12 +35,13 @@ _LUA = files("stores.redis").joinpath("lua")
 
 
 def _source(text: str) -> str:
-    """The script with its includes: a line `-- include name` is replaced by that file."""
+    """The script with its includes: a line `-- include one, other` is replaced by those files."""
 
-    def part(line: re.Match[str]) -> str:
-        return _LUA.joinpath("include", f"{line[1]}.lua").read_text()
+    def parts(line: re.Match[str]) -> str:
+        names = line[1].split(", ")
+        return "".join(_LUA.joinpath("include", f"{name}.lua").read_text() for name in names)
 
-    return re.sub(r"^-- include (\w+)\n", part, text, flags=re.MULTILINE)
+    return re.sub(r"^-- include (.+)\n", parts, text, flags=re.MULTILINE)
 
 
 SOURCES = {

@@ -11,6 +11,7 @@ from msgspec import Raw
 from gateway.access.principal import Principal
 from gateway.actions.registry import registered
 from gateway.effects import Effect
+from gateway.egress.breaker import Breaker
 from gateway.egress.client import Egress, open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
@@ -32,6 +33,7 @@ class Scripted(Egress):
     """Sends nothing: each send takes the next outcome, once `gate` is open."""
 
     def __init__(self, *outcomes: Outcome | Exception) -> None:
+        self.breaker = Breaker()
         self._outcomes = list(outcomes)
         self.begun, self.gate = asyncio.Event(), asyncio.Event()
         self.sent: list[Effect] = []

@@ -10,8 +10,7 @@
 --   {'lost'}                         the run has its answer, was interrupted, or its lease is over:
 --                                    a retry may have been answered `unknown`
 -- Sent twice: answers 'released' both times.
--- include clock
--- include slots
+-- include clock, slots
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, channel, mark_ms, ending = unpack(ARGV)
 local now = milliseconds()

@@ -3,23 +3,22 @@
 --   KEYS  preview, reservation, run (to open), outbox, in_flight, buckets of key and workspace
 --   ARGV  run_id, preview_id, run_prefix (before a run's id in its key), lease_ms, ttl_ms, traceparent,
 --         trace_link (of the request, or empty), intent (JSON, for the audit); limits, 0 for none:
---         requests a minute of the key, of the workspace; concurrent runs in total, per target
+--         requests a minute of the key, of the workspace; concurrent runs in total, per target;
+--         targets that are suspended, separated by spaces
 -- Answers; the quota is that of spend.lua
 --   {'reserved', quota, started_at_ms, doc}
 --   {'key_taken', quota, run_id, now_ms, run hash (flat), requested preview known: 1 or 0}
 --   {'expired', quota, run_id}       the key or the preview had a run whose answer is gone
 --   {'spent', quota, run_id}         a run of another key has spent the preview
 --   {'no_preview', quota}            the preview has expired, or never existed
+--   {'suspended', quota, target}
 --   {'limited', quota, 'key', 'workspace', 'runs' or 'target', retry_ms}
 --   {'released', quota}              this very run was given back before this call arrived
 -- Sent twice with one run_id: 'reserved' both times while the run lasts, then 'key_taken'.
--- include clock
--- include quota
--- include slots
--- include key_taken
+-- include clock, quota, slots, key_taken
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
-  per_key, per_workspace, total, per_target = unpack(ARGV)
+  per_key, per_workspace, total, per_target, suspended = unpack(ARGV)
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
 local doc, spent_by, origin, target =
@@ -33,6 +32,7 @@ end
 local answer = key_taken(run_prefix, holder, spent_by, doc, now, quota)
 if answer then return answer end
 if not doc then return {'no_preview', quota} end
+if listed(suspended, target) then return {'suspended', quota, target} end
 local limited = full(in_flight, target, tonumber(total), tonumber(per_target), now)
 if limited then return {'limited', quota, limited, 1000} end
 local empty, retry_ms, left = spend(buckets, true)

@@ -9,8 +9,7 @@
 --   {'settled', expires_at_ms}
 --   {'lost'}                         the lease was over, or the run is gone
 -- Sent twice: the second changes nothing and answers as the first.
--- include clock
--- include slots
+-- include clock, slots
 local run, preview, reservation, outbox, in_flight = unpack(KEYS)
 local run_id, state, doc, ttl_ms, tombstone_ms, channel, ending = unpack(ARGV)
 local now = milliseconds()

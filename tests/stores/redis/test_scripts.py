@@ -1,6 +1,7 @@
 """Calls of Lua scripts share pipelines, load forgotten scripts, and fail in bounded time."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -141,16 +142,16 @@ async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
 def test_every_include_is_inserted_where_it_is_named() -> None:
     """A script has the includes that it names, once and whole, and every include is used."""
     folder = Path(stores.__file__).parent / "redis" / "lua"
-    parts = {path.stem: path.read_text() for path in (folder / "include").glob("*.lua")}
+    parts = {path.stem: path.read_text() for path in sorted((folder / "include").glob("*.lua"))}
     named: set[str] = set()
     for name, source in SOURCES.items():
         written = (folder / f"{name}.lua").read_text()
-        wanted = {part for part in parts if f"-- include {part}\n" in written}
-        assert {part for part, text in parts.items() if source.count(text) == 1} == wanted
-        assert len(source) == len(written) + sum(
-            len(parts[part]) - len(f"-- include {part}\n") for part in wanted
-        )
-        named |= wanted
+        line = re.search(r"^-- include (.+)\n", written, re.MULTILINE)
+        wanted = line[1].split(", ") if line else []
+        assert [part for part, text in parts.items() if source.count(text) == 1] == sorted(wanted)
+        included = sum(len(parts[part]) for part in wanted)
+        assert len(source) == len(written) + included - (len(line[0]) if line else 0)
+        named.update(wanted)
     assert named == set(parts)
 
 

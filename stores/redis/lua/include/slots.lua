@@ -4,6 +4,11 @@
 -- set lasts a week.
 local SET_MS = 7 * 24 * 3600 * 1000
 
+-- Whether a target is one of these, which are separated by spaces.
+local function listed(targets, target)
+  return target and string.find(' ' .. targets .. ' ', ' ' .. target .. ' ', 1, true)
+end
+
 -- Which limit is reached, 'runs' or 'target'; nil for none. Limits of 0 do not apply.
 local function full(in_flight, target, total, per_target, now)
   local of_target = in_flight .. ':' .. (target or '')
