@@ -37,8 +37,9 @@ from gateway.readiness import Readiness, keys_check
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.tracing import Tracing, sampler
-from stores.redis.client import Check, Store, open_store
+from stores.redis.client import Store, open_store
 from stores.redis.embedded import EmbeddedStoreError
+from stores.redis.health import Check
 from stores.redis.outbox import Outbox
 from stores.redis.previews import Previews
 from stores.redis.runs import Runs

@@ -13,7 +13,8 @@ from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
 from gateway.background import repeat
 from gateway.config.variables import SettingsError
-from stores.redis.client import Check, CheckStatus, Store
+from stores.redis.client import Store
+from stores.redis.health import Check, CheckStatus
 
 # How often the checks run without a probe.
 WATCH_PACE = timedelta(seconds=10)

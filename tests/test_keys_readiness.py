@@ -9,7 +9,7 @@ import pytest
 from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
 from gateway.readiness import keys_check
-from stores.redis.client import Check
+from stores.redis.health import Check
 from stores.sql.database import Database, open_database
 from tests.access.test_key_cache_outages import take
 from tests.support.admissions import admission

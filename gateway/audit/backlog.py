@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.telemetry import metrics
-from stores.redis.client import Check
+from stores.redis.health import Check
 from stores.redis.outbox import Waiting
 
 # /ready warns if the oldest entry is older than this.

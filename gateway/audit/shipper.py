@@ -30,7 +30,7 @@ from gateway.database import LazyDatabase
 from gateway.telemetry import metrics
 from stores.audit.chain import HeadLocked
 from stores.audit_entries import NOWHERE
-from stores.redis.client import Check
+from stores.redis.health import Check
 from stores.redis.outbox import Outbox, Waiting
 
 PACE = timedelta(seconds=1)

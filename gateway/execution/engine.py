@@ -169,7 +169,9 @@ class Engine:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), min(left, lease_left))
                 return True
-        return lease_left < left
+            # The subscription may be deaf, and the lease may have ended.
+            now = await self._runs.inspect(workspace, run.id)
+            return not (isinstance(now, Run) and now.in_flight)
 
 
 def _reservation(

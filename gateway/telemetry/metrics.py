@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from gateway.version import VERSION
-from stores.redis.client import Check
+from stores.redis.health import Check
 from stores.redis.limits import Bound
 
 # Seconds. 0.05 and 1.2 are the objectives; 10 and 20 are on both sides of a send's deadline.

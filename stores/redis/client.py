@@ -4,69 +4,43 @@ A call whose reply was lost is sent once more, because every script may be sent 
 server is given up in time for a 503 within 2 s. A call waits for a busy pool instead of failing.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - redis-py names it so
+from redis.exceptions import ConnectionError  # noqa: A004 - redis-py names it so
 
 from stores.redis.embedded import embedded_server
-from stores.redis.line import Observer
+from stores.redis.health import Check, Health
+from stores.redis.line import NotPrimary, Observer
 from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import Scripts
-from stores.redis.server_clock import ServerClock
 
 # Two tries of 0.8 s stay under the promised 2 s.
 SOCKET_TIMEOUT = 0.8
 # Calls of one turn of the event loop share a connection: a few serve thousands of requests.
 CONNECTIONS = 16
-# Beyond this difference receivers refuse the timestamps that a gateway signs.
-CLOCK_TOLERANCE = 30.0
-
-CheckStatus = Literal["ok", "warning", "failed"]
-
-
-class Check(NamedTuple):
-    """The state of one thing that correctness depends on."""
-
-    name: str
-    verdict: CheckStatus
-    detail: str
 
 
 class Store(NamedTuple):
     client: Redis
     scripts: Scripts
     run_endings: RunEndings
-    clock: ServerClock
+    health: Health
 
     async def check(self, *, strict: bool) -> list[Check]:
         """Check the server. `strict`: fail where development only warns."""
-        asked = self.clock.now()
         try:
-            async with asyncio.timeout(2 * SOCKET_TIMEOUT):
-                info, (seconds, _) = await asyncio.gather(
-                    self.client.info("memory", "persistence", "replication"), self.client.time()
-                )
-        except (RedisError, OSError) as error:
-            why = type(error).__name__
-            return [Check("store", "failed", f"Redis does not answer INFO and TIME: {why}")]
-        if (role := info.get("role", "master")) != "master":
-            # The connections are older than the failover; new ones ask the name again.
+            return await self.health.checks(strict=strict)
+        except NotPrimary as error:
             await self._leave()
-            return [Check("store", "failed", f"Redis is a {role}, not a primary")]
-        return [
-            Check("store", "ok", "Redis answers"),
-            *_configuration(info, seconds, self.clock.jump(seconds, asked=asked), strict=strict),
-        ]
+            return [Check("store", "failed", str(error))]
 
     async def _leave(self) -> None:
         self.scripts.leave()
@@ -114,7 +88,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
     run_endings = RunEndings(client)
     scripts = Scripts(client, observer=observer, demoted=run_endings.reconnect)
     try:
-        yield Store(client, scripts, run_endings, ServerClock())
+        yield Store(client, scripts, run_endings, Health(client, scripts, run_endings))
     finally:
         await run_endings.close()
         scripts.leave()
@@ -140,35 +114,11 @@ async def _connect_to_primary(connection: Any) -> None:
     """Refuse a replica: after a planned failover the name may still resolve to the old primary.
 
     HELLO needs no permission that an ACL may deny, unlike ROLE and INFO. It takes 35 to 110
-    microseconds. Raises ConnectionError.
+    microseconds. Raises NotPrimary.
     """
     await connection.on_connect()
     await connection.send_command("HELLO")
     reply = await connection.read_response()
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     if (role := dict(pairs).get(b"role")) != b"master":
-        raise ConnectionError(f"this server is a {(role or b'?').decode()}, not a primary")
-
-
-def _configuration(
-    info: dict[str, Any], server_seconds: int, jump: float, *, strict: bool
-) -> list[Check]:
-    skew = abs(time.time() - server_seconds)
-    clocks = f"this gateway's clock and that of Redis differ by {skew:.0f} s"
-    if jump:
-        clocks = f"the clock of Redis, which judges leases, jumped by {jump:+.0f} s"
-    policy = info.get("maxmemory_policy")
-    requirements = [
-        ("eviction", policy == "noeviction", f"maxmemory-policy is {policy}, not noeviction"),
-        ("persistence", info.get("aof_enabled") == 1, "the append-only file is off"),
-        (
-            "clock",
-            skew <= CLOCK_TOLERANCE and not jump,
-            clocks,
-        ),
-    ]
-    bad: CheckStatus = "failed" if strict else "warning"
-    return [
-        Check(name, "ok", "as required") if holds else Check(name, bad, detail)
-        for name, holds, detail in requirements
-    ]
+        raise NotPrimary(f"Redis is a {(role or b'?').decode()}, not a primary")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError  # noqa: A004 - redis-py names it so
 
 # Gets every round trip: its seconds, and how many calls shared it.
 Observer = Callable[[float, int], None]
@@ -25,6 +26,10 @@ class Refused(Exception):
     def code(self) -> str:
         """The first word, such as READONLY."""
         return str(self).partition(" ")[0]
+
+
+class NotPrimary(ConnectionError):
+    """The server is a replica, perhaps since a failover: its name has to be resolved again."""
 
 
 class LineCut(Exception):

@@ -9,6 +9,8 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
+# Written by the checks of /ready, and the name that stands for a workspace in their channel.
+PROBE, PROBING = "relay:probe", "-"
 # Matches every channel of `settled`.
 ANY_SETTLED = "relay:*:settled:*"
 

@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from stores.redis import names
@@ -18,8 +19,11 @@ from stores.redis.scripts import RedisUnavailable
 
 
 class RunEndings:
-    def __init__(self, client: Redis, *, patience: float = 1.7) -> None:
-        """`patience`: how many seconds the server may take to confirm the subscription."""
+    def __init__(self, client: Redis, *, patience: float = 1.7, silence: float = 2.0) -> None:
+        """`patience`: how many seconds the server may take to confirm the subscription. `silence`:
+        after how many seconds without a message the connection is tried with a PING.
+        """
+        self._silence = silence
         self._client = client
         self._patience = patience
         self._current: _Listener | None = None
@@ -58,7 +62,7 @@ class RunEndings:
 
     def _listener(self) -> "_Listener":
         if self._current is None or self._current.lost:
-            self._current = listener = _Listener()
+            self._current = listener = _Listener(self._silence)
             listener.task = asyncio.create_task(
                 listener.listen(self._client),
                 context=Context(),  # it outlives the request that started it
@@ -77,7 +81,8 @@ class RunEndings:
 class _Listener:
     """One subscription, from its confirmation to the loss of its connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
         self.watchers: dict[str, set[asyncio.Event]] = {}
         self.confirmed = asyncio.Event()
         self.lost = False
@@ -102,14 +107,29 @@ class _Listener:
             with suppress(RedisError, OSError):
                 async with client.pubsub() as pubsub:
                     await pubsub.psubscribe(names.ANY_SETTLED)
-                    async for message in pubsub.listen():
-                        self._receive(message)
+                    await self._receive_all(pubsub)
         finally:
             self.lost = True
             self._wake(*self.watchers)
             self.confirmed.set()
 
+    async def _receive_all(self, pubsub: PubSub) -> None:
+        """Return once the connection is deaf: a PING has no answer."""
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=self._silence)
+            if message is not None:
+                asked = False
+                self._receive(message)
+            elif asked:
+                return
+            else:
+                asked = True
+                await pubsub.ping()
+
     def _receive(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pong":
+            return
         if message["type"] == "pmessage":
             self._wake(message["channel"].decode())
         elif self.confirmed.is_set():

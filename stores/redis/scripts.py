@@ -21,7 +21,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-from stores.redis.line import Line, LineCut, Observer, Refused
+from stores.redis.line import Line, LineCut, NotPrimary, Observer, Refused
 
 # Seconds; clients get a 503 within 2.
 PATIENCE = 1.7
@@ -206,6 +206,8 @@ def _packed(*words: Any) -> bytes:
 def _unavailable(reply: object, error: Exception | None = None) -> RedisUnavailable:
     if isinstance(reply, Refused):
         return RedisUnavailable(str(reply), sentence=f"Redis answers {reply.code}.")
+    if isinstance(error, NotPrimary):
+        return RedisUnavailable(str(error), sentence=f"{error}.")
     if isinstance(error, AuthenticationError):
         return RedisUnavailable(str(error), sentence="Redis refuses the user or the password.")
     return RedisUnavailable(f"{type(error).__name__}: {error}")

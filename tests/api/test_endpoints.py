@@ -59,7 +59,18 @@ async def test_ready_names_each_check(relay: Relay) -> None:
     """The process, the store, what correctness rests on, the keys, and what /ready shows."""
     body = answer(await relay.get("/ready"))
     assert body["status"] == "ready"
-    names = ["process", "store", "eviction", "persistence", "clock", "keys", "audit"]
+    names = [
+        "process",
+        "store",
+        "writes",
+        "subscription",
+        "eviction",
+        "persistence",
+        "clock",
+        "memory",
+        "keys",
+        "audit",
+    ]
     assert [check["name"] for check in body["checks"]] == names
     assert {check["verdict"] for check in body["checks"]} == {"ok"}
     assert all(check["detail"] for check in body["checks"])

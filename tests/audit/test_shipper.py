@@ -9,7 +9,7 @@ from gateway.audit.backlog import LATE
 from gateway.audit.shipper import BATCH, PACE, PAUSE_MAX
 from stores.audit.walk import Verified
 from stores.audit_entries import NOWHERE
-from stores.redis.client import Check
+from stores.redis.health import Check
 from tests.support.shipping import Audit, audit, numbered
 
 __all__ = ["audit"]

@@ -43,7 +43,7 @@ async def test_a_duplicate_waits_for_the_run_of_another_gateway(
 
         async def listening() -> bool:
             # Each has asked for the key and, once it could hear of the end, for the run.
-            return scripts_run(valkey) == before + 6
+            return scripts_run(valkey) >= before + 6
 
         duplicates = [
             asyncio.create_task(other.execute("expired-or-invalid", "order-1", wait=30))

@@ -85,7 +85,18 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
     assert seen.values["action_exec_total.status"] == {"success", "failed", "unknown", "not_sent"}
     assert seen.values["action_exec_total.action"] == {"webhook.save"}
     assert seen.values["relay_ready_check.check"] == {
-        *("process", "store", "eviction", "persistence", "clock", "keys", "audit")
+        *(
+            "process",
+            "store",
+            "writes",
+            "subscription",
+            "eviction",
+            "persistence",
+            "clock",
+            "memory",
+            "keys",
+            "audit",
+        )
     }
     assert seen.values["relay_rate_limited_total.limit"] == {"key", "workspace", "runs", "target"}
     assert seen.exemplars == {

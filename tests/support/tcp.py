@@ -34,3 +34,13 @@ async def tcp_server(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def redis_command(reader: asyncio.StreamReader) -> list[bytes]:
+    """The words of the next command; none at the end of the connection."""
+    head = await reader.readline()
+    words = []
+    for _ in range(int(head[1:])) if head else ():
+        length = int((await reader.readline())[1:])
+        words.append((await reader.readexactly(length + 2))[:-2])
+    return words

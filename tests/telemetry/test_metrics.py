@@ -137,7 +137,18 @@ async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
     """1 if it passes and 0 if it fails, also in development."""
     async with gateway(own_valkey.url) as relay:
         await relay.get("/ready")
-        names = ("process", "store", "eviction", "persistence", "clock", "keys", "audit")
+        names = (
+            "process",
+            "store",
+            "writes",
+            "subscription",
+            "eviction",
+            "persistence",
+            "clock",
+            "memory",
+            "keys",
+            "audit",
+        )
         checks = {name: ("relay_ready_check", frozenset({("check", name)})) for name in names}
         before = await samples(relay)
         assert [before[checks[name]] for name in names] == [1] * len(names)

@@ -1,4 +1,5 @@
--- Find a preview.
+#!lua flags=allow-oom
+-- Find a preview. The flag makes a replica refuse, whose data may be old.
 --   KEYS  preview
 -- Answers
 --   {'live', doc, expires_at_ms}

@@ -1,4 +1,5 @@
--- Read a run.
+#!lua flags=allow-oom
+-- Read a run. The flag makes a replica refuse, whose data may be old.
 --   KEYS  run
 -- Answers
 --   {'run', now_ms, run hash (flat)}

@@ -23,8 +23,9 @@ if state == 'running' then
   leave_slot(in_flight, target, run_id)
   redis.call('XADD', outbox, '*', 'at', now, 'entry', ending, 'origin', origin or '{}')
 end
-redis.call('DEL', run)
 redis.call('HSET', run, 'state', 'released')
+redis.call('HDEL', run, 'preview', 'origin', 'started_at', 'lease_until', 'expires_at', 'traceparent',
+  'trace_link', 'target')
 redis.call('PEXPIRE', run, mark_ms)
 if redis.call('GET', reservation) == run_id then redis.call('DEL', reservation) end
 if redis.call('HGET', preview, 'run') == run_id then

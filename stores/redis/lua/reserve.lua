@@ -3,8 +3,7 @@
 --   KEYS  preview, reservation, run (to open), outbox, in_flight, buckets of key and workspace
 --   ARGV  run_id, preview_id, run_prefix (before a run's id in its key), lease_ms, ttl_ms, traceparent,
 --         trace_link (of the request, or empty), intent (JSON, for the audit); limits, 0 for none:
---         requests a minute of the key, of the workspace; concurrent runs in total, per target;
---         targets that are suspended, separated by spaces
+--         requests a minute of key, of workspace; runs in total, per target; suspended targets
 -- Answers; the quota is that of spend.lua
 --   {'reserved', quota, started_at_ms, doc}
 --   {'key_taken', quota, run_id, now_ms, run hash (flat), requested preview known: 1 or 0}
@@ -19,6 +18,7 @@
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
   per_key, per_workspace, total, per_target, suspended = unpack(ARGV)
+redis.call('ZREM', in_flight, '') -- a replica refuses it, whose data may be old
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
 local doc, spent_by, origin, target =

@@ -27,8 +27,9 @@ redis.call('PEXPIREAT', run, expires_at)
 if redis.call('GET', reservation) == run_id then
   redis.call('PEXPIREAT', reservation, expires_at)
 end
-redis.call('DEL', preview)
+-- Fields go one by one: on a cluster whose slots move, a key that vanished cannot be written again.
 redis.call('HSET', preview, 'run', run_id)
+redis.call('HDEL', preview, 'doc', 'origin', 'target', 'expires_at')
 redis.call('PEXPIRE', preview, tombstone_ms)
 leave_slot(in_flight, target, run_id)
 redis.call('XADD', outbox, '*', 'at', now, 'entry', ending)

@@ -10,14 +10,16 @@ from time import time
 import pytest
 import trustme
 
-from stores.redis.client import CONNECTIONS, Check, Store, open_store
+from stores.redis.client import CONNECTIONS, Store, open_store
+from stores.redis.health import Check
 from stores.redis.previews import NoPreview, Previews
 from stores.redis.scripts import RedisUnavailable
 from tests.support.clocks import timed
 from tests.support.proxy import Proxy, proxy
 from tests.support.valkey import Valkey
 
-ALL_OK = {"store": "ok", "eviction": "ok", "persistence": "ok", "clock": "ok"}
+NAMES = ("store", "writes", "subscription", "eviction", "persistence", "clock", "memory")
+ALL_OK = dict.fromkeys(NAMES, "ok")
 
 
 @pytest.fixture

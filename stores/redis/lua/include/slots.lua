@@ -4,7 +4,7 @@
 -- set lasts a week.
 local SET_MS = 7 * 24 * 3600 * 1000
 
--- Whether a target is one of these, which are separated by spaces.
+-- Whether a target is one of these, which spaces separate.
 local function listed(targets, target)
   return target and string.find(' ' .. targets .. ' ', ' ' .. target .. ' ', 1, true)
 end
