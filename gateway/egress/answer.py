@@ -51,6 +51,13 @@ class Answer:
         self._body = bytearray()
         self._received = 0
         self._parser = httptools.HttpResponseParser(self)
+        # What a client accepts though no server should send it: folded lines and line feeds alone
+        # (RFC 9112, 2.2 and 5.2), spaces behind a chunk size.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self.on_message_begin()
 
     def feed(self, data: bytes) -> None:
@@ -100,9 +107,11 @@ class Answer:
         self._framed = self._sized = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
         if self.status:
             return  # a trailer is no header (RFC 9110, 6.5.1)
+        if b"\0" in value:
+            raise NotHttp
+        name = name.lower()
         if name == b"content-type":
             self._charset = charset(value)
         elif name == b"content-length":
