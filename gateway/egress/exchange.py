@@ -99,15 +99,15 @@ class Connection(asyncio.Protocol):
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer: no byte, no end, not even in the kernel.
 
-        So a request that meets a closed connection is not written to it.
+        So no request is written to a connection whose close has arrived.
         """
         try:
-            self.dropped = not self._socket.recv(1, socket.MSG_PEEK)
+            self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
-            self.dropped = True
-        self.idled = self.idle
+            pass  # a reset
+        self._lost()
         return False
 
     def close(self) -> None:
@@ -121,7 +121,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._done is None or self._done.done():
-            self.close()  # these bytes answer no request
+            self._lost()  # these bytes answer no request: a 408, or TLS that ends
+            self.close()
             return
         try:
             self._answer.feed(data)

