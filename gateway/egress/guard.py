@@ -50,7 +50,7 @@ RESERVED_SUFFIXES = frozenset(
 
 
 class TargetRefusal(OSError):
-    """The guard refuses a target. An OSError, so that the HTTP client raises it as its cause.
+    """The guard refuses a target. An OSError, as all that prevents a connection.
 
     `reason`: a key of SENTENCES.
     """
