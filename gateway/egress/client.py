@@ -1,7 +1,7 @@
 """Send an effect, signed, at most once, and return its outcome.
 
-Requests leave Relay only here, and only after `Reserved`. What fails before the connector returns a
-connection was not sent; what fails afterwards is unknown.
+Requests leave Relay only here, and only after `Reserved`. What fails before `write` returns was not
+sent; what fails afterwards is unknown.
 """
 
 import asyncio
@@ -10,44 +10,36 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 from opentelemetry.trace import SpanKind
 from yarl import URL
 
 from gateway.effects import Effect
 from gateway.egress.additions import added_when_sent
 from gateway.egress.addresses import literal
+from gateway.egress.answer import NotHttp
 from gateway.egress.breaker import Breaker
-from gateway.egress.connector import Attempt, GuardedConnector, GuardedResolver
-from gateway.egress.failures import failure, forbidden
+from gateway.egress.connections import Connections
+from gateway.egress.exchange import Connection, NoAnswer, request_bytes
+from gateway.egress.failures import forbidden, no_response, not_sent
 from gateway.egress.guard import Guard, TargetRefusal
 from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.signatures import SecretsSealed, sign
 from gateway.telemetry.spans import current, propagated, span
 
-# Bytes that are read, so that a usual response ends and its connection is kept.
-RESPONSE_READ_MAX = 64 * 1024
-# Bytes of the body that the run stores.
-RESPONSE_KEPT_MAX = 16 * 1024
-# Bytes of one line or header of the response. A longer one counts as not HTTP.
-RESPONSE_HEADER_MAX = 64 * 1024
 # Seconds for which a preview waits for a name. A send has its own deadline.
 INSPECT_PATIENCE = 3.0
 
 # Raises SecretsSealed: Relay would rather not send a request than send it unsigned.
 SecretsOf = Callable[[str], Sequence[bytes]]
 
-OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
 
 class Egress:
-    def __init__(self, session: aiohttp.ClientSession, guard: Guard, secrets_of: SecretsOf) -> None:
+    def __init__(self, connections: Connections, guard: Guard, secrets_of: SecretsOf) -> None:
         """`secrets_of`: the signing secrets of a workspace, newest first."""
-        self._session = session
+        self._connections = connections
         self._guard = guard
         self._secrets_of = secrets_of
-        self._resolver = GuardedResolver(guard)
         self.breaker = Breaker()
 
     async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
@@ -84,7 +76,7 @@ class Egress:
             return []
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
-                await self._resolver.resolve(url.raw_host, url.port or 0)
+                await self._connections.connector.resolve(url.raw_host, url.port or 0)
         except TargetRefusal:
             raise
         except OSError:
@@ -126,60 +118,37 @@ class Egress:
     async def _exchange(
         self, effect: Effect, url: URL, signature: Mapping[str, str], deadline: float
     ) -> Outcome:
-        attempt = Attempt.start(deadline)
-        response: aiohttp.ClientResponse | None = None
-        body = bytearray()
+        request = request_bytes(effect, url, {**signature, **propagated()})
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                response = await self._request(effect, url, signature)
-                await _read(response, body)
-        except (aiohttp.ClientError, OSError) as error:
-            current().fail(type(error).__name__)
-            if response is None:
-                return failure(error, written=attempt.written)
-            # The head decides the outcome. The body is what had arrived.
-            response.close()
-        end(current(), response.status)
-        return Answered(
-            status_code=response.status,
-            response=bytes(body[:RESPONSE_KEPT_MAX]).decode("utf-8", "replace"),
-            truncated=len(body) > RESPONSE_KEPT_MAX or not response.content.at_eof(),
-        )
+            connection = await self._connections.take(url, deadline)
+        except OSError as error:
+            return not_sent(error)
+        try:
+            return await self._ask(connection, request, deadline)
+        finally:
+            self._connections.give_back(url, connection)
 
-    async def _request(
-        self, effect: Effect, url: URL, signature: Mapping[str, str]
-    ) -> aiohttp.ClientResponse:
-        return await self._session.request(
-            effect.method,
-            url,
-            headers={**effect.headers, **signature, **propagated()},
-            data=effect.body,
-            allow_redirects=False,
-        )
+    async def _ask(self, connection: Connection, request: bytes, deadline: float) -> Outcome:
+        try:
+            connection.write(request, deadline)
+        except OSError as error:
+            return not_sent(error)
+        # From here on bytes may be out: whatever fails, nothing is sent again.
+        try:
+            answer = await connection.answered(deadline)
+        except (NotHttp, NoAnswer, TimeoutError) as error:
+            return no_response(error)
+        end(current(), answer.status)
+        return Answered(status_code=answer.status, response=answer.text, truncated=answer.truncated)
 
 
 @asynccontextmanager
 async def open_egress(
-    guard: Guard, secrets_of: SecretsOf, *, tls: ssl.SSLContext | bool = True
+    guard: Guard, secrets_of: SecretsOf, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Egress]:
     """`tls`: the authorities to trust, by default the system's."""
-    connector = GuardedConnector(guard, tls=tls)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        auto_decompress=False,
-        skip_auto_headers=OWN_HEADERS,
-        max_line_size=RESPONSE_HEADER_MAX,
-        max_field_size=RESPONSE_HEADER_MAX,
-        trust_env=False,
-    ) as session:
-        yield Egress(session, guard, secrets_of)
-
-
-async def _read(response: aiohttp.ClientResponse, body: bytearray) -> None:
-    """Read up to RESPONSE_READ_MAX; close a connection that holds more."""
-    while len(body) < RESPONSE_READ_MAX and not response.content.at_eof():
-        body += await response.content.readany()
-    if not response.content.at_eof():
-        response.close()
+    connections = Connections(guard, tls or ssl.create_default_context())
+    try:
+        yield Egress(connections, guard, secrets_of)
+    finally:
+        await connections.close()

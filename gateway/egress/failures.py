@@ -1,32 +1,30 @@
-"""The outcome of an attempt that failed: the request was not sent, or its outcome is unknown.
+"""The outcome of an attempt that failed: the request was not sent, or its outcome is unknown."""
 
-A response counts once its head (status line and headers) is complete and well-formed, as aiohttp
-returns it. Before that the run is `unknown`, which is the safe side.
-"""
+import ssl
 
-import aiohttp
-
+from gateway.egress.answer import NotHttp
+from gateway.egress.connector import Unresolved
 from gateway.egress.guard import TargetRefusal
-from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
+from gateway.outcomes import NoResponse, NotSent, TargetRefused
 from gateway.telemetry.metrics import refusals
 from gateway.telemetry.spans import Span, current
 
 
-def failure(error: Exception, *, written: bool) -> Outcome:
-    if written:
-        return NoResponse(_after_writing(error))
-    cause = getattr(error, "os_error", error)
-    if isinstance(cause, TargetRefusal):
-        return forbidden(cause, current())
+def not_sent(error: OSError) -> NotSent | TargetRefused:
+    """No byte of the request was written."""
     match error:
-        case aiohttp.ClientConnectorDNSError():
-            return NotSent("The name of the target does not resolve.")
-        case aiohttp.ClientSSLError():
-            return NotSent("TLS with the target failed: its certificate or its protocol.")
+        case TargetRefusal():
+            return forbidden(error, current())
+        case Unresolved():
+            detail = "The name of the target does not resolve."
+        case ssl.SSLError():
+            detail = "TLS with the target failed: its certificate or its protocol."
         case TimeoutError():
-            return NotSent("The target did not accept a connection in time.")
+            detail = "The target did not accept a connection in time."
         case _:
-            return NotSent("The target refused the connection.")
+            detail = "The target refused the connection."
+    current().fail(type(error).__name__)
+    return NotSent(detail)
 
 
 def forbidden(refusal: TargetRefusal, span: Span) -> TargetRefused:
@@ -36,11 +34,13 @@ def forbidden(refusal: TargetRefusal, span: Span) -> TargetRefused:
     return TargetRefused(str(refusal))
 
 
-def _after_writing(error: Exception) -> str:
+def no_response(error: Exception) -> NoResponse:
+    """Bytes may have been written, and no whole, well-formed head came."""
+    current().fail(type(error).__name__)
     match error:
         case TimeoutError():
-            return "The target did not answer in time."
-        case aiohttp.ClientResponseError():
-            return "The target answered something that is not HTTP."
+            return NoResponse("The target did not answer in time.")
+        case NotHttp():
+            return NoResponse("The target answered something that is not HTTP.")
         case _:
-            return "The target closed the connection without an answer."
+            return NoResponse("The target closed the connection without an answer.")

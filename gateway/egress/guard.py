@@ -50,7 +50,7 @@ RESERVED_SUFFIXES = frozenset(
 
 
 class TargetRefusal(OSError):
-    """The guard refuses a target. An OSError, so that the HTTP client raises it as its cause.
+    """The guard refuses a target. An OSError, as all that prevents a connection.
 
     `reason`: a key of SENTENCES.
     """
@@ -143,7 +143,8 @@ def _check_public(address: IPAddress) -> None:
 
 def _parse(text: str) -> URL:
     _check_text(text)
-    _check_authority(re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0])
+    authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    _check_authority(authority)
     try:
         url = URL(text, encoded=True)
         host = url.raw_host  # read late: raises for a port beyond 65535
@@ -153,6 +154,9 @@ def _parse(text: str) -> URL:
         raise TargetRefusal("host_empty")
     if "#" in text:
         raise TargetRefusal("url_fragment")
+    dialled = f"[{host}]" if ":" in host else host
+    if re.sub(r":[0-9]*$", "", authority) != dialled:
+        raise TargetRefusal("url_rewritten")
     path = re.sub(r"^[^:]+://[^/?]*", "", text)
     if url.raw_path_qs != (path if path.startswith("/") else f"/{path}"):
         raise TargetRefusal("url_rewritten")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -9,12 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 from yarl import URL
 
 from gateway.egress.client import Egress, open_egress
-from gateway.egress.connector import Attempt, GuardedResolver, SecondSend
+from gateway.egress.connector import Connector
 from gateway.egress.guard import Guard, TargetRefusal
 from gateway.outcomes import Answered, NoResponse, NotSent, TargetRefused
 from tests.egress.test_client import SHORT, effect, egress_to, raw, send
@@ -168,12 +168,20 @@ async def test_an_approval_is_for_one_attempt(target: Target) -> None:
 
 async def test_the_resolver_checks_every_answer() -> None:
     """The machine's own `localhost` is refused, and allowed as an exception."""
+    tls = ssl.create_default_context()
     with pytest.raises(TargetRefusal):
-        await GuardedResolver(Guard()).resolve("localhost", 80)
+        await Connector(Guard(), tls).resolve("localhost", 80)
     network = [*LOOPBACK, ip_network("::1")]
-    answers = await GuardedResolver(Guard(networks=network)).resolve("localhost", 80)
-    assert {answer["host"] for answer in answers} <= {"127.0.0.1", "::1"}
-    assert {(answer["hostname"], answer["port"]) for answer in answers} == {("localhost", 80)}
+    answers = await Connector(Guard(networks=network), tls).resolve("localhost", 80)
+    assert {answer[4][:2] for answer in answers} <= {("127.0.0.1", 80), ("::1", 80)}
+
+
+async def test_the_connected_address_is_checked(target: Target) -> None:
+    """Linux connects 0.0.0.0 to the machine itself, which no exception allows here."""
+    async with open_egress(Guard(networks=[ip_network("0.0.0.0/32")]), unsigned) as egress:
+        outcome = await send(egress, effect(named(target, "0.0.0.0")))
+    assert outcome == TargetRefused("The target is not a public address.")
+    assert not target.deliveries
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
@@ -190,37 +198,15 @@ async def test_a_send_that_meets_a_closing_connection_is_unknown(
     assert target.connections == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_the_library_alone_would_send_twice(target: Target, method: str) -> None:
-    """aiohttp without our connector sends that request again."""
-    async with aiohttp.ClientSession() as session:
-        await (await session.post(target.url)).read()
-        target.answer = close
-        with pytest.raises(aiohttp.ServerDisconnectedError):
-            await session.request(method, target.url)
-    assert len(target.deliveries) == 3
-
-
-async def test_an_attempt_gets_one_connection(target: Target) -> None:
-    """An attempt that has written gets no second one."""
-    async with egress_to() as egress:
-        await send(egress, effect(target.url))
-        session, _ = egress._session, Attempt.start(time.monotonic() + 5)
-        await (await session.post(target.url)).read()
-        with pytest.raises(SecondSend):
-            await session.post(target.url)
-    assert len(target.deliveries) == 2
-
-
 @pytest.mark.parametrize(("idle", "connections"), [(0.0, 1), (3.9, 1), (4.1, 2)])
 async def test_a_connection_is_reused_for_four_seconds(
     target: Target, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
 ) -> None:
-    """Servers close after five. The test moves the clock of the library."""
+    """Servers close after five. The test moves the clock of the connections."""
     async with egress_to() as egress:
         await send(egress, effect(target.url))
         moved = time.monotonic
-        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: moved() + idle)
+        monkeypatch.setattr("gateway.egress.exchange.time.monotonic", lambda: moved() + idle)
         await send(egress, effect(target.url))
     assert (len(target.deliveries), target.connections) == (2, connections)
 

@@ -160,7 +160,7 @@ async def test_a_request_that_was_not_sent_has_its_reason(
     assert answer.status_code == 502
     spans = await collector.trace(linked(answer.headers["X-Trace-Link"]), 5)
     assert set(spans) == {"POST /actions/execute", "reserve", "guard", "POST", "release"}
-    assert says(spans["POST"]) == {"error.type": "ClientConnectorError"}
+    assert says(spans["POST"]) == {"error.type": "ConnectionRefusedError"}
     server = spans["POST /actions/execute"]
     assert says(server) == {"http.response.status_code": 502, "error.type": "502"}
     assert server.attributes["relay.problem"] == "target_unreachable"
