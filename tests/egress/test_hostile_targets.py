@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import re
 import socket
@@ -169,6 +170,7 @@ class Sent(NamedTuple):
 
 
 async def measured(egress: Egress, url: str) -> Sent:
+    gc.collect()  # what other tests left would else be collected during the send
     reset_peak()
     before, ended = memory("VmRSS"), False
     watch = asyncio.create_task(lag(lambda: ended))
