@@ -23,6 +23,7 @@ from gateway.config.variables import SettingsError
 from gateway.version import VERSION
 
 # Six hours of three replicas scraped every 15 s are about 15 MB of JSON.
+PORT = click.IntRange(0, 65535)
 GATE_WINDOW = Duration(shortest=timedelta(milliseconds=1), longest=timedelta(hours=6))
 
 
@@ -41,14 +42,14 @@ for command in (audit, keys, migrate, secrets, workspaces):
 
 @relay.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--port", type=PORT, default=8000, show_default=True, help="The port; 0: a free one.")
 @click.option("--reload", is_flag=True, help="Restart when a source file changes.")
 def serve(host: str, port: int, reload: bool) -> None:
     """Run a gateway. Without REDIS_URL it starts its own store."""
+    settings = _settings()  # before the SDK of OpenTelemetry, which reads variables when loaded
     from gateway.cli import serve as serving
     from gateway.http.server import StartError
 
-    settings = _settings()
     if reload:
         serving.serve_reloading(settings, host=host, port=port)
         return
@@ -82,7 +83,7 @@ def smoke(url: str | None, target: str | None, as_json: bool) -> None:
 
 
 @relay.command()
-@click.option("--port", default=9000, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--port", type=PORT, default=9000, show_default=True, help="The port; 0: a free one.")
 def receive(port: int) -> None:
     """Receive webhooks on 127.0.0.1 and print them, to try Relay.
 

@@ -25,7 +25,7 @@ OPEN = 'no key was created: requests need none, in the workspace "default"'
 
 
 class GatewayServer(ListeningServer):
-    """On SIGTERM: /ready says 503, a moment of serving on, no new connections, drain, close."""
+    """On SIGTERM or SIGHUP: /ready says 503, it serves on for a moment, drains, closes."""
 
     def __init__(self, settings: Settings, *, host: str, port: int) -> None:
         grace = settings.action_timeout + LEASE_MARGIN
@@ -48,6 +48,8 @@ class GatewayServer(ListeningServer):
         self.failure = error
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        hangup = sig == signal.SIGHUP  # the terminal has gone
+        sig = signal.SIGTERM if hangup else sig
         if sig != signal.SIGTERM or self._readiness is None or self._loop is None:
             super().handle_exit(sig, frame)
         elif not self._readiness.stopping:
@@ -75,6 +77,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     server.on_listening = listening
     # uvloop resolves names in libuv's threads, 4 unless told: as many slow names stop all others.
     os.environ.setdefault("UV_THREADPOOL_SIZE", "64")
+    signal.signal(signal.SIGHUP, server.handle_exit)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all is closed
         server.run()
     if server.failure:

@@ -9,13 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.secret import Network, Secret
+from stores.redis import urls as redis
 from stores.sql.urls import parsed
 
 
 def redis_url(text: str) -> Secret:
-    url = urlsplit(text)
-    if url.scheme not in ("redis", "rediss", "unix") or url.port == 0:  # port: or ValueError
-        raise ValueError("scheme or port")
+    redis.parsed(text)
     return Secret(text.encode())
 
 

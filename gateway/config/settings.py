@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from gateway.config import otel
 from gateway.config.secret import Network, Secret
 from gateway.config.variables import VARIABLES, SettingsError, read
 from gateway.telemetry.links import grafana
@@ -118,6 +119,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the variables that deploy/README.md lists. Raises SettingsError."""
+        if wrong := otel.wrong(environ):
+            raise SettingsError(wrong)
         values: dict[str, Any] = {
             variable.field: read(name, environ[name])
             for name, variable in VARIABLES.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.config import parsers
+from stores.redis.urls import OPTIONS, TLS
 
 
 class SettingsError(Exception):
@@ -44,7 +45,11 @@ VARIABLES: dict[str, Variable] = {
         "env", parsers.choice("development", "production"), "development or production"
     ),
     "REDIS_URL": Variable(
-        "redis_url", parsers.redis_url, "a redis://, rediss:// or unix:// URL", secret=True
+        "redis_url",
+        parsers.redis_url,
+        "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path; "
+        f"options behind ? are {', '.join(OPTIONS)}, with rediss also {', '.join(TLS)}",
+        secret=True,
     ),
     "DATABASE_URL": Variable(
         "database_url",

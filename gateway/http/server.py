@@ -32,6 +32,13 @@ class StartError(Exception):
     """A server could not start; the message says why."""
 
 
+def _reason(error: OSError) -> str:
+    """A host that does not resolve has numbers of its own (EAI), which strerror does not know."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the host does not resolve"
+    return os.strerror(error.errno or 0)
+
+
 class ListeningServer(uvicorn.Server):
     """One application on one socket."""
 
@@ -59,9 +66,7 @@ class ListeningServer(uvicorn.Server):
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=2048)
         except OSError as error:
-            raise StartError(
-                f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise StartError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
         # asyncio leaves sockets that it has not made to Nagle: 40 ms an answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = self._socket.getsockname()[1]

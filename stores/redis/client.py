@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py names it so
@@ -21,6 +20,7 @@ from stores.redis.health import Check, Health
 from stores.redis.line import NotPrimary, Observer
 from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import Scripts
+from stores.redis.urls import parsed
 
 # Two tries of 0.8 s stay under the promised 2 s.
 SOCKET_TIMEOUT = 0.8
@@ -78,12 +78,12 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
         "max_connections": CONNECTIONS,
         "timeout": SOCKET_TIMEOUT,
         "retry": Retry(NoBackoff(), 1),
-        **parse_url(url),
+        **parsed(url),
         "decode_responses": False,  # outcomes are matched as bytes
         "redis_connect_func": _connect_to_primary,
     }
-    connection_class = options.get("connection_class", Connection)
-    options["connection_class"] = type("Checked", (NoWriteWhileClosing, connection_class), {})
+    kind = options["connection_class"]
+    options["connection_class"] = type("Checked", (NoWriteWhileClosing, kind), {})
     client = Redis.from_pool(BlockingConnectionPool(**options))
     run_endings = RunEndings(client)
     scripts = Scripts(client, observer=observer, demoted=run_endings.reconnect)

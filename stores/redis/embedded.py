@@ -28,6 +28,8 @@ SOCKET_PATH_MAX = 100
 # How many seconds a server may take to load its file, and to save and stop.
 START_PATIENCE = 30.0
 STOP_PATIENCE = 10.0
+# Seconds between two starts of a server that dies at once.
+RESTART_PAUSE = 0.5
 
 
 class EmbeddedStoreError(Exception):
@@ -38,11 +40,28 @@ class EmbeddedStoreError(Exception):
 async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
     """Run the server while the block lasts; yields its socket. Raises EmbeddedStoreError."""
     with _owned(data_dir) as folder, _socket_path(folder) as socket:
-        process = await _start(folder, socket)
+        server = _Server(folder, socket, await _start(folder, socket))
+        keeping = asyncio.create_task(server.keep_running())
         try:
             yield socket
         finally:
-            await _stop(process)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await _stop(server.process)
+
+
+class _Server:
+    def __init__(self, folder: Path, socket: Path, process: asyncio.subprocess.Process) -> None:
+        self._folder, self._socket = folder, socket
+        self.process = process
+
+    async def keep_running(self) -> None:
+        """Start the server again when it has died: its file has all that it acknowledged."""
+        while True:
+            await self.process.wait()
+            with suppress(EmbeddedStoreError):  # /ready says so; the next try may succeed
+                self.process = await _start(self._folder, self._socket)
+            await asyncio.sleep(RESTART_PAUSE)
 
 
 @contextmanager

@@ -102,18 +102,19 @@ async def test_a_stopping_gateway_serves_on_but_is_not_ready(
     assert run.json()["status"] == "success"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("caller", ["stays", "goes away"])
 async def test_a_run_in_flight_is_finished_and_stored(
-    valkey: Valkey, target: Target, caller: str
+    valkey: Valkey, target: Target, caller: str, number: signal.Signals
 ) -> None:
-    """Whether or not a caller waits for its answer."""
+    """Whether or not a caller waits for its answer; also when the terminal has gone."""
     with gateway_process({"REDIS_URL": valkey.url}) as stopping:
         async with client(stopping.url) as relay:
             run = await held(relay, target, "order-1")
             if caller == "goes away":
                 run.answer.cancel()
                 await asyncio.wait({run.answer})
-            stopping.process.terminate()
+            stopping.process.send_signal(number)
             await refuses(stopping.url)
             await asyncio.wait({run.answer}, timeout=0.4)  # long enough to be cut off
             assert stopping.process.poll() is None
@@ -159,6 +160,24 @@ async def test_ctrl_c_lets_the_run_be_stored(folder: Path, target: Target) -> No
     assert retry.headers["Idempotent-Replayed"] == "true"
     assert retry.json() == {**answer.json(), "request_id": retry.json()["request_id"]}
     assert len(target.deliveries) == 1
+
+
+async def test_the_embedded_server_is_started_again(folder: Path, target: Target) -> None:
+    """After kill -9 executes go on, with the previews and runs of before; nothing is sent twice."""
+    with gateway_process({"RELAY_DATA_DIR": str(folder)}) as process:
+        async with client(process.url) as relay:
+            first = (await relay.execute(await relay.preview_id(target.url), "order-1")).json()
+            preview_id = await relay.preview_id(target.url)
+            os.kill(server_pid(folder), signal.SIGKILL)
+
+            async def executed() -> bool:
+                answer = await relay.execute(preview_id, "order-2")
+                return answer.status_code == 200 and answer.json()["status"] == "success"
+
+            await until(executed)
+            replay = await relay.execute(first["preview_id"], "order-1")
+    assert replay.json()["run_id"] == first["run_id"]
+    assert len(target.deliveries) == 2
 
 
 async def test_a_second_sigterm_changes_nothing(valkey: Valkey, target: Target) -> None:

@@ -18,7 +18,6 @@
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
   per_key, per_workspace, total, per_target, suspended = unpack(ARGV)
-redis.call('ZREM', in_flight, '') -- a replica refuses it, whose data may be old
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
 local doc, spent_by, origin, target =
@@ -30,8 +29,8 @@ if holder == run_id and redis.call('HGET', run, 'state') == 'running' then
   return {'reserved', quota, tonumber(redis.call('HGET', run, 'started_at')), doc}
 end
 local answer = key_taken(run_prefix, holder, spent_by, doc, now, quota)
-if answer then return answer end
-if not doc then return {'no_preview', quota} end
+  or not doc and {'no_preview', quota}
+if answer then return as_primary(in_flight, answer) end
 if listed(suspended, target) then return {'suspended', quota, target} end
 local limited = full(in_flight, target, tonumber(total), tonumber(per_target), now)
 if limited then return {'limited', quota, limited, 1000} end

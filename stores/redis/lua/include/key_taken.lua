@@ -10,3 +10,10 @@ local function key_taken(run_prefix, holder, spent_by, doc, now, quota)
     return {answered and 'spent' or 'expired', quota, spent_by}
   end
 end
+
+-- A replica refuses this write of nothing, because its data may be old; a full server takes it. It
+-- must not stand before other writes: a full server refuses only the first write of a script.
+local function as_primary(in_flight, answer)
+  redis.call('ZREM', in_flight, '')
+  return answer
+end
