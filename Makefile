@@ -10,7 +10,7 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check fuzz smoke bench bench-gate bench-peers bench-compare \
+.PHONY: install run test test-all check sbom fuzz smoke bench bench-gate bench-peers bench-compare \
 	profile lock clean
 .DEFAULT_GOAL := run
 
@@ -56,6 +56,12 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.supply
+
+# What is installed to run, in CycloneDX.
+OUT := sbom.json
+sbom: install
+	@$(BIN)/cyclonedx-py requirements requirements/run.lock --of JSON -o $(OUT)
 
 # Generated requests, then each parser of callers' text for SECONDS, guided by coverage.
 REQUESTS := 100000
