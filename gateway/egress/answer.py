@@ -13,8 +13,10 @@ HEAD_MAX = 256 * 1024
 READ_MAX = 64 * 1024
 # Bytes of the body that the run stores.
 KEPT_MAX = 16 * 1024
-# Bytes of the whole answer. Chunks of one byte take six, and their extensions have no bound.
-RECEIVED_MAX = 512 * 1024
+# Bytes behind the head. Chunks of one byte take six, and their extensions have no bound.
+RECEIVED_MAX = 160 * 1024
+# Bytes that are parsed before the limits are looked at: a read may bring 256 KiB.
+SLICE = 32 * 1024
 # Seconds. Servers commonly close an idle connection after 5 s.
 IDLE_MAX = 4.0
 # Seconds that an announced time is shortened by: the target counts it in whole seconds, from the
@@ -49,7 +51,7 @@ class Answer:
         self.over = self.whole = False
         self.idle_max = 0.0
         self._body = bytearray()
-        self._received = 0
+        self._received = self._behind = 0
         self._parser = httptools.HttpResponseParser(self)
         # What a client accepts though no server should send it: folded lines and line feeds alone
         # (RFC 9112, 2.2 and 5.2), spaces behind a chunk size.
@@ -68,8 +70,10 @@ class Answer:
             if not self.status:
                 raise NotHttp
             data = data[room:]
-        if not self.over or self.whole:
-            self._parse(data)
+        for start in range(0, len(data), SLICE):
+            if self.over and not self.whole:
+                return
+            self._parse(data[start : start + SLICE])
 
     def eof(self) -> None:
         """Only a body without a length ends with its connection (RFC 9112, 6.3)."""
@@ -96,7 +100,9 @@ class Answer:
             self.over, self.idle_max = True, 0.0
             if not self.status:
                 raise NotHttp from error
-        self.over |= self._received > RECEIVED_MAX
+        if self.status:
+            self._behind += len(data)
+            self.over |= self._behind > RECEIVED_MAX
 
     # What the parser calls.
 
