@@ -124,7 +124,7 @@ async def scripts(request: pytest.FixtureRequest) -> AsyncIterator[Scripts]:
         client = Redis(unix_socket_path=str(request.getfixturevalue("valkey").socket))
     scripts = SeparableScripts(client)
     yield scripts
-    scripts.leave()
+    await scripts.close()
     await client.aclose()
 
 

@@ -91,7 +91,7 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
         yield Store(client, scripts, run_endings, Health(client, scripts, run_endings))
     finally:
         await run_endings.close()
-        scripts.leave()
+        await scripts.close()
         await client.aclose()
 
 

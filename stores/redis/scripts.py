@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import timedelta
 from hashlib import sha1
 from importlib.resources import files
@@ -109,7 +109,7 @@ class Scripts:
         self._client = client
         self._patience = patience
         self._observer = observer
-        self._opening = asyncio.Lock()
+        self._connecting: asyncio.Task[Line] | None = None
         self._line: Line | None = None
 
     async def call(self, name: str, keys: Sequence[str], *args: Argument) -> list[Any]:
@@ -139,6 +139,13 @@ class Scripts:
         """End the connection; the next call makes a new one, which resolves the name again."""
         if self._line:
             self._line.cut("the connection was left")
+
+    async def close(self) -> None:
+        self.leave()
+        if self._connecting:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+            self.leave()
 
     async def _again(self, call: "_Call", reply: object, seconds: float) -> list[Any]:
         """Do what the reply asks for, until there is an answer. `reply`: None before the first."""
@@ -172,17 +179,22 @@ class Scripts:
             await asyncio.sleep(PAUSE)
 
     async def _opened(self) -> Line:
-        async with self._opening:  # one connects, the others wait for it
-            if self._line is None or not self._line.open:
-                pool: Any = self._client.connection_pool  # its methods are not typed
-                connection = pool.make_connection()
-                await connection.connect()
-                self._line = Line(
-                    connection, patience=self._reply_patience, observer=self._observer
-                )
-                for source in SOURCES.values():  # before the calls, so that EVALSHA finds them
-                    self._line.ask(_packed("SCRIPT", "LOAD", source))
-            return self._line
+        """One task connects for all callers; one that gives up in time does not end it."""
+        if self._line is None or not self._line.open:
+            if self._connecting is None or self._connecting.done():
+                self._connecting = asyncio.create_task(self._connect(), context=Context())
+                self._connecting.add_done_callback(lambda it: it.cancelled() or it.exception())
+            return await asyncio.shield(self._connecting)
+        return self._line
+
+    async def _connect(self) -> Line:
+        pool: Any = self._client.connection_pool  # its methods are not typed
+        connection = pool.make_connection()
+        await connection.connect()
+        self._line = Line(connection, patience=self._reply_patience, observer=self._observer)
+        for source in SOURCES.values():  # before the calls, so that EVALSHA finds them
+            self._line.ask(_packed("SCRIPT", "LOAD", source))
+        return self._line
 
 
 class _Call:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from tests.support.gateways import Relay, gateway
 from tests.support.target import Target, hang, listening
@@ -29,13 +30,15 @@ async def test_two_hundred_hanging_targets_at_most_double_the_p99(
 ) -> None:
     async with (
         gateway(valkey.url, runs_at_once=1000, runs_at_once_per_target=1000) as relay,
-        listening() as hanging,
+        AsyncExitStack() as stack,
     ):
-        hanging.answer = hang
+        hanging = [await stack.enter_async_context(listening()) for _ in range(HANGING)]
+        for one in hanging:
+            one.answer = hang
         alone = await p99(relay, target.url, "alone")
-        previews = [await relay.preview_id(hanging.url) for _ in range(HANGING)]
+        previews = [await relay.preview_id(one.url) for one in hanging]
         waiting = [asyncio.create_task(relay.execute(it, it)) for it in previews]
-        while hanging.connections < HANGING:
+        while sum(one.connections for one in hanging) < HANGING:
             await asyncio.sleep(0.01)
         beside = await p99(relay, target.url, "beside")
         for task in waiting:

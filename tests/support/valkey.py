@@ -25,10 +25,10 @@ class SeparableScripts(Scripts):
         super().__init__(client, patience=PATIENCE)
         self.others: list[Scripts] = []
 
-    def leave(self) -> None:
-        super().leave()
+    async def close(self) -> None:
+        await super().close()
         for other in self.others:
-            other.leave()
+            await other.close()
 
 
 def separate_scripts(scripts: Scripts) -> Scripts:

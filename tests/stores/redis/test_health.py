@@ -95,7 +95,7 @@ async def test_no_script_reads_on_a_replica(own_valkey: Valkey) -> None:
             with pytest.raises(RedisUnavailable) as raised:
                 await call
             assert raised.value.sentence == "Redis answers READONLY."
-        scripts.leave()
+        await scripts.close()
 
 
 async def test_a_deaf_subscription_is_noticed() -> None:

@@ -209,7 +209,7 @@ async def test_no_window_holds_more_than_burst_and_rate(valkey: Valkey) -> None:
                 if isinstance(granted, Granted):
                     grants.append((before, after))
                 before = after
-            scripts.leave()
+            await scripts.close()
 
     await asyncio.gather(*(hammer() for _ in range(4)))
     grants.sort()

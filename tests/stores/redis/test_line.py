@@ -57,7 +57,7 @@ async def talking(*replies: Reply, patience: float = 1.7) -> AsyncIterator[Clien
         redis = Redis(port=port, protocol=2)
         scripts = Scripts(redis, patience=patience, demoted=lambda: demoted.append(1))
         yield Client(scripts, server, demoted)
-        scripts.leave()
+        await scripts.close()
         await redis.aclose()
 
 
