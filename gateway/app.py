@@ -19,6 +19,10 @@ from gateway.api.openapi import document
 from gateway.api.router import Router
 from gateway.api.routes import ENDPOINTS, PROBES
 from gateway.api.state import Opened
+from gateway.approvals.inbox import Approvals, Inbox
+from gateway.approvals.policies import Policies
+from gateway.approvals.policy import Policy
+from gateway.approvals.policy_file import PolicyRefused
 from gateway.audit.journal import Journal, written
 from gateway.audit.maintenance import Maintenance
 from gateway.audit.shipper import Shipper, shipping
@@ -37,6 +41,7 @@ from gateway.readiness import Readiness, keys_check
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.links import TraceLinks
 from gateway.telemetry.tracing import Tracing, sampler
+from stores.redis import approvals as approval_rows
 from stores.redis.client import Store, open_store
 from stores.redis.embedded import EmbeddedStoreError
 from stores.redis.health import Check
@@ -104,7 +109,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         _key_cache(settings, database) as key_cache,
         _audit(settings, store, database, key_cache) as (journal, shipper),
         open_egress(_guard(settings), _secrets_of(settings, key_cache)) as egress,
-        _engine(settings, store, egress) as engine,
+        _engine(settings, store, egress, _approvals(settings, store, key_cache)) as engine,
     ):
         own_peppers = cache(partial(peppers, settings))
         admission = _admission(settings, key_cache, own_peppers)
@@ -112,6 +117,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         async with _readiness(settings, store, checks) as readiness:
             yield Opened(
                 engine=engine,
+                inbox=engine.inbox,
                 readiness=readiness,
                 admission=admission,
                 rate_limits=RateLimitHeaders(),
@@ -181,10 +187,33 @@ async def _audit(
         yield journal, shipper
 
 
+def _approvals(settings: Settings, store: Store, key_cache: KeyCache) -> Approvals:
+    """Raises SettingsError."""
+    policies = Policies(_policy(settings), key_cache.may_decide)
+    return Approvals(policies, Inbox(approval_rows.Approvals(store.scripts)))
+
+
+def _policy(settings: Settings) -> Policy | None:
+    """The operator's policy. Raises SettingsError."""
+    if settings.approval_policy is None:
+        return None
+    try:
+        return Policy(settings.approval_policy.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"RELAY_APPROVAL_POLICY: {error}") from error
+    except PolicyRefused as refused:
+        errors = " ".join(f"{it.pointer}: {it.detail}" for it in refused.errors)
+        raise SettingsError(f"RELAY_APPROVAL_POLICY: {refused} {errors}".rstrip()) from refused
+
+
 @asynccontextmanager
-async def _engine(settings: Settings, store: Store, egress: Egress) -> AsyncIterator[Engine]:
+async def _engine(
+    settings: Settings, store: Store, egress: Egress, approvals: Approvals
+) -> AsyncIterator[Engine]:
     runs = Runs(store.scripts)
-    runner = Runner(runs=runs, egress=egress, action_timeout=settings.action_timeout)
+    runner = Runner(
+        runs=runs, egress=egress, action_timeout=settings.action_timeout, approvals=approvals
+    )
     try:
         yield Engine(
             actions=registered(webhook_url=settings.webhook_url),

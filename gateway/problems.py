@@ -1,4 +1,4 @@
-"""Every refusal of the HTTP surface, drawn as a tree, and its body on the wire (RFC 9457).
+"""Every refusal of the HTTP surface, drawn as a tree (RFC 9457).
 
 A class is a status and a title; its code is its name in snake_case; the message of the exception
 is the `detail`: what is the case, and what to do. The command line prints the detail.
@@ -9,6 +9,9 @@ Problem
     InvalidIdempotencyKey 400
     Unauthenticated 401
     Forbidden 403
+        PolicyDenied 403
+        ApprovalDenied 403
+        OwnRequest 403
     NotFound 404
         PreviewNotFound 404
         RunNotFound 404
@@ -22,7 +25,12 @@ Problem
     KeyEnded 409
     LastAdminKept 409
     WorkspaceExists 409
+    ApprovalPending 409
+    ApprovalOutdated 409
+    ApprovalEnded 409
+    DigestMismatch 409
     RunExpired 410
+    ApprovalExpired 410
     BodyTooLarge 413
     UnsupportedMediaType 415
     UnknownAction 422
@@ -46,8 +54,6 @@ from typing import ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-
-MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(Struct, frozen=True):
@@ -97,44 +103,9 @@ class Problem(Exception):
 REPEAT = "Repeat the request with the same Idempotency-Key: one key sends at most once."
 
 
-class ProblemBody(Struct, frozen=True, kw_only=True):
-    """The body of every refusal: RFC 9457's members, then Relay's.
-
-    `safe_to_retry`: the request may be repeated with the same Idempotency-Key. Only behind 429, 502
-    and `target_forbidden` does it also mean that nothing was sent.
-    """
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: Sequence[FieldError] | UnsetType = UNSET
-    run_id: str | UnsetType = UNSET
-    safe_to_retry: bool | UnsetType = UNSET
-    checks: Sequence[CheckBody] | UnsetType = UNSET
-    request_id: str
-
-
 def code(problem: type[Problem]) -> str:
     """The class name in snake_case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", problem.__name__).lower()
-
-
-def body(problem: Problem, request_id: str) -> ProblemBody:
-    name = code(type(problem))
-    return ProblemBody(
-        type=f"/problems/{name}",
-        title=problem.title,
-        status=problem.status,
-        detail=str(problem),
-        code=name,
-        errors=problem.errors,
-        run_id=problem.run_id,
-        safe_to_retry=problem.safe_to_retry,
-        checks=problem.checks,
-        request_id=request_id,
-    )
 
 
 def pointer(*names: str) -> str:
@@ -176,6 +147,18 @@ class Unauthenticated(Problem):
 
 class Forbidden(Problem):
     status, title = 403, "This API key may not do that"
+
+
+class PolicyDenied(Forbidden):
+    status, title = 403, "A rule of the policy denies this preview"
+
+
+class ApprovalDenied(Forbidden):
+    status, title = 403, "The preview was not approved"
+
+
+class OwnRequest(Forbidden):
+    status, title = 403, "The requester cannot decide"
 
 
 class NotFound(Problem):
@@ -230,8 +213,28 @@ class WorkspaceExists(Problem):
     status, title = 409, "The workspace already exists"
 
 
+class ApprovalPending(Problem):
+    status, title = 409, "The preview waits for an approval"
+
+
+class ApprovalOutdated(Problem):
+    status, title = 409, "The approval no longer meets the policy"
+
+
+class ApprovalEnded(Problem):
+    status, title = 409, "The approval has ended"
+
+
+class DigestMismatch(Problem):
+    status, title = 409, "The decision is about other bytes"
+
+
 class RunExpired(Problem):
     status, title = 410, "The answer of this run is no longer stored"
+
+
+class ApprovalExpired(Problem):
+    status, title = 410, "The approval has expired"
 
 
 class BodyTooLarge(Problem):

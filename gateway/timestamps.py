@@ -1,5 +1,6 @@
-"""RFC 3339 timestamps in UTC with milliseconds, and epoch milliseconds."""
+"""RFC 3339 timestamps in UTC with milliseconds, epoch milliseconds, and durations as text."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -23,3 +24,23 @@ def optional_timestamp(epoch_ms: int | None) -> str | None:
 def epoch_ms(moment: datetime) -> int:
     """`moment` must have a time zone."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
+
+
+def duration(text: str) -> timedelta:
+    """Parse `90s`, `24h`, `1h30m`, `500ms`. Raises ValueError and OverflowError."""
+    found = _DURATION.fullmatch(text)
+    if not text or not found:
+        raise ValueError(text)
+    counts = (int(count or 0) for count in found.groups())
+    return sum((n * unit for n, unit in zip(counts, _UNITS.values(), strict=True)), timedelta())

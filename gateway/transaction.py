@@ -6,7 +6,7 @@ memory that is up to 2 s old, and a revoked admin must not leave a new key behin
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import uuid4
@@ -24,7 +24,8 @@ log = logging.getLogger("relay.audit")
 
 class Actor(NamedTuple):
     """Who makes a change, and the scopes that the actor may hand out: by default all, as on the
-    command line. `key`: the id of the actor's API key, if any.
+    command line. `key`: the id of the actor's API key, if any;
+    `subject` and `makers` are that key's.
     """
 
     principal: str
@@ -33,6 +34,8 @@ class Actor(NamedTuple):
     scopes: frozenset[Scope] = SCOPES
     live: bool = True
     key: str | None = None
+    subject: str = ""
+    makers: Sequence[str] = ()
 
 
 class Transaction:

@@ -1,5 +1,7 @@
 """An audit entry: who did what, when and from where, and the outcome. No bodies, no secrets."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 # The principal of what a gateway does without a request.
@@ -12,13 +14,30 @@ NOWHERE = "-"
 # Every event. The last one replaces an entry that could not be decoded.
 EVENTS = (
     "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
-    "workspace.created workspace.changed audit.read entry.unreadable"
+    "workspace.created workspace.changed audit.read approval.requested approval.decided "
+    "approval.ended entry.unreadable"
 ).split()
+
+
+class ApprovalFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an entry says of an approval. `needed`: how many approvals. `policies`: the digests of
+    the policies that were asked. `requester` and `approver`: subjects.
+    """
+
+    requester: str = ""
+    needed: int = 0
+    rules: Sequence[str] = ()
+    policies: Sequence[str] = ()
+    decide_ms: int = 0
+    decision: str = ""
+    approver: str = ""
+    role: str = ""
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: the outcome of a run (or
-    `not_sent`), or the code of a refusal's problem. `key_hash`: SHA-256 of the idempotency key,
+    `not_sent`), the code of a refusal's problem, or
+    the state of an approval. `key_hash`: SHA-256 of the idempotency key,
     hex. `count`: how many like entries this one stands for. `subject`: the id of the key, secret
     or workspace that was changed, or of the key that a refused request named.
     """
@@ -42,3 +61,4 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int = 0
     count: int = 1
     detail: str = ""
+    approval: ApprovalFacts | None = None

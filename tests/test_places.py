@@ -33,7 +33,7 @@ ADDITIONS = {
                 "gateway/api/routes.py",
                 ")\n\nPROBES",
                 '    Endpoint(method="GET", path="/ping", handler=system.ping, scope="runs:read",\n'
-                '        operation_id="ping", tag="System", summary="Ping", probe=True,\n'
+                '        summary="Ping", probe=True,\n'
                 "        response=system.HealthBody),\n",
             ),
         ),

@@ -87,6 +87,9 @@ class Admission:
                 caller,
                 workspace=known.workspace,
                 id=known.id,
+                subject=known.subject,
+                role=known.role,
+                makers=known.makers,
                 live=known.live,
                 scopes=known.scopes,
             )

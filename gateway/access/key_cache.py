@@ -81,6 +81,16 @@ class KeyCache:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
         return self._snapshot.secrets(workspace, self._clock() * 1000)
 
+    def may_decide(self, workspace: str, subject: str) -> bool:
+        """Whether the subject has a valid key that may decide on approvals."""
+        return any(
+            key.subject == subject
+            and key.workspace == workspace
+            and "approvals:decide" in key.scopes
+            and key.expires_at_ms > self._clock() * 1000
+            for key in self._snapshot.keys.values()
+        )
+
     def workspaces(self) -> Collection[str]:
         return self._snapshot.limits.keys()
 

@@ -1,5 +1,7 @@
 """The authenticated caller: identity, scopes and limits."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from gateway.access.roles import SCOPES, Scope
@@ -11,11 +13,15 @@ DEFAULT_WORKSPACE = "default"
 
 class Principal(Struct, kw_only=True, frozen=True):
     """One for each request. `id`: the public id of the API key. `claimed_key`: the id of a known
-    key that the request named without having its secret.
+    key that the request named without having its secret. `subject`: the person or program behind
+    the key. `makers`: subjects and ids of the keys that made this key, however many steps before.
     """
 
     workspace: str = DEFAULT_WORKSPACE
     id: str = ANONYMOUS
+    subject: str = ANONYMOUS
+    role: str = ""
+    makers: Sequence[str] = ()
     claimed_key: str = ""
     live: bool = True
     scopes: frozenset[Scope] = SCOPES

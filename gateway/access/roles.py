@@ -15,18 +15,24 @@ Scope = Literal[
     "audit:read",
     "keys:manage",
     "secrets:manage",
+    "approvals:read",
+    "approvals:decide",
+    "policy:manage",
 ]
-Role = Literal["viewer", "developer", "operator", "auditor", "admin"]
+Role = Literal["viewer", "developer", "operator", "approver", "auditor", "admin"]
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 _READING: frozenset[Scope] = frozenset({"actions:read", "previews:read", "runs:read"})
-_ACTING: frozenset[Scope] = frozenset({"actions:preview", "actions:execute"})
+# Who previews sees what became of it; whose previews, the handlers decide.
+_ACTING: frozenset[Scope] = frozenset({"actions:preview", "actions:execute", "approvals:read"})
 
 ROLES: Mapping[Role, frozenset[Scope]] = {
     "viewer": _READING,
     # Executes with a test key only; see `granted`.
     "developer": _READING | _ACTING,
     "operator": _READING | _ACTING,
+    # Neither previews nor executes; see gateway/approvals.
+    "approver": _READING | {"approvals:read", "approvals:decide"},
     "auditor": frozenset({"audit:read"}),
     "admin": SCOPES,
 }

@@ -33,6 +33,8 @@ class CachedKey(NamedTuple):
     digest: bytes
     expires_at_ms: int
     name: str
+    subject: str
+    makers: Sequence[str]
 
 
 class SigningSecret(NamedTuple):
@@ -115,6 +117,8 @@ async def _keys(keys: Sequence[api_keys.ApiKey]) -> dict[str, CachedKey]:
             digest=key.digest,
             expires_at_ms=key.expires_at,
             name=key.name,
+            subject=key.subject or key.id,
+            makers=tuple((key.makers or key.created_by).split()),
         )
         if count % CHUNK == 0:
             await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 No key can hand out or revoke more than its own scopes.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple, assert_never
@@ -17,16 +18,21 @@ EXPIRES_IN = timedelta(days=90)
 LONGEST = timedelta(days=365)
 OVERLAP = timedelta(hours=24)
 NAME_MAX = 100
+SUBJECT = r"[A-Za-z0-9._@+-]{1,64}"
 
 
 class KeyRequest(NamedTuple):
-    """`scopes`: some of the role's scopes; None for all of them."""
+    """`scopes`: some of the role's scopes; None for all of them. `subject`: the person or program
+    behind the key; None for the key itself. `makers`: of the key that this one replaces.
+    """
 
     name: str
     role: str
     scopes: Sequence[str] | None = None
     live: bool = True
     expires_in: timedelta = EXPIRES_IN
+    subject: str | None = None
+    makers: Sequence[str] = ()
 
 
 class NewKey(NamedTuple):
@@ -53,7 +59,7 @@ class KeyAdmin:
         _check_granted(request, actor)
         async with self._transactions.begin(workspace, actor) as transaction:
             await existing(transaction.connection, workspace)
-            new_key = await self._insert(transaction, workspace, request, actor=actor.principal)
+            new_key = await self._insert(transaction, workspace, request, actor=actor)
             transaction.record("key.created", new_key.key.id, _text(request))
         return new_key
 
@@ -74,7 +80,7 @@ class KeyAdmin:
             _check_granted(request, actor)
             if old.expires_at <= transaction.now_ms:
                 raise KeyEnded("This key has expired; create a new one.")
-            new_key = await self._insert(transaction, workspace, request, actor=actor.principal)
+            new_key = await self._insert(transaction, workspace, request, actor=actor)
             end, new = transaction.now_ms + _ms(overlap), new_key.key.id
             if not await rows.retire(
                 transaction.connection, workspace, key_id, expires_at=end, replaced_by=new
@@ -120,7 +126,7 @@ class KeyAdmin:
             return await rows.list_all(connection, workspace)
 
     async def _insert(
-        self, transaction: Transaction, workspace: str, request: KeyRequest, *, actor: str
+        self, transaction: Transaction, workspace: str, request: KeyRequest, *, actor: Actor
     ) -> NewKey:
         made = api_keys.make(live=request.live)
         key = rows.ApiKey(
@@ -132,9 +138,11 @@ class KeyAdmin:
             scopes=None if request.scopes is None else tuple(sorted(set(request.scopes))),
             digest=api_keys.digest(self._pepper, made.text),
             created_at=transaction.now_ms,
-            created_by=actor,
+            created_by=actor.principal,
             expires_at=transaction.now_ms + _ms(request.expires_in),
             pepper_id=api_keys.pepper_id(self._pepper),
+            subject=request.subject,
+            makers=_makers(request, actor),
         )
         await rows.insert(transaction.connection, key)
         return NewKey(key, made.text)
@@ -159,6 +167,8 @@ def _check(request: KeyRequest) -> None:
             )
     if not 1 <= len(request.name) <= NAME_MAX or not request.name.isprintable():
         raise InvalidRequest(f"A name has 1 to {NAME_MAX} printable characters.")
+    if request.subject is not None and not re.fullmatch(SUBJECT, request.subject):
+        raise InvalidRequest("A subject has 1 to 64 characters of A-Z, a-z, 0-9 and ._@+-.")
     if not timedelta() < request.expires_in <= LONGEST:
         raise InvalidRequest(f"A key expires at most {LONGEST.days} days from now.")
 
@@ -178,7 +188,16 @@ def _within(request: KeyRequest, actor: Actor) -> bool:
 
 def _like(key: rows.ApiKey) -> KeyRequest:
     lifetime = timedelta(milliseconds=key.expires_at - key.created_at)
-    return KeyRequest(key.name, key.role, key.scopes, key.live, lifetime)
+    makers = (key.makers or "").split()
+    return KeyRequest(
+        key.name, key.role, key.scopes, key.live, lifetime, key.subject or key.id, makers
+    )
+
+
+def _makers(request: KeyRequest, actor: Actor) -> str:
+    """Its makers have seen the text of the key: with it they cannot approve their own requests."""
+    seen = (*request.makers, *actor.makers, actor.subject, actor.key or actor.principal)
+    return " ".join(dict.fromkeys(filter(None, seen)))
 
 
 def _text(request: KeyRequest) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.api.state import State
+from gateway.approvals.documents import ApprovalNeeded
 from gateway.execution.documents import preview_answer, with_request_fields
 from gateway.execution.engine import Engine, Previewed
 from gateway.http import requests
@@ -94,17 +95,28 @@ async def list_actions(request: Request[State]) -> Response:
     return json_response(ActionsBody(actions=actions, request_id=request.state["request_id"]))
 
 
-async def find_preview(request: Request[State]) -> Response:
+async def get_preview(request: Request[State]) -> Response:
     engine = request.state["engine"]
     found = await engine.find_preview(request.state["principal"], request.path_params["preview_id"])
     return _previewed(request, found)
 
 
 def _previewed(request: Request[State], made: Previewed) -> Response:
+    asked, expires_at = made.verdict.requirement, timestamp(made.expires_at_ms)
+    approval = None
+    if asked.needs:
+        approval = ApprovalNeeded(
+            state="pending",
+            needed=asked.approvals,
+            rules=[need.rule for need in asked.needs],
+            approvers=sorted({name for need in asked.needs for name in need.approvers}),
+            decide_by=expires_at,
+        )
     answer = preview_answer(
         made.document,
         made.effect,
-        expires_at=timestamp(made.expires_at_ms),
+        expires_at=expires_at,
+        approval=approval,
         request_id=request.state["request_id"],
     )
     return Response(answer, media_type=JSON)

@@ -34,11 +34,11 @@ async def root(request: Request[State]) -> Response:
     return RedirectResponse("docs", headers={"Vary": "Accept"})
 
 
-async def reference(request: Request[State]) -> Response:
+async def docs_page(request: Request[State]) -> Response:
     return _file("index.html", {"Content-Security-Policy": POLICY})
 
 
-async def asset(request: Request[State]) -> Response:
+async def docs_file(request: Request[State]) -> Response:
     name = request.path_params["name"]
     if name not in MEDIA_TYPES:
         raise NotFound("GET /docs is the API reference.")

@@ -18,6 +18,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """`scope`: None for everyone. `limited`: the rate limit that applies. `probe`: polled by load
     balancers and scrapers, so neither traced nor logged while it answers 200.
 
+    Its operation id is the name of the handler. `problems`: what every endpoint with a scope can
+    answer is left out.
+
     `response`: None where the answer is not JSON of Relay. `status`: of a success. `query`: its
     fields are the parameters. `headers` and `answers`: header names of requests and answers.
     """
@@ -26,8 +29,6 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     path: str
     handler: Handler
     scope: Scope | None
-    operation_id: str
-    tag: str
     summary: str
     limited: Limited | None = None
     probe: bool = False
@@ -38,6 +39,15 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     problems: Sequence[type[Problem]] = ()
     headers: Sequence[str] = ()
     answers: Sequence[str] = ()
+
+    @property
+    def operation_id(self) -> str:
+        return self.handler.__name__
+
+    @property
+    def tag(self) -> str:
+        """The name of the resource: that of the handler's module, such as `Signing secrets`."""
+        return self.handler.__module__.rpartition(".")[2].replace("_", " ").capitalize()
 
     def failures(self) -> frozenset[int]:
         """The statuses from 500 on that it can answer."""

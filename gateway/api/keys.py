@@ -17,6 +17,7 @@ from gateway.admin.keys import (
     LONGEST,
     NAME_MAX,
     OVERLAP,
+    SUBJECT,
     KeyRequest,
     NewKey,
     key_not_found,
@@ -32,13 +33,16 @@ HOUR = timedelta(hours=1)
 
 
 class CreateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`scopes`: some of the role's scopes; all of them by default."""
+    """`scopes`: some of the role's scopes; all of them by default. `subject`: the person or program
+    behind the key, the key itself by default. A subject cannot approve what it asked for.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
     role: Role
     scopes: Annotated[list[Scope], Meta(extra_json_schema={"minItems": 1})] | None = None
     kind: Literal["live", "test"] = "live"
     expires_in_days: Annotated[int, Meta(ge=1, le=LONGEST.days)] = EXPIRES_IN.days
+    subject: Annotated[str, Meta(pattern=f"^{SUBJECT}$")] | None = None
 
 
 class RotateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +66,7 @@ class Key(Struct, kw_only=True):
     revoked_at: Timestamp | None
     revoked_by: str | None
     replaced_by: str | None
+    subject: str
 
 
 class KeyBody(Struct, kw_only=True):
@@ -92,6 +97,7 @@ async def create_key(request: Request[State]) -> Response:
         asked.scopes,
         asked.kind == "live",
         timedelta(days=asked.expires_in_days),
+        asked.subject,
     )
     with database_problems(check_url="/keys"):
         keys = (await request.state["services"]()).keys
@@ -155,4 +161,5 @@ def _key(row: rows.ApiKey) -> Key:
         revoked_at=optional_timestamp(row.revoked_at),
         revoked_by=row.revoked_by,
         replaced_by=row.replaced_by,
+        subject=row.subject or row.id,
     )

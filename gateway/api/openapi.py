@@ -1,5 +1,6 @@
 """The OpenAPI document, made from the table of endpoints and the Structs that decode and encode."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 from gateway import problems
 from gateway.api.endpoint import Endpoint
 from gateway.http.requests import IDEMPOTENCY_KEY
+from gateway.http.responses import JSON, PROBLEM_JSON, ProblemBody
 from gateway.problems import Problem
 from gateway.version import VERSION
 
@@ -23,14 +25,6 @@ DESCRIPTION = (
     "`method_not_allowed`, and, where bytes are no request of HTTP/1.1, `invalid_request`, "
     "`request_timeout` and `unknown_transfer_coding`."
 )
-TAGS = {
-    "Actions": "Preview and execute",
-    "Runs": "What became of executions",
-    "Audit": "Who did what, and when",
-    "Keys": "API keys of the workspace",
-    "Signing secrets": "What requests to targets are signed with",
-    "System": "Health, metrics and this document",
-}
 # Header names, and what they tell.
 HEADERS = {
     "Idempotency-Key": "The caller's name for one action, 1 to 255 visible ASCII characters. By "
@@ -61,6 +55,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "ExecuteRequest": {"preview_id": "6f0c1c2e-0a3b-4c4d-8e5f-101112131415"},
     "CreateKeyRequest": {"name": "robot", "role": "operator"},
+    "DecisionRequest": {"decision": "approve", "digest": "sha256:" + "0" * 64},
     "RotateKeyRequest": {"overlap_hours": 24},
     "CreateSecretRequest": {},
 }
@@ -70,7 +65,7 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
     types = {
         kind
         for endpoint in endpoints
-        for kind in (endpoint.request, endpoint.response, problems.ProblemBody)
+        for kind in (endpoint.request, endpoint.response, ProblemBody)
         if kind
     }
     ordered = sorted(types, key=lambda kind: kind.__name__)
@@ -87,7 +82,7 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "tags": _tags(endpoints),
         "paths": paths,
         "components": {
             "schemas": {name: _typed(schema) for name, schema in schemas.items()},
@@ -96,6 +91,15 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
         },
     }
     return msgspec.json.encode(described)
+
+
+def _tags(endpoints: Sequence[Endpoint]) -> list[dict[str, str]]:
+    """A tag for each resource, described by the first sentence of its module."""
+    modules = {endpoint.tag: sys.modules[endpoint.handler.__module__] for endpoint in endpoints}
+    return [
+        {"name": tag, "description": (module.__doc__ or "").partition(".")[0].replace("\n", " ")}
+        for tag, module in modules.items()
+    ]
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -119,15 +123,15 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             str(endpoint.status): {
                 "description": endpoint.summary,
                 "headers": _headers(*EVERY_ANSWER, *limited, *endpoint.answers),
-                **_content("application/json", endpoint.response),
+                **_content(JSON, endpoint.response),
             },
             **_refusals(refusals, limited),
         },
     }
     if endpoint.request:
         name = endpoint.request.__name__
-        content = _content("application/json", endpoint.request)
-        content["content"]["application/json"]["example"] = EXAMPLES[name]
+        content = _content(JSON, endpoint.request)
+        content["content"][JSON]["example"] = EXAMPLES[name]
         described["requestBody"] = {"required": True, **content}
     return described
 
@@ -160,7 +164,7 @@ def _refusals(refusals: Sequence[type[Problem]], limited: Sequence[str]) -> dict
         status: {
             "description": "; ".join(f"`{problems.code(one)}`: {one.title}" for one in kinds),
             "headers": _headers(*EVERY_ANSWER, *limited, *_RETRIED.get(status, ())),
-            **_content(problems.MEDIA_TYPE, problems.ProblemBody),
+            **_content(PROBLEM_JSON, ProblemBody),
         }
         for status, kinds in sorted(by_status.items())
     }

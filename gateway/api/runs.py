@@ -72,7 +72,7 @@ async def list_runs(request: Request[State]) -> Response:
     )
 
 
-async def find_run(request: Request[State]) -> Response:
+async def get_run(request: Request[State]) -> Response:
     principal, run_id = request.state["principal"], request.path_params["run_id"]
     try:
         return document(request, await request.state["engine"].find_run(principal, run_id))

@@ -10,6 +10,7 @@ from gateway.access.key_cache import KeyCache
 from gateway.access.limits import Limited, RateLimitHeaders
 from gateway.access.principal import Principal
 from gateway.admin.services import Services
+from gateway.approvals.inbox import Inbox
 from gateway.audit.journal import Journal
 from gateway.database import LazyDatabase
 from gateway.execution.engine import Engine
@@ -22,6 +23,7 @@ class Opened(TypedDict):
     """What `app` opens. `services`: raises DatabaseUnavailable and SchemaOutdated."""
 
     engine: Engine
+    inbox: Inbox
     readiness: Readiness
     admission: Admission
     rate_limits: RateLimitHeaders
@@ -58,4 +60,6 @@ def actor(request: Request[State]) -> Actor:
         request_id=request.state["request_id"],
         scopes=principal.scopes,
         live=principal.live,
+        subject=principal.subject,
+        makers=principal.makers,
     )

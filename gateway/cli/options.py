@@ -1,34 +1,15 @@
 """Option types: durations, points in time, URLs."""
 
-import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.timestamps import epoch_ms
+from gateway.timestamps import duration, epoch_ms
 
 if TYPE_CHECKING:
     import httpx2
-
-_UNITS = {
-    "w": timedelta(weeks=1),
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-    "ms": timedelta(milliseconds=1),
-}
-_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
-
-
-def duration(text: str) -> timedelta:
-    """Parse `90s`, `24h`, `1h30m`, `500ms`. Raises ValueError and OverflowError."""
-    found = _DURATION.fullmatch(text)
-    if not text or not found:
-        raise ValueError(text)
-    counts = (int(count or 0) for count in found.groups())
-    return sum((n * unit for n, unit in zip(counts, _UNITS.values(), strict=True)), timedelta())
 
 
 class Duration(click.ParamType[timedelta]):
@@ -73,7 +54,7 @@ class Instant(click.ParamType[int]):
 
 
 def _moment(text: str) -> datetime:
-    if _DURATION.fullmatch(text):
+    with suppress(ValueError):
         return datetime.now(UTC) - duration(text)
     moment = datetime.fromisoformat(text)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

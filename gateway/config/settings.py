@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     actions_enabled: bool = True
     signing_secrets: tuple[Secret, ...] = ()
     webhook_url: str | None = None
+    # The operator's rules on which previews need an approval, for all workspaces.
+    approval_policy: Path | None = None
     # Standard Webhooks asks receivers to answer within 15 to 30 s.
     action_timeout: timedelta = timedelta(seconds=15)
     egress_hosts: frozenset[str] = frozenset()

@@ -88,6 +88,7 @@ VARIABLES: dict[str, Variable] = {
         secret=True,
     ),
     "WEBHOOK_URL": Variable("webhook_url", parsers.url, "an http:// or https:// URL", secret=True),
+    "RELAY_APPROVAL_POLICY": Variable("approval_policy", Path, "the path of a TOML file"),
     "ACTION_TIMEOUT": Variable(
         "action_timeout", parsers.seconds(0.1, 300), "a number of seconds, 0.1 to 300"
     ),

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action
+from gateway.approvals.documents import ApprovalNeeded, ApprovedBy
 from gateway.effects import Effect
 from gateway.execution.hidden_characters import hidden_characters
 from gateway.outcomes import Answered, NoResponse
@@ -84,8 +85,11 @@ class PreviewDocument(Struct, kw_only=True):
 
 
 class PreviewBody(PreviewDocument, kw_only=True):
+    """`approval`: what has to happen before this can be executed; null if nothing has to."""
+
     effect: EffectBody
     expires_at: Timestamp
+    approval: ApprovalNeeded | None
     request_id: str
 
 
@@ -108,6 +112,7 @@ class RunDocument(Struct, kw_only=True):
     duration_ms: int | None = None
     started_at: Timestamp
     trace_link: str | None = None
+    approval: ApprovedBy | None = None
 
 
 class RunBody(RunDocument, kw_only=True):
@@ -123,17 +128,21 @@ _origin = msgspec.json.Decoder(Origin)
 origin = _origin.decode
 
 
-def with_request_fields(document: bytes, **fields: str) -> bytes:
+def with_request_fields(document: bytes, **fields: object) -> bytes:
     """The document with these members appended."""
     return document[:-1] + b"," + msgspec.json.encode(fields)[1:]
 
 
-def preview_answer(document: bytes, effect: Effect, **fields: str) -> bytes:
+def preview_answer(document: bytes, effect: Effect, **fields: object) -> bytes:
     """A stored preview with what is not stored: `wire`, and these members."""
-    text, base64 = _body(effect.body or b"")
-    wire = Wire(head=effect.head, body=UNSET if text is None else text, body_base64=base64)
+    wire = wire_of(effect)
     with_wire = document[:-2] + b',"wire":' + msgspec.json.encode(wire) + b"}}"
     return with_request_fields(with_wire, **fields)
+
+
+def wire_of(effect: Effect) -> Wire:
+    text, base64 = _body(effect.body or b"")
+    return Wire(head=effect.head, body=UNSET if text is None else text, body_base64=base64)
 
 
 def preview_document(

@@ -7,14 +7,17 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Raw
 
 from gateway import problems
 from gateway.access.principal import Principal
 from gateway.actions.action import Action, Actions, BadParams
+from gateway.approvals.inbox import HeldPreview
+from gateway.approvals.policies import NOTHING_ASKED, Verdict, requester
 from gateway.effects import Effect
 from gateway.egress.client import Egress
-from gateway.execution import telemetry
+from gateway.execution import refusals, telemetry
 from gateway.execution.audit_entries import run_intended
 from gateway.execution.documents import (
     origin,
@@ -22,24 +25,27 @@ from gateway.execution.documents import (
     run_answer,
     stored_effect,
 )
-from gateway.execution.refusals import refusal
 from gateway.execution.runner import ExecuteResult, Runner, RunResult
 from gateway.ids import new_id
 from gateway.outcomes import TargetRefused
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Limited, Quota
 from stores.redis.previews import Live, Previews
-from stores.redis.reservations import KeyTaken, NoRun, Reservation, Run
+from stores.redis.reservations import KeyTaken, NoRun, NotApproved, Reservation, Run
 from stores.redis.run_endings import RunEndings
 from stores.redis.runs import Runs
 from stores.redis.scripts import one_patience
 
 
 class Previewed(NamedTuple):
+    """`verdict`: what has to happen before the preview can be executed."""
+
+    preview_id: str
     document: bytes
     effect: Effect
     expires_at_ms: int
     quota: Quota | None = None
+    verdict: Verdict = NOTHING_ASKED
 
 
 class Engine:
@@ -59,12 +65,13 @@ class Engine:
         self._runs = runs
         self._run_endings = run_endings
         self._runner = runner
+        self._policies, self.inbox = runner.approvals
 
     async def preview(self, principal: Principal, name: str, params: Raw) -> Previewed:
         """Prepare, check the target and store.
 
-        Raises UnknownAction, ProviderNotConfigured, InvalidParams, RateLimited, TargetForbidden
-        and RedisUnavailable.
+        Raises UnknownAction, ProviderNotConfigured, InvalidParams, RateLimited, TargetForbidden,
+        PolicyDenied and RedisUnavailable.
         """
         action = self._action(name)
         effect = _effect(action, params)
@@ -79,19 +86,32 @@ class Engine:
     async def _save(
         self, principal: Principal, action: Action[Any], params: Raw, effect: Effect
     ) -> Previewed:
-        verdict = await self._egress.inspect(effect, principal.workspace)
-        if isinstance(verdict, TargetRefused):
-            raise problems.TargetForbidden(verdict.detail)
+        warnings = await self._egress.inspect(effect, principal.workspace)
+        if isinstance(warnings, TargetRefused):
+            raise problems.TargetForbidden(warnings.detail)
+        by = requester(principal, warned=bool(effect.warnings or warnings))
+        verdict = self._policies.verdict(principal.workspace, action.name, effect, by)
+        if verdict.requirement.denied_by:
+            raise refusals.denied(verdict.requirement)
         preview_id = new_id()
         added = self._egress.added_when_sent(effect, principal.workspace)
         document, origin = preview_document(
-            preview_id, action, params, effect, verdict, added_when_sent=added
-        )
-        expires_at_ms = await self._previews.save(
-            principal.workspace, preview_id, document, origin=origin, target=effect.target
+            preview_id, action, params, effect, warnings, added_when_sent=added
         )
         annotate(preview_id=preview_id, action=action.name)
-        return Previewed(document, effect, expires_at_ms)
+        if verdict.requirement.needs:
+            held = HeldPreview(preview_id, document, origin, by, effect)
+            expires_at_ms = await self.inbox.hold(principal, held, verdict)
+        else:
+            expires_at_ms = await self._previews.save(
+                principal.workspace,
+                preview_id,
+                document,
+                origin=origin,
+                by=msgspec.json.encode(by),
+                target=effect.target,
+            )
+        return Previewed(preview_id, document, effect, expires_at_ms, verdict=verdict)
 
     async def _spend(self, principal: Principal) -> Quota | None:
         """Spend the quota before any name is resolved, or previews could flood a name server."""
@@ -101,7 +121,7 @@ class Engine:
             principal.workspace, principal.id, "preview", principal.previews
         )
         if isinstance(answer, Limited):
-            raise refusal(answer)
+            raise refusals.refusal(answer)
         return answer.quota
 
     def _action(self, name: str) -> Action[Any]:
@@ -121,9 +141,9 @@ class Engine:
             case Live(document, expires_at_ms):
                 annotate(preview_id=preview_id)
                 effect, _ = stored_effect(document)
-                return Previewed(document, effect, expires_at_ms)
+                return Previewed(preview_id, document, effect, expires_at_ms)
             case refused:
-                raise refusal(refused)
+                raise refusals.refusal(refused)
 
     async def find_run(self, principal: Principal, run_id: str) -> bytes:
         """The document of the run as it is now. Raises RunNotFound, and RedisUnavailable."""
@@ -148,10 +168,30 @@ class Engine:
             suspended = self._egress.breaker.suspended(principal.workspace)
             reservation = _reservation(principal, key or preview_id, preview_id, suspended)
             answer = await self._runner.run(reservation)
-            if not (isinstance(answer, KeyTaken) and answer.in_flight):
+            if isinstance(answer, NotApproved) and answer.state == "pending":
+                left = timedelta(seconds=until - time.monotonic())
+                if not await self.wait_for_decision(principal.workspace, preview_id, left):
+                    raise refusals.refusal(answer)
+            elif isinstance(answer, KeyTaken) and answer.in_flight:
+                if not await self._ended(principal.workspace, answer.run, until):
+                    raise refusals.refusal(answer)
+            else:
                 return _execute_result(answer)
-            if not await self._ended(principal.workspace, answer.run, until):
-                raise refusal(answer)
+
+    async def wait_for_decision(self, workspace: str, preview_id: str, wait: timedelta) -> bool:
+        """Wait for the decision on a held preview; whether there may be one now.
+
+        Raises RedisUnavailable.
+        """
+        if wait <= timedelta():
+            return False
+        async with self._run_endings.wait_for(workspace, preview_id) as decided:
+            if await self.inbox.state(workspace, preview_id) != "pending":
+                return True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(decided.wait(), wait.total_seconds())
+                return True
+        return False
 
     async def _ended(self, workspace: str, run: Run, until: float) -> bool:
         """Wait for a run in flight; whether it has ended, or its lease has. `until`: monotonic."""
@@ -211,4 +251,4 @@ def _execute_result(answer: RunResult) -> ExecuteResult:
             document = run_answer(run)
             return ExecuteResult(document, run.id, True, run.expires_at_ms, answer.quota)
         case refused:
-            raise refusal(refused)
+            raise refusals.refusal(refused)

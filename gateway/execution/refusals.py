@@ -4,11 +4,13 @@ import math
 from typing import assert_never
 
 from gateway import problems
+from gateway.approvals.policy import Requirement
 from gateway.egress.breaker import FAILURES, PAUSE
 from gateway.execution import telemetry
+from gateway.timestamps import timestamp
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
-from stores.redis.reservations import Expired, KeyTaken, Suspended
+from stores.redis.reservations import Expired, KeyTaken, NotApproved, Suspended
 
 # Seconds. A run usually lasts milliseconds, so that it has ended at the next try.
 RETRY_AFTER = "1"
@@ -21,7 +23,17 @@ LIMITS = {
 }
 
 
-Refused = KeyTaken | NoPreview | Spent | Expired | Suspended | Limited
+Refused = KeyTaken | NoPreview | NotApproved | Spent | Expired | Suspended | Limited
+
+# What became of an approval.
+NOT_APPROVED = {
+    "denied": "An approver denied this preview.",
+    "cancelled": "This preview was given up before it was decided.",
+    "withdrawn": "The approval of this preview was withdrawn.",
+    "outdated": "The policy or the approvers have changed since this preview was approved.",
+    "expired": "No decision came in time.",
+    "unused": "The approval of this preview was not used in time.",
+}
 
 
 def refusal(answer: Refused) -> problems.Problem:
@@ -54,11 +66,41 @@ def _problem(answer: Refused) -> problems.Problem:
         case Expired(run_id=run_id):
             detail = "This preview was executed; its answer is no longer stored."
             return problems.RunExpired(detail, run_id=run_id)
+        case other:
+            return _not_now(other)
+
+
+def _not_now(answer: NotApproved | Suspended | Limited) -> problems.Problem:
+    match answer:
+        case NotApproved():
+            return _not_approved(answer)
         case Suspended():
             return suspended(answer)
         case Limited():
             return _limited(answer)
     assert_never(answer)
+
+
+def denied(asked: Requirement) -> problems.Problem:
+    rules = ", ".join(repr(rule) for rule in asked.denied_by)
+    return problems.PolicyDenied(f"The policy denies this preview by its rule {rules}.")
+
+
+def _not_approved(answer: NotApproved) -> problems.Problem:
+    location = {"Location": f"/approvals/{answer.preview_id}"}
+    if answer.state == "pending":
+        return problems.ApprovalPending(
+            f"Nothing was sent. A decision is due by {timestamp(answer.decide_by_ms)}; "
+            "execute again with the same Idempotency-Key.",
+            safe_to_retry=True,
+            headers={"Retry-After": "5", **location},
+        )
+    detail = f"{NOT_APPROVED.get(answer.state, 'Nothing is left to execute.')} Make a new preview."
+    if answer.state in ("expired", "unused"):
+        return problems.ApprovalExpired(detail, headers=location)
+    if answer.state == "outdated":
+        return problems.ApprovalOutdated(detail, safe_to_retry=False, headers=location)
+    return problems.ApprovalDenied(detail, headers=location)
 
 
 def suspended(answer: Suspended) -> problems.Problem:

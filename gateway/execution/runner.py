@@ -18,6 +18,9 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from gateway import problems
+from gateway.approvals.documents import approved_by
+from gateway.approvals.inbox import Approvals
+from gateway.approvals.policies import granted
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
@@ -39,6 +42,7 @@ from stores.redis.reservations import (
     Expired,
     KeyTaken,
     Lost,
+    NotApproved,
     Released,
     Reservation,
     Reserved,
@@ -68,11 +72,16 @@ class ExecuteResult(NamedTuple):
     quota: Quota | None = None
 
 
-RunResult = ExecuteResult | KeyTaken | NoPreview | Spent | Expired | Suspended | Limited
+RunResult = (
+    ExecuteResult | KeyTaken | NoPreview | NotApproved | Spent | Expired | Suspended | Limited
+)
 
 
 class Runner:
-    def __init__(self, *, runs: Runs, egress: Egress, action_timeout: timedelta) -> None:
+    def __init__(
+        self, *, runs: Runs, egress: Egress, action_timeout: timedelta, approvals: Approvals
+    ) -> None:
+        self.approvals = approvals
         self._runs = runs
         self._egress = egress
         self._timeout = action_timeout
@@ -144,6 +153,12 @@ class Runner:
         self, reservation: Reservation, reserved: Reserved, deadline: float
     ) -> ExecuteResult:
         effect, origin = stored_effect(reserved.preview)
+        grant = granted(reserved.granted or b"{}")
+        if unmet := self.approvals.policies.unmet(
+            reservation.workspace, origin.action, effect, reserved.by, grant
+        ):
+            not_sent = Sent(reservation, origin, NotSent("The approval is outdated."), 0)
+            return await self._outdated(not_sent, deadline, " ".join(unmet))
         if not self._egress.breaker.admit(reservation.workspace, effect.target):  # a probe is out
             sent = Sent(reservation, origin, NotSent("The target is suspended."), 0)
             suspended = refusals.suspended(Suspended(effect.target))
@@ -160,6 +175,7 @@ class Runner:
             started_at_ms=reserved.started_at_ms,
             duration_ms=round(ended.seconds * 1000),
         )
+        run.approval = approved_by(grant)
         return await self._settle(ended, deadline, run)
 
     async def _send(self, effect: Effect, reservation: Reservation, deadline: float) -> Outcome:
@@ -200,6 +216,15 @@ class Runner:
         if recorded := await self._recorded(sent, ended, deadline):
             return recorded
         raise refusal
+
+    async def _outdated(self, sent: Sent, deadline: float, reasons: str) -> ExecuteResult:
+        """Give the run back, and end the approval: another execute would fail the same way."""
+        run = sent.reservation
+        try:
+            outdated = problems.ApprovalOutdated(reasons, safe_to_retry=False)
+            return await self._release(sent, deadline, outdated)
+        finally:
+            await self.approvals.inbox.outdate(run.workspace, run.preview_id, reasons)
 
     async def _end(
         self, name: str, call: Callable[[], Awaitable[T]], sent: Sent, deadline: float

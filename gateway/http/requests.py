@@ -111,10 +111,16 @@ def idempotency_key(request: Request[Any]) -> str | None:
 
 def wait(request: Request[Any]) -> timedelta:
     """`Prefer: wait=n`, in seconds; other preferences are ignored (RFC 7240)."""
+    asked = wait_asked(request)
+    return WAIT_DEFAULT if asked is None else asked
+
+
+def wait_asked(request: Request[Any]) -> timedelta | None:
+    """The same; None where the caller does not ask."""
     for preference in ",".join(header_values(request, b"prefer")).split(","):
         if match := re.fullmatch(r"\s*wait\s*=\s*\"?(\d{1,9})\"?\s*", preference, re.IGNORECASE):
             return min(timedelta(seconds=int(match[1])), WAIT_MAX)
-    return WAIT_DEFAULT
+    return None
 
 
 def query(request: Request[Any], kind: type[Query]) -> Query:

@@ -101,6 +101,20 @@ audit_chain_broken = Gauge(
     "relay_audit_chain_broken",
     "Whether an audit chain could not be continued at the last turn: 1 or 0.",
 )
+approvals = Counter(
+    "relay_approvals",
+    "How many approvals were asked for, decided and ended, by state.",
+    ["action", "state"],
+)
+approval_duration = Histogram(
+    "relay_approval_seconds",
+    "How long an approval waited, from the preview to the decision.",
+    ["action", "state"],
+    buckets=(1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600),
+)
+policy_errors = Counter(
+    "relay_policy_errors", "How many times a policy failed while it decided, and so denied."
+)
 audit_shipped = Counter(
     "relay_audit_entries_shipped", "How many audit entries this process wrote to the database."
 )

@@ -26,6 +26,21 @@ def preview(workspace: str, preview_id: str) -> str:
     return f"{_prefix(workspace)}preview:{quote(preview_id, safe='')}"
 
 
+def approval(workspace: str, preview_id: str) -> str:
+    """What became of a preview that needs an approval, and its document until then."""
+    return f"{approval_prefix(workspace)}{quote(preview_id, safe='')}"
+
+
+def approval_prefix(workspace: str) -> str:
+    """The key of an approval without its id, which scripts append."""
+    return f"{_prefix(workspace)}approval:"
+
+
+def pending(workspace: str) -> str:
+    """The previews that wait for a decision, sorted by their deadlines."""
+    return f"{_prefix(workspace)}pending"
+
+
 def reservation(workspace: str, idempotency_key: str) -> str:
     digest = sha256(idempotency_key.encode()).hexdigest()
     return f"{_prefix(workspace)}reservation:{digest}"
@@ -56,6 +71,6 @@ def bucket(workspace: str, verb: str, key_id: str = "") -> str:
     return f"{_prefix(workspace)}quota:{verb}{whose}"
 
 
-def settled(workspace: str, run_id: str) -> str:
-    """The channel on which the end of a run is published."""
-    return f"{_prefix(workspace)}settled:{quote(run_id, safe='')}"
+def settled(workspace: str, awaited: str) -> str:
+    """The channel on which the end of a run is published, or the decision on a held preview."""
+    return f"{_prefix(workspace)}settled:{quote(awaited, safe='')}"

@@ -63,9 +63,14 @@ class Outbox:
         """Remove the `shipped` entries and return the oldest that wait, with the outcomes of runs
         whose gateway can no longer report one. Raises RedisUnavailable.
         """
-        touched = [names.outbox(workspace), names.in_flight(workspace)]
+        touched = [
+            names.outbox(workspace),
+            names.in_flight(workspace),
+            names.pending(workspace),
+        ]
+        prefixes = names.run_prefix(workspace), names.approval_prefix(workspace)
         _, now_ms, total, found = await self._scripts.call(
-            "collect", touched, names.run_prefix(workspace), limit, *shipped
+            "collect", touched, *prefixes, limit, *shipped
         )
         entries = [_read(stream_id, fields) for stream_id, fields in found]
         since = now_ms - entries[0][1].at if entries else 0
@@ -87,6 +92,8 @@ def _decoded(record: dict[bytes, bytes]) -> Entry:
     fields: dict[str, Any] = {"at": _time(record[b"at"])}
     if preview_id := record.get(b"preview"):
         fields["preview_id"] = preview_id.decode()
+    if state := record.get(b"status"):
+        fields["status"] = state.decode()
     if origin := record.get(b"origin"):
         fields |= {name: value for name, value in asdict(_origin.decode(origin)).items() if value}
     entry = replace(_entry.decode(record[b"entry"]), **fields)

@@ -28,8 +28,9 @@ class NoPreview(NamedTuple):
 
 
 class Previews:
-    def __init__(self, scripts: Scripts) -> None:
+    def __init__(self, scripts: Scripts, *, ttl: timedelta = PREVIEW_TTL) -> None:
         self._scripts = scripts
+        self._ttl = ttl
         self.limits = Limits(scripts)
 
     async def save(
@@ -39,17 +40,17 @@ class Previews:
         doc: bytes,
         *,
         origin: bytes,
+        by: bytes = b"{}",
         target: str = "",
-        ttl: timedelta = PREVIEW_TTL,
     ) -> int:
         """Save a preview. Returns its expiry in epoch milliseconds of the server's clock.
 
         `origin` outlives the document: it names the action in the audit, and in the answer of a
-        run whose process died. `target`: the host and port whose concurrent runs are counted.
-        Raises RedisUnavailable.
+        run whose process died. `by`: who asked, for the policy. `target`: the host and port whose
+        concurrent runs are counted. Raises RedisUnavailable.
         """
         key = names.preview(workspace, preview_id)
-        answer = await self._scripts.call("save", [key], doc, origin, target, ttl)
+        answer = await self._scripts.call("save", [key], doc, origin, target, self._ttl, by)
         return int(answer[1])
 
     async def find(self, workspace: str, preview_id: str) -> Live | Spent | NoPreview:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from stores.redis import names
+from stores.redis.approvals import State, approval_state
 from stores.redis.limits import Limited, Quota, Rates, Slots, quota
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.scripts import RedisUnavailable, UnknownAnswer
@@ -64,9 +65,13 @@ class Reservation(NamedTuple):
 
 
 class Reserved(NamedTuple):
+    """`by`: who asked for the preview. `granted`: who approved it and what was asked. JSON."""
+
     preview: bytes
     started_at_ms: int
     quota: Quota | None = None
+    by: bytes | None = None
+    granted: bytes | None = None
 
 
 class KeyTaken(NamedTuple):
@@ -79,6 +84,15 @@ class KeyTaken(NamedTuple):
     @property
     def in_flight(self) -> bool:
         return self.run.in_flight and not self.other_preview
+
+
+class NotApproved(NamedTuple):
+    """The preview waits for a decision, or the decision was no, or came too late."""
+
+    preview_id: str
+    state: State
+    decide_by_ms: int
+    quota: Quota | None = None
 
 
 class Suspended(NamedTuple):
@@ -95,7 +109,9 @@ class Expired(NamedTuple):
     quota: Quota | None = None
 
 
-ReserveResult = Reserved | KeyTaken | Expired | Spent | NoPreview | Suspended | Limited
+ReserveResult = (
+    Reserved | KeyTaken | Expired | Spent | NoPreview | NotApproved | Suspended | Limited
+)
 
 
 class NoRun(NamedTuple):
@@ -117,8 +133,8 @@ class Lost(NamedTuple):
 def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult:
     """Decode an answer of reserve.lua. Raises RedisUnavailable if the run was given back before."""
     match answer:
-        case [b"reserved", left, started_at_ms, doc]:
-            return Reserved(doc, started_at_ms, quota(left))
+        case [b"reserved", left, started_at_ms, doc, by, granted]:
+            return Reserved(doc, started_at_ms, quota(left), by, granted)
         case [b"key_taken", left, holder, now_ms, fields, known]:
             taken = run_of(holder.decode(), now_ms, fields)
             other_preview = known == 1 and taken.preview_id != reservation.preview_id
@@ -127,13 +143,16 @@ def reserve_result(reservation: Reservation, answer: list[Any]) -> ReserveResult
             return Expired(holder.decode(), quota(left))
         case [b"spent", left, holder]:
             return Spent(holder.decode(), quota(left))
+        case [b"not_approved", left, state, decide_by_ms]:
+            state = approval_state(state)
+            return NotApproved(reservation.preview_id, state, decide_by_ms, quota(left))
         case other:
             return _not_reserved(other)
 
 
 def _not_reserved(answer: list[Any]) -> NoPreview | Suspended | Limited:
     match answer:
-        case [b"no_preview", left]:
+        case [b"no_preview", left, *_]:
             return NoPreview(quota(left))
         case [b"suspended", left, target]:
             return Suspended(target.decode(), quota(left))

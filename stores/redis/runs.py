@@ -46,9 +46,10 @@ class Runs:
         run, preview, of_key_name, *others = reservation.redis_keys()
         of_key = names.bucket(reservation.workspace, "execute", reservation.principal)
         of_workspace = names.bucket(reservation.workspace, "execute")
+        approval = names.approval(reservation.workspace, reservation.preview_id)
         answer = await self._scripts.call(
             "reserve",
-            [preview, of_key_name, run, *others, of_key, of_workspace],
+            [preview, of_key_name, run, *others, of_key, of_workspace, approval],
             reservation.run_id,
             reservation.preview_id,
             names.run_prefix(reservation.workspace),

@@ -18,7 +18,10 @@ ENDED_MAX = 10_000
 
 
 class ApiKey(NamedTuple):
-    """Times are epoch milliseconds. `scopes`: None for all scopes of the role."""
+    """Times are epoch milliseconds. `scopes`: None for all scopes of the role. `subject`: the
+    person or program behind the key; None for the key itself. `makers`: subjects and ids of the
+    keys that made this key, however many steps before, separated by spaces.
+    """
 
     id: str
     workspace: str
@@ -35,6 +38,8 @@ class ApiKey(NamedTuple):
     revoked_by: str | None = None
     replaced_by: str | None = None
     pepper_id: str | None = None
+    subject: str | None = None
+    makers: str | None = None
 
     @property
     def manages(self) -> bool:

@@ -23,7 +23,7 @@ from stores.sql.errors import (
 from stores.sql.urls import parsed
 
 # Every revision, oldest first. Listed here, so that a gateway can check without alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 # Background work and few endpoints use the database; previews and executions do not.
 CONNECTIONS = 4

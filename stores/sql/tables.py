@@ -42,7 +42,7 @@ API_KEYS = Table(
     "id varchar(8) workspace varchar(63) name varchar(100) live boolean role varchar(20) "
     "scopes text digest bytea created_at bigint created_by varchar(100) expires_at bigint "
     "last_used_at bigint revoked_at bigint revoked_by varchar(100) replaced_by varchar(8) "
-    "peppered_with varchar(16)",
+    "peppered_with varchar(16) subject varchar(64) makers text",
 )
 # `sealed`: AES-256-GCM: nonce, then ciphertext and tag. `sealed_with`: the id of the encryption
 # key. `retires_at`: set when a newer secret replaces this one: until then Relay signs with both.

@@ -51,6 +51,8 @@ async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
         digest=made.key.digest,
         expires_at_ms=made.key.expires_at,
         name="CI",
+        subject=made.key.id,
+        makers=(made.key.created_by,),
     )
     assert matches([PEPPER], made.secret, known.digest)
     assert made.secret not in repr((known, made, vars(read)))

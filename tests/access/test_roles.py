@@ -9,12 +9,13 @@ from gateway.access.roles import ROLES, SCOPES, Role, Scope, granted, may_grant
 # role: live key, test key; each letter a scope of the header.
 HEADER = get_args(Scope)
 TABLE = {
-    #            read preview execute previews runs audit keys secrets
-    "viewer": ("x..xx...", "x..xx..."),
-    "developer": ("xx.xx...", "xxxxx..."),
-    "operator": ("xxxxx...", "xxxxx..."),
-    "auditor": (".....x..", ".....x.."),
-    "admin": ("xxxxxxxx", "xxxxxxxx"),
+    # read preview execute previews runs, audit keys secrets, approvals decide policy
+    "viewer": ("x..xx......", "x..xx......"),
+    "developer": ("xx.xx...x..", "xxxxx...x.."),
+    "operator": ("xxxxx...x..", "xxxxx...x.."),
+    "approver": ("x..xx...xx.", "x..xx...xx."),
+    "auditor": (".....x.....", ".....x....."),
+    "admin": ("xxxxxxxxxxx", "xxxxxxxxxxx"),
 }
 
 

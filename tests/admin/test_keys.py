@@ -119,9 +119,11 @@ async def test_a_rotated_key_overlaps_with_the_new_one(database: Database) -> No
         "default", old.key.id, actor=CLI
     )
     assert new.secret != old.secret
-    same = {"id", "digest", "created_at", "expires_at"}
+    # The subject of the old key was the key itself.
+    same = {"id", "digest", "created_at", "expires_at", "subject"}
     changed = {f for f in new.key._fields if getattr(new.key, f) != getattr(old.key, f)}
     assert changed == same
+    assert new.key.subject == old.key.id
     assert new.key.expires_at == 5_000_000 + 30 * DAY
     after = {key.id: key for key in await made.keys.list_keys("default")}
     assert after[old.key.id].expires_at == 5_000_000 + DAY

@@ -14,7 +14,7 @@ from tests.support.gateways import Relay, gateway
 from tests.support.services import CLI, audited, services
 from tests.support.valkey import Valkey
 
-KEY = """id name kind role scopes created_at created_by expires_at last_used_at revoked_at
+KEY = """id subject name kind role scopes created_at created_by expires_at last_used_at revoked_at
 revoked_by replaced_by"""
 
 

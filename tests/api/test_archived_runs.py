@@ -94,6 +94,7 @@ async def test_each_outcome_is_shown(reader: Relay, database: Database) -> None:
             "duration_ms": duration_ms,
             "started_at": timestamp(NOON),
             "trace_link": None,
+            "approval": None,
         }
 
 

@@ -111,6 +111,7 @@ async def test_a_preview_says_all(relay: Relay, target: Target) -> None:
     assert effect["digest"].startswith("sha256:")
     expires_at = datetime.fromisoformat(body.pop("expires_at"))
     assert abs(expires_at - before - timedelta(hours=1)) < timedelta(seconds=30)
+    assert body.pop("approval") is None
     assert body.keys() == {"request_id"}
     assert not target.deliveries
 

@@ -1,9 +1,10 @@
 """Start what is measured on its own core, and read what it has used from /proc."""
 
 import os
+import random
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import create_connection, socket
 from time import monotonic, sleep
@@ -35,9 +36,12 @@ class Process:
 
 
 def free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the range that the kernel gives out, so that no other socket gets it meanwhile."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from datetime import timedelta
 import click
 import pytest
 
-from gateway.cli.options import Duration, Instant, duration
+from gateway.cli.options import Duration, Instant
+from gateway.timestamps import duration
 
 
 def test_times_are_utc_unless_they_say_else() -> None:

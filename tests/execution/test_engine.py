@@ -16,6 +16,7 @@ from gateway.execution.runner import Runner
 from gateway.outcomes import NotSent, TargetRefused
 from stores.redis import names
 from stores.redis.client import Store, open_store
+from tests.support.approvals import unasked
 from tests.support.engines import (
     ASKING,
     NO_WAIT,
@@ -124,7 +125,12 @@ async def test_another_process_takes_what_is_given_back(
 async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     """The caller of the run has its answer already; a duplicate gets it when it is stored."""
     runs = FlakyRuns(store, settle=1)
-    executing = Runner(runs=runs, egress=scripted(SUCCESS), action_timeout=LONG)
+    executing = Runner(
+        runs=runs,
+        egress=scripted(SUCCESS),
+        action_timeout=LONG,
+        approvals=unasked(store.scripts),
+    )
     ours = engine(store, scripted(), executing)
     preview_id = await previewed(ours)
 

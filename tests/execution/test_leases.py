@@ -18,6 +18,7 @@ from stores.redis.previews import Live, Previews
 from stores.redis.reservations import KeyTaken, NoRun, Reservation
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
+from tests.support.approvals import unasked
 from tests.support.engines import (
     ASKING,
     SUCCESS,
@@ -42,7 +43,9 @@ async def reservation(store: Store) -> Callable[[str], Reservation]:
 
 
 def executing(runs: Runs, egress: Scripted, timeout: timedelta) -> Runner:
-    return Runner(runs=runs, egress=egress, action_timeout=timeout)
+    return Runner(
+        runs=runs, egress=egress, action_timeout=timeout, approvals=unasked(runs._scripts)
+    )
 
 
 async def traced(executes: Runner, reservation: Reservation) -> tuple[Any, Trace]:

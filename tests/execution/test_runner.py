@@ -18,6 +18,7 @@ from stores.redis.previews import Live, NoPreview, Previews
 from stores.redis.reservations import NoRun, Reservation, Run
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
+from tests.support.approvals import unasked
 from tests.support.engines import (
     ASKING,
     SUCCESS,
@@ -33,7 +34,9 @@ TIMEOUT, LEASE = timedelta(seconds=15), timedelta(seconds=20)
 
 
 def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Runner:
-    return Runner(runs=runs, egress=egress, action_timeout=timeout)
+    return Runner(
+        runs=runs, egress=egress, action_timeout=timeout, approvals=unasked(runs._scripts)
+    )
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.api.openapi import document
 from gateway.api.routes import ENDPOINTS
-from gateway.problems import MEDIA_TYPE
+from gateway.http.responses import PROBLEM_JSON
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(document(ENDPOINTS))
 VALIDATORS = {
@@ -24,7 +24,7 @@ def faults(method: str, path: str, response: httpx2.Response) -> list[str]:
     if response.status_code >= 500:
         return [f"{response.status_code}: {response.text}"]
     if response.status_code >= 400:
-        if response.headers.get("content-type") != MEDIA_TYPE:
+        if response.headers.get("content-type") != PROBLEM_JSON:
             return [f"{response.status_code} is no problem: {response.text}"]
         return _violations("ProblemBody", response)
     described = DOCUMENT["paths"].get(path, {}).get(method.lower(), {})

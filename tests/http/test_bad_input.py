@@ -19,6 +19,7 @@ from stores.redis.client import Store
 from stores.redis.previews import Previews
 from stores.redis.runs import Runs
 from tests.api.test_endpoints import problem
+from tests.support.approvals import unasked
 from tests.support.engines import ASKING
 from tests.support.gateways import Relay, unsigned
 from tests.support.target import Target
@@ -202,7 +203,12 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
     off = type(action)(**{**values, "enabled": False})
     async with open_egress(Guard(), unsigned) as egress:
         runs = Runs(store.scripts)
-        runner = Runner(runs=runs, egress=egress, action_timeout=timedelta(seconds=1))
+        runner = Runner(
+            runs=runs,
+            egress=egress,
+            action_timeout=timedelta(seconds=1),
+            approvals=unasked(store.scripts),
+        )
         engine = Engine(
             actions={off.name: off},
             egress=egress,

@@ -7,7 +7,7 @@ import httpx2
 import msgspec
 import pytest
 
-from gateway.problems import MEDIA_TYPE, ProblemBody
+from gateway.http.responses import PROBLEM_JSON, ProblemBody
 from tests.support.gateways import Relay, client, until
 from tests.support.stack.files import DEPLOY, run
 from tests.support.stack.replicas import PORT, Network, Proxy, network, proxy
@@ -69,7 +69,7 @@ def test_the_configuration_is_valid() -> None:
 async def test_without_a_replica_the_response_is_a_problem(relay: Relay) -> None:
     """A 503 with the caller's request id in header and body, and Retry-After."""
     answer = await relay.post("/actions/execute", headers={"X-Request-ID": "mine-1"})
-    assert (answer.status_code, answer.headers["Content-Type"]) == (503, MEDIA_TYPE)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, PROBLEM_JSON)
     assert answer.headers["Retry-After"] == "1"
     problem = msgspec.json.decode(answer.content, type=ProblemBody)
     assert (problem.code, problem.type, problem.status) == (

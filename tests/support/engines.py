@@ -22,6 +22,7 @@ from stores.redis.previews import Previews
 from stores.redis.reservations import Lost, NoRun, Released, Reservation, Run, Settled
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
+from tests.support.approvals import unasked
 from tests.support.gateways import LOOPBACK, unsigned
 
 ASKING = Principal(workspace="w")
@@ -103,7 +104,12 @@ def params(url: str) -> Raw:
 
 
 def runner(store: Store, egress: Egress) -> Runner:
-    return Runner(runs=Runs(store.scripts), egress=egress, action_timeout=timedelta(seconds=15))
+    return Runner(
+        runs=Runs(store.scripts),
+        egress=egress,
+        action_timeout=timedelta(seconds=15),
+        approvals=unasked(store.scripts),
+    )
 
 
 def engine(store: Store, egress: Egress, executing: Runner | None = None) -> Engine:

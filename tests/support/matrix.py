@@ -11,32 +11,36 @@ from tests.support.gateways import Relay
 from tests.support.keyed import BY, Keyed
 
 ROLES = (
-    *("none", "viewer", "developer", "developer_test", "operator"),
+    *("none", "viewer", "developer", "developer_test", "operator", "approver"),
     *("auditor", "admin", "narrowed", "revoked", "expired"),
 )
 # The status of each role, in that order, where all ids are of the asker's own workspace.
 TABLE: Mapping[str, str] = {
-    "POST /actions/preview": "     401 403 200 200 200 403 200 403 401 401",
-    "POST /actions/execute": "     401 403 403 200 200 403 200 403 401 401",
-    "GET /actions": "              401 200 200 200 200 403 200 403 401 401",
-    "GET /previews/{preview_id}": "401 200 200 200 200 403 200 403 401 401",
-    "GET /runs": "                 401 200 200 200 200 403 200 200 401 401",
-    "GET /runs/{run_id}": "        401 200 200 200 200 403 200 200 401 401",
-    "GET /audit": "                401 403 403 403 403 200 200 403 401 401",
-    "GET /keys": "                 401 403 403 403 403 403 200 200 401 401",
-    "POST /keys": "                401 403 403 403 403 403 201 201 401 401",
-    "DELETE /keys/{key_id}": "     401 403 403 403 403 403 200 200 401 401",
-    "POST /keys/{key_id}/rotate": "401 403 403 403 403 403 201 201 401 401",
-    "GET /secrets": "              401 403 403 403 403 403 200 403 401 401",
-    "POST /secrets": "             401 403 403 403 403 403 201 403 401 401",
-    "GET /health": "               200 200 200 200 200 200 200 200 200 200",
-    "GET /ready": "                200 200 200 200 200 200 200 200 200 200",
-    "GET /version": "              200 200 200 200 200 200 200 200 200 200",
-    "GET /metrics": "              200 200 200 200 200 200 200 200 200 200",
-    "GET /openapi.json": "         200 200 200 200 200 200 200 200 200 200",
-    "GET /docs": "                 200 200 200 200 200 200 200 200 200 200",
-    "GET /docs/{name}": "          404 404 404 404 404 404 404 404 404 404",
-    "GET /": "                     404 404 404 404 404 404 404 404 404 404",
+    "POST /actions/preview": "     401 403 200 200 200 403 403 200 403 401 401",
+    "POST /actions/execute": "     401 403 403 200 200 403 403 200 403 401 401",
+    "GET /actions": "              401 200 200 200 200 200 403 200 403 401 401",
+    "GET /previews/{preview_id}": "401 200 200 200 200 200 403 200 403 401 401",
+    "GET /runs": "                 401 200 200 200 200 200 403 200 200 401 401",
+    "GET /runs/{run_id}": "        401 200 200 200 200 200 403 200 200 401 401",
+    "GET /approvals": "            401 403 200 200 200 200 403 200 403 401 401",
+    "GET /approvals/{preview_id}": "401 403 404 404 404 404 403 404 403 401 401",
+    "DELETE /approvals/{preview_id}": "401 403 404 404 404 404 403 404 403 401 401",
+    "POST /approvals/{preview_id}/decision": "401 403 403 403 403 404 403 404 403 401 401",
+    "GET /audit": "                401 403 403 403 403 403 200 200 403 401 401",
+    "GET /keys": "                 401 403 403 403 403 403 403 200 200 401 401",
+    "POST /keys": "                401 403 403 403 403 403 403 201 201 401 401",
+    "DELETE /keys/{key_id}": "     401 403 403 403 403 403 403 200 200 401 401",
+    "POST /keys/{key_id}/rotate": "401 403 403 403 403 403 403 201 201 401 401",
+    "GET /secrets": "              401 403 403 403 403 403 403 200 403 401 401",
+    "POST /secrets": "             401 403 403 403 403 403 403 201 403 401 401",
+    "GET /health": "               200 200 200 200 200 200 200 200 200 200 200",
+    "GET /ready": "                200 200 200 200 200 200 200 200 200 200 200",
+    "GET /version": "              200 200 200 200 200 200 200 200 200 200 200",
+    "GET /metrics": "              200 200 200 200 200 200 200 200 200 200 200",
+    "GET /openapi.json": "         200 200 200 200 200 200 200 200 200 200 200",
+    "GET /docs": "                 200 200 200 200 200 200 200 200 200 200 200",
+    "GET /docs/{name}": "          404 404 404 404 404 404 404 404 404 404 404",
+    "GET /": "                     404 404 404 404 404 404 404 404 404 404 404",
 }
 CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}
 # The answer for a foreign id is the same as for an unknown one.
@@ -44,6 +48,9 @@ NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /actions/execute": (404, "preview_not_found"),
     "GET /previews/{preview_id}": (404, "preview_not_found"),
     "GET /runs/{run_id}": (404, "run_not_found"),
+    "GET /approvals/{preview_id}": (404, "preview_not_found"),
+    "DELETE /approvals/{preview_id}": (404, "preview_not_found"),
+    "POST /approvals/{preview_id}/decision": (404, "preview_not_found"),
     "DELETE /keys/{key_id}": (404, "key_not_found"),
     "POST /keys/{key_id}/rotate": (404, "key_not_found"),
     "GET /docs/{name}": (404, "not_found"),
@@ -56,7 +63,7 @@ Answer = tuple[int, str | None]
 
 def expected(route: str, role: str, whose: str) -> Answer:
     status = int(TABLE[route].split()[ROLES.index(role)])
-    if status < 400 and whose != "own" and route in NO_SUCH:
+    if route in NO_SUCH and (status == 404 or (status < 400 and whose != "own")):
         return NO_SUCH[route]
     return status, CODES.get(status)
 
@@ -78,6 +85,7 @@ UNKNOWN = Ids(preview_id=_NO_ID, run_id=_NO_ID, key_id="0aA9zZ5x")
 
 
 PREVIEW = {"action": "webhook.save"}
+DECISION = {"decision": "approve", "digest": "sha256:" + "0" * 64}
 
 
 class Asking:
@@ -92,6 +100,7 @@ class Asking:
         bodies: Mapping[str, Any] = {
             "/actions/preview": PREVIEW | {"params": {"url": self._target, "body": 1}},
             "/actions/execute": {"preview_id": ids.preview_id},
+            "/approvals/{preview_id}/decision": DECISION,
             "/keys": {"name": "made", "role": "viewer", "scopes": ["runs:read"]},
         }
         headers = {"X-Request-ID": "asked"}
@@ -108,7 +117,9 @@ async def keys_of_roles(keyed: Keyed, workspace: str) -> dict[str, str | None]:
     async def made(role: str, **wanted: Any) -> NewKey:
         return await issuing.create_key(workspace, KeyRequest(role, role, **wanted), actor=BY)
 
-    plain = {role: await made(role) for role in ("viewer", "operator", "auditor", "admin")}
+    plain = {
+        role: await made(role) for role in ("viewer", "operator", "approver", "auditor", "admin")
+    }
     new_key = {
         **plain,
         "developer": await made("developer"),

@@ -56,6 +56,7 @@ def keys() -> None:
     type=click.Choice(sorted(SCOPES)),
     help="Only this scope of the role; can be repeated.",
 )
+@click.option("--subject", help="The person or program behind the key; by default the key itself.")
 @click.option(
     "--expires",
     "expires_in",
@@ -126,6 +127,7 @@ def document(key: "ApiKey", now_ms: float) -> Document:
         "revoked_by": key.revoked_by,
         "replaced_by": key.replaced_by,
         "pepper_id": key.pepper_id,
+        "subject": key.subject or key.id,
         "state": _state(key, now_ms),
     }
 

@@ -1,21 +1,21 @@
 #!lua flags=allow-oom
--- Remove shipped entries from the outbox, end runs whose lease is over, and return the oldest
--- entries that wait. May write when memory is full, because shipping frees memory.
+-- Remove shipped entries from the outbox, end runs whose lease is over and approvals whose deadline
+-- has passed, and return the oldest entries that wait. May write when memory is full, because shipping frees memory.
 -- A run that is ended here cannot be ended elsewhere: `settle` refuses a run after its lease, and
 -- `release` refuses one that was interrupted.
---   KEYS  outbox, in_flight
---   ARGV  run_prefix (stands before a run's id in its key), limit (entries to return), then the ids
---         of the entries that were shipped
+--   KEYS  outbox, in_flight, pending
+--   ARGV  run_prefix and approval_prefix (before an id in its key), limit (entries to return), then
+--         the ids of the entries that were shipped
 -- Answer
 --   {'collected', now_ms, number of entries that wait, entries: {id, fields}, oldest first}
 -- Sent twice: changes nothing the second time.
--- include clock
-local outbox, in_flight = unpack(KEYS)
-local run_prefix, limit = ARGV[1], ARGV[2]
+-- include clock, approval
+local outbox, in_flight, pending = unpack(KEYS)
+local run_prefix, approval_prefix, limit = unpack(ARGV, 1, 3)
 local now = milliseconds()
 
 -- Entries are deleted, never the stream: it remembers its last id, so that no id is used twice.
-if ARGV[3] then redis.call('XDEL', outbox, unpack(ARGV, 3)) end
+if ARGV[4] then redis.call('XDEL', outbox, unpack(ARGV, 4)) end
 for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, '-inf', now, 'LIMIT', 0, 500)) do
   local state, preview, origin =
     unpack(redis.call('HMGET', run_prefix .. run_id, 'state', 'preview', 'origin'))
@@ -24,6 +24,15 @@ for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, '-inf', now, 'LIM
     '"run_id":"' .. run_id .. '","status":"unknown","reason":"interrupted"}',
     'preview', preview or '', 'origin', origin or '{}')
   redis.call('ZREM', in_flight, run_id)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', pending, '-inf', now, 'LIMIT', 0, 100)) do
+  local approval = approval_prefix .. id
+  if redis.call('HGET', approval, 'state') == 'pending' then
+    record_approval(outbox, approval, id, 'expired',
+      '{"event":"approval.ended","principal":"relay"}', now)
+    end_approval(approval, nil, pending, id, 'expired', now)
+  end
+  redis.call('ZREM', pending, id)
 end
 local waiting = redis.call('XRANGE', outbox, '-', '+', 'COUNT', limit)
 return {'collected', now, redis.call('XLEN', outbox), waiting}

@@ -1,35 +1,36 @@
 -- Claim an idempotency key, spend the preview and open the run: all or nothing. The key is checked
 -- before the preview: a retry whose preview has expired gets its answer, and spends no quota.
---   KEYS  preview, reservation, run (to open), outbox, in_flight, buckets of key and workspace
+--   KEYS  preview, reservation, run, outbox, in_flight, buckets of key and workspace, approval
 --   ARGV  run_id, preview_id, run_prefix (before a run's id in its key), lease_ms, ttl_ms, traceparent,
 --         trace_link (of the request, or empty), intent (JSON, for the audit); limits, 0 for none:
 --         requests a minute of key, of workspace; runs in total, per target; suspended targets
 -- Answers; the quota is that of spend.lua
---   {'reserved', quota, started_at_ms, doc}
+--   {'reserved', quota, started_at_ms, doc, by (JSON, who asked), granted (JSON, or empty)}
 --   {'key_taken', quota, run_id, now_ms, run hash (flat), requested preview known: 1 or 0}
 --   {'expired', quota, run_id}       the key or the preview had a run whose answer is gone
 --   {'spent', quota, run_id}         a run of another key has spent the preview
 --   {'no_preview', quota}            the preview has expired, or never existed
---   {'suspended', quota, target}
+--   {'not_approved', quota, state, decide_by_ms}, {'suspended', quota, target}
 --   {'limited', quota, 'key', 'workspace', 'runs' or 'target', retry_ms}
 --   {'released', quota}              this very run was given back before this call arrived
 -- Sent twice with one run_id: 'reserved' both times while the run lasts, then 'key_taken'.
--- include clock, quota, slots, key_taken
-local preview, reservation, run, outbox, in_flight, of_key, of_workspace = unpack(KEYS)
+-- include clock, quota, slots, key_taken, approval
+local preview, reservation, run, outbox, in_flight, of_key, of_workspace, approval = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
   per_key, per_workspace, total, per_target, suspended = unpack(ARGV)
 local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
 local now, _, _, quota = milliseconds(), spend(buckets, false)
-local doc, spent_by, origin, target =
-  unpack(redis.call('HMGET', preview, 'doc', 'run', 'origin', 'target'))
+local doc, spent_by, origin, target, by, granted =
+  unpack(redis.call('HMGET', preview, 'doc', 'run', 'origin', 'target', 'by', 'granted'))
 
 if redis.call('HGET', run, 'state') == 'released' then return {'released', quota} end
 local holder = redis.call('GET', reservation)
 if holder == run_id and redis.call('HGET', run, 'state') == 'running' then
-  return {'reserved', quota, tonumber(redis.call('HGET', run, 'started_at')), doc}
+  return {'reserved', quota, tonumber(redis.call('HGET', run, 'started_at')), doc, by, granted}
 end
-local answer = key_taken(run_prefix, holder, spent_by, doc, now, quota)
-  or not doc and {'no_preview', quota}
+local state, decide_by = state_without(doc, approval, now)
+local answer = key_taken(run_prefix, holder, spent_by, doc or state, now, quota)
+  or not doc and {state and 'not_approved' or 'no_preview', quota, state, decide_by}
 if answer then return as_primary(in_flight, answer) end
 if listed(suspended, target) then return {'suspended', quota, target} end
 local limited = full(in_flight, target, tonumber(total), tonumber(per_target), now)
@@ -46,4 +47,4 @@ redis.call('PEXPIRE', run, ttl_ms)
 redis.call('HSET', preview, 'run', run_id)
 redis.call('PEXPIRE', preview, lease_ms, 'GT')
 redis.call('XADD', outbox, '*', 'at', now, 'entry', intent, 'origin', origin)
-return {'reserved', left, now, doc}
+return {'reserved', left, now, doc, by, granted}

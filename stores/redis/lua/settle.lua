@@ -29,7 +29,7 @@ if redis.call('GET', reservation) == run_id then
 end
 -- Fields go one by one: on a cluster whose slots move, a key that vanished cannot be written again.
 redis.call('HSET', preview, 'run', run_id)
-redis.call('HDEL', preview, 'doc', 'origin', 'target', 'expires_at')
+redis.call('HDEL', preview, 'doc', 'origin', 'by', 'granted', 'target', 'expires_at')
 redis.call('PEXPIRE', preview, tombstone_ms)
 leave_slot(in_flight, target, run_id)
 redis.call('XADD', outbox, '*', 'at', now, 'entry', ending)

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.cli.gate.judgement import LIGHT, Judgement, gate
 from gateway.cli.gate.verdicts import Criterion, Verdict
-from gateway.cli.options import duration
+from gateway.timestamps import duration
 from tests.support.gate_cases import requests
 from tests.support.gateways import Relay, client, gateway_process, until
 from tests.support.prometheus import History, needs_prometheus, prometheus

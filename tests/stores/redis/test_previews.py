@@ -72,10 +72,10 @@ async def test_an_unknown_preview_is_not_found(previews: Previews) -> None:
     ("ttl", "found"), [(timedelta(0), NoPreview), (timedelta(minutes=1), Live)]
 )
 async def test_an_expired_preview_is_not_found(
-    previews: Previews, ttl: timedelta, found: type
+    scripts: Scripts, previews: Previews, ttl: timedelta, found: type
 ) -> None:
     """One with time left is found."""
-    await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    await Previews(scripts, ttl=ttl).save("w", "p-1", b"doc", origin=ORIGIN)
     assert type(await previews.find("w", "p-1")) is found
 
 
@@ -135,8 +135,8 @@ async def test_a_preview_outlives_the_lease_of_its_run(
     scripts: Scripts, ttl: timedelta, lease: timedelta, kept: timedelta
 ) -> None:
     """In flight a preview stays for the lease, and never shorter than before."""
-    previews, runs = Previews(scripts), Runs(scripts)
-    await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    runs = Runs(scripts)
+    await Previews(scripts, ttl=ttl).save("w", "p-1", b"doc", origin=ORIGIN)
     reserved = await runs.reserve(Reservation("w", "order-1", "p-1", "run-1"), lease=lease)
 
     assert isinstance(reserved, Reserved)
@@ -147,9 +147,9 @@ async def test_a_preview_outlives_the_lease_of_its_run(
 @pytest.mark.parametrize("ttl", [timedelta(minutes=2), PREVIEW_TTL])
 async def test_release_restores_the_expiry(scripts: Scripts, ttl: timedelta) -> None:
     """The lease had extended it."""
-    previews, runs = Previews(scripts), Runs(scripts)
+    runs = Runs(scripts)
     reservation = Reservation("w", "order-1", "p-1", "run-1")
-    expires_at_ms = await previews.save("w", "p-1", b"doc", origin=ORIGIN, ttl=ttl)
+    expires_at_ms = await Previews(scripts, ttl=ttl).save("w", "p-1", b"doc", origin=ORIGIN)
     await runs.reserve(reservation, lease=timedelta(minutes=10))
     await runs.release(reservation)
     assert await scripts._client.pexpiretime(names.preview("w", "p-1")) == expires_at_ms

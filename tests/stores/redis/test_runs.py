@@ -96,12 +96,12 @@ async def test_a_preview_runs_under_one_key_only(runs: Runs, settled: bool) -> N
 )
 @pytest.mark.parametrize("settled", [False, True])
 async def test_a_key_belongs_to_one_preview(
-    runs: Runs, previews: Previews, preview_id: str, other_preview: bool, settled: bool
+    runs: Runs, scripts: Scripts, preview_id: str, other_preview: bool, settled: bool
 ) -> None:
     """With another known preview the key is taken; with an expired one the request is a retry."""
     for name in ("live", "in flight", "spent", "expired"):
         ttl = timedelta(0) if name == "expired" else LEASE
-        await previews.save("w", name, b"doc", origin=ORIGIN, ttl=ttl)
+        await Previews(scripts, ttl=ttl).save("w", name, b"doc", origin=ORIGIN)
     for name in ("in flight", "spent"):
         await runs.reserve(reservation(name, key=name, preview_id=name), lease=LEASE)
     await runs.settle(
@@ -116,7 +116,7 @@ async def test_a_key_belongs_to_one_preview(
     assert isinstance(answer, KeyTaken)
     assert (answer.run.id, answer.other_preview) == ("run-1", other_preview)
     assert answer.in_flight == (not settled and not other_preview)
-    assert isinstance(await previews.find("w", "live"), Live)
+    assert isinstance(await Previews(scripts).find("w", "live"), Live)
 
 
 @pytest.mark.parametrize("key", ["order-1", "order-2"])

@@ -134,7 +134,8 @@ async def test_a_server_that_is_away_is_given_up_in_time(
 async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     """Each is loaded as it is written, first line included; no other can be called."""
     of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
-    assert set(SOURCES) == of_runs | {"spend", "record", "collect", "probe"}
+    of_approvals = {"hold", "decide", "withdraw", "approval", "pending"}
+    assert set(SOURCES) == of_runs | of_approvals | {"spend", "record", "collect", "probe"}
     with pytest.raises(KeyError):
         await store.scripts.call("other", [])
 
