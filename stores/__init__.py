@@ -1,1 +1,1 @@
-"""What remembers. Knows nothing of HTTP, and answers in classes, not flags."""
+"""The stores. They know nothing of HTTP, and answer in classes, not flags."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from stores.approvals import Decider, RuleNeed
+
 # The principal of what a gateway does without a request.
 RELAY = "relay"
 # The principal of a request without a key: in development before the first key, or refused.
@@ -15,23 +17,27 @@ NOWHERE = "-"
 EVENTS = (
     "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
     "workspace.created workspace.changed audit.read approval.requested approval.decided "
-    "approval.ended entry.unreadable"
+    "approval.ended policy.changed channel.changed session.started session.ended "
+    "entry.unreadable"
 ).split()
 
 
 class ApprovalFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an entry says of an approval. `needed`: how many approvals. `policies`: the digests of
-    the policies that were asked. `requester` and `approver`: subjects.
+    """What an entry says of an approval. `needs`: one a rule. `policies`: the digests of the
+    policies that were asked. `requester` and `approver`: subjects. `deciders`: of a run that was
+    approved. Durations are milliseconds.
     """
 
     requester: str = ""
     needed: int = 0
-    rules: Sequence[str] = ()
+    needs: Sequence[RuleNeed] = ()
     policies: Sequence[str] = ()
     decide_ms: int = 0
+    use_ms: int = 0
     decision: str = ""
     approver: str = ""
     role: str = ""
+    deciders: Sequence[Decider] = ()
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +45,10 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `not_sent`), the code of a refusal's problem, or
     the state of an approval. `key_hash`: SHA-256 of the idempotency key,
     hex. `count`: how many like entries this one stands for. `subject`: the id of the key, secret
-    or workspace that was changed, or of the key that a refused request named.
+    or workspace that was changed, or of the key that a refused request named. `signed`: the
+    workspace had signing secrets. From `method` to `warned`: what a policy may know of the preview
+    of a run; `requester` is the subject that asked for it. `via`: for a call of a tool, `mcp` and
+    the name that the client claims.
     """
 
     event: str
@@ -61,4 +70,12 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int = 0
     count: int = 1
     detail: str = ""
+    signed: bool = False
+    method: str = ""
+    host: str = ""
+    requester: str = ""
+    role: str = ""
+    kind: str = ""
+    warned: bool = False
+    via: str = ""
     approval: ApprovalFacts | None = None

@@ -10,9 +10,9 @@ import msgspec
 
 from stores.audit.signatures import START, Head, Row, Signatures, row_of
 from stores.audit_entries import Entry
-from stores.sql import runs
-from stores.sql.connection import Connection
-from stores.sql.errors import IntegrityError
+from stores.sql import approvals, runs
+from stores.sql.drivers.connection import Connection
+from stores.sql.drivers.errors import IntegrityError
 from stores.sql.tables import AUDIT, HEADS
 
 HEAD = "SELECT seq, mac, signature FROM audit_heads WHERE workspace = $1"
@@ -52,18 +52,24 @@ class Chain(Signatures):
         fresh = await _fresh(connection, workspace, entries)
         if not fresh:
             return 0
-        rows = self._rows(workspace, head, fresh)
+        await self._insert(connection, workspace, self._rows(workspace, head, fresh))
+        await runs.record(connection, workspace, fresh.values())
+        numbered = enumerate(fresh.values(), head.seq + 1)
+        await approvals.record(connection, workspace, numbered)
+        return len(fresh)
+
+    async def _insert(self, connection: Connection, workspace: str, rows: Sequence[Row]) -> None:
+        """Insert the rows and move the head behind them. Raises BrokenChain."""
         try:
             await connection.insert(AUDIT, rows)
         except IntegrityError as error:  # rows exist after the head
             raise BrokenChain(workspace) from error
-        await runs.record(connection, workspace, fresh.values())
+        head = self.head(workspace, rows[-1].seq, rows[-1].mac)
         await connection.execute(
             "UPDATE audit_heads SET seq = $2, mac = $3, signature = $4 WHERE workspace = $1",
             workspace,
-            *self.head(workspace, rows[-1].seq, rows[-1].mac),
+            *head,
         )
-        return len(fresh)
 
     async def locked_head(
         self, connection: Connection, workspace: str, *, wait: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from stores.audit.signatures import Row
-from stores.sql.connection import Conditions, Connection
+from stores.sql.drivers.connection import Conditions, Connection
 from stores.sql.runs import Filter, Number, decoded
 from stores.sql.tables import AUDIT
 

@@ -9,8 +9,8 @@ from stores.audit.pages import Selection, rows_after
 from stores.audit.signatures import Checkpoint, Row
 from stores.audit.verify import checkpoint
 from stores.audit.walk import ChainWalk, Evidence
-from stores.sql.connection import Connection
 from stores.sql.database import Database
+from stores.sql.drivers.connection import Connection
 from stores.sql.tables import CHECKPOINTS
 
 # Appends wait while a batch is removed.
@@ -26,7 +26,8 @@ async def remove_before(
     now_ms: int,
     batch: int = BATCH,
 ) -> int:
-    """Remove entries before the cutoff, and runs that have ended. Returns the number of entries.
+    """Remove entries before the cutoff, and runs and approvals that have ended. Returns the number
+    of entries.
 
     Stops at the first younger entry. Raises BrokenChain and DatabaseUnavailable.
     """
@@ -40,7 +41,8 @@ async def remove_before(
         removed += len(old)
         if len(old) < batch:
             break
-    await _remove_runs(database, workspace, cutoff_ms, batch)
+    await _remove_rows(database, workspace, RUNS_GONE, cutoff_ms, batch)
+    await _remove_rows(database, workspace, APPROVALS_GONE, cutoff_ms, batch)
     return removed
 
 
@@ -80,14 +82,20 @@ async def _remove_until(connection: Connection, workspace: str, last: Checkpoint
     )
 
 
-async def _remove_runs(database: Database, workspace: str, cutoff_ms: int, batch: int) -> None:
+RUNS_GONE = (
+    "DELETE FROM runs WHERE workspace = $1 AND run_id IN (SELECT run_id FROM runs "
+    "WHERE workspace = $1 AND started_at < $2 AND status <> 'running' LIMIT $3)"
+)
+APPROVALS_GONE = (
+    "DELETE FROM approvals WHERE workspace = $1 AND preview_id IN (SELECT preview_id "
+    "FROM approvals WHERE workspace = $1 AND requested_at < $2 LIMIT $3)"
+)
+
+
+async def _remove_rows(
+    database: Database, workspace: str, statement: str, cutoff_ms: int, batch: int
+) -> None:
     gone = batch
     while gone == batch:
         async with database.begin() as connection:
-            gone = await connection.execute(
-                "DELETE FROM runs WHERE workspace = $1 AND run_id IN (SELECT run_id FROM runs "
-                "WHERE workspace = $1 AND started_at < $2 AND status <> 'running' LIMIT $3)",
-                workspace,
-                cutoff_ms,
-                batch,
-            )
+            gone = await connection.execute(statement, workspace, cutoff_ms, batch)

@@ -44,6 +44,13 @@ class Broken(NamedTuple):
         return SENTENCES[self.reason].format(self.seq)
 
 
+class Position(NamedTuple):
+    """Up to which entry a chain was verified, and the MAC of that entry."""
+
+    seq: int
+    mac: bytes
+
+
 class Evidence(NamedTuple):
     """What proves the entries of a chain. `logged`: heads in the log, of any workspace."""
 
@@ -55,8 +62,15 @@ class Evidence(NamedTuple):
 class ChainWalk:
     """One pass over a chain, some rows at a time."""
 
-    def __init__(self, signatures: Signatures, workspace: str, evidence: Evidence) -> None:
-        self._signatures, self._workspace = signatures, workspace
+    def __init__(
+        self,
+        signatures: Signatures,
+        workspace: str,
+        evidence: Evidence,
+        position: Position | None = None,
+    ) -> None:
+        """`position`: where an earlier walk ended, which the caller trusts."""
+        self._signatures, self.workspace = signatures, workspace
         self._head, self._checkpoint, logged = evidence
         self._logged: dict[int, set[bytes]] = {}
         self._forged: list[int] = []
@@ -64,7 +78,9 @@ class ChainWalk:
             if head.workspace == workspace:
                 self._add_logged(head)
         start = self._checkpoint or Checkpoint(0, START, 0, b"")
-        self.seq, self.mac = start.seq, start.mac
+        if position is None or position.seq < start.seq:  # retention has passed it
+            position = Position(start.seq, start.mac)
+        self.seq, self.mac = position
         self._entries = 0
 
     def _add_logged(self, head: SignedHead) -> None:
@@ -73,10 +89,14 @@ class ChainWalk:
         else:
             self._forged.append(head.seq)
 
+    @property
+    def position(self) -> Position:
+        return Position(self.seq, self.mac)
+
     def begin(self) -> Broken | None:
         """Check the checkpoint; None if it is good. `check` does the same with rows."""
         if self._checkpoint and not self._signatures.verify_checkpoint(
-            self._workspace, self._checkpoint
+            self.workspace, self._checkpoint
         ):
             return self._broken(self.seq, "checkpoint")
         return self._check_logged()
@@ -97,7 +117,7 @@ class ChainWalk:
             return self._broken(self.seq + 1, "cut")
         if self._forged:
             return self._broken(min(self._forged), "log")
-        return Verified(self._workspace, self._entries, self.seq)
+        return Verified(self.workspace, self._entries, self.seq)
 
     def _step(self, row: Row) -> Broken | None:
         expected = self.seq + 1
@@ -121,7 +141,7 @@ class ChainWalk:
             recorded = row.recorded
         except msgspec.DecodeError:  # another version signed a text that this one cannot decode
             return False
-        place = (self._workspace, row.seq, recorded.source)
+        place = (self.workspace, row.seq, recorded.source)
         here = (recorded.workspace, recorded.seq) == place[:2]
         return here and row == row_of(recorded, place, row.entry, row.mac)
 
@@ -131,7 +151,7 @@ class ChainWalk:
         return None if seen == {self.mac} else self._broken(self.seq, "cut")
 
     def _check_head(self, head: Head) -> Broken | None:
-        if not self._signatures.verify_head(self._workspace, head):
+        if not self._signatures.verify_head(self.workspace, head):
             return self._broken(self.seq, "head")
         if head.seq > self.seq:
             return self._broken(self.seq + 1, "cut")
@@ -140,4 +160,4 @@ class ChainWalk:
         return None
 
     def _broken(self, seq: int, reason: Reason) -> Broken:
-        return Broken(self._workspace, seq, reason)
+        return Broken(self.workspace, seq, reason)

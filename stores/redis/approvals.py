@@ -6,29 +6,15 @@ approval until `use_by`.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from stores.approvals import Decider, State
 from stores.redis import names
+from stores.redis.remembered import Remembered
 from stores.redis.scripts import Scripts, UnknownAnswer
-
-Decision = Literal["approve", "deny"]
-State = Literal[
-    "pending", "approved", "denied", "cancelled", "withdrawn", "outdated", "expired", "unused"
-]
-
-
-class Decider(Struct, kw_only=True, omit_defaults=True):
-    """One decision. `key`: the id of the API key. `at`: epoch milliseconds, of the server."""
-
-    decision: Decision
-    subject: str
-    key: str
-    role: str
-    reason: str = ""
-    at: int = 0
 
 
 class Vote(NamedTuple):
@@ -46,7 +32,8 @@ class Vote(NamedTuple):
 
 class Held(NamedTuple):
     """A preview to hold. `target`: the host and port whose concurrent runs are counted. `needs`:
-    how many approvals each rule needs.
+    how many approvals each rule needs. `facts`: what notices say of it, JSON. `remind`: after how
+    long approvers are reminded, or 0.
     """
 
     preview_id: str
@@ -60,12 +47,15 @@ class Held(NamedTuple):
     requirement: bytes
     decide_within: timedelta
     use_within: timedelta
+    facts: bytes
+    remind: timedelta
     needs: Sequence[int]
 
 
 class Approval(NamedTuple):
     """`doc`: the document of the preview, while it is held or was approved. `run_id`: of the run
     that has spent the preview, or empty. `left`: how many approvals each rule still needs.
+    `ended_by`: the subject that gave it up, or empty.
     """
 
     preview_id: str
@@ -83,6 +73,7 @@ class Approval(NamedTuple):
     now_ms: int
     doc: bytes | None
     run_id: str
+    ended_by: str = ""
 
 
 class NoApproval(NamedTuple):
@@ -120,6 +111,7 @@ class Approvals:
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
+        self.remembered = Remembered(scripts)
 
     async def hold(self, workspace: str, held: Held, entry: bytes) -> int:
         """Hold the preview. Returns the deadline in epoch milliseconds of the server's clock."""
@@ -127,8 +119,12 @@ class Approvals:
             names.approval(workspace, held.preview_id),
             names.pending(workspace),
             names.outbox(workspace),
+            names.notices(workspace),
         ]
-        _, decide_by = await self._scripts.call("hold", keys, *held[:11], entry, *held.needs)
+        channel = names.changed(workspace, held.preview_id)
+        _, decide_by = await self._scripts.call(
+            "hold", keys, *held[:13], entry, channel, *held.needs
+        )
         return int(decide_by)
 
     async def decide(
@@ -137,14 +133,14 @@ class Approvals:
         """Approve or deny. Whether the approver may decide at all was checked before."""
         answer = await self._scripts.call(
             "decide",
-            _keys(workspace, preview_id),
+            [*_keys(workspace, preview_id), names.notices(workspace)],
             preview_id,
             vote.digest,
             vote.decider.subject,
             msgspec.json.encode(vote.decider),
             msgspec.json.encode(vote.makers),
             vote.entry,
-            names.settled(workspace, preview_id),
+            names.changed(workspace, preview_id),
             *vote.rules,
         )
         match answer:
@@ -162,16 +158,17 @@ class Approvals:
                 raise UnknownAnswer(other)
 
     async def withdraw(
-        self, workspace: str, preview_id: str, entry: bytes, *, outdated: bool = False
+        self, workspace: str, preview_id: str, entry: bytes, *, by: str, outdated: bool = False
     ) -> Withdrawn | Ended | Executed | NoApproval:
-        """Give the approval up before its preview is executed."""
+        """Give the approval up before its preview is executed. `by`: a subject."""
         answer = await self._scripts.call(
             "withdraw",
             _keys(workspace, preview_id),
             preview_id,
             "outdated" if outdated else "given_up",
             entry,
-            names.settled(workspace, preview_id),
+            names.changed(workspace, preview_id),
+            by,
         )
         match answer:
             case [b"withdrawn", state]:
@@ -244,4 +241,5 @@ def _approval(
         now_ms=now_ms,
         doc=record.get("held"),
         run_id=run_id,
+        ended_by=record.get("ended_by", b"").decode(),
     )

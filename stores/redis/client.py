@@ -6,6 +6,7 @@ server is given up in time for a 503 within 2 s. A call waits for a busy pool in
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,12 +16,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py names it so
 
-from stores.redis.embedded import embedded_server
-from stores.redis.health import Check, Health
 from stores.redis.line import NotPrimary, Observer
 from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import Scripts
-from stores.redis.urls import parsed
+from stores.redis.server.clock import LEASE
+from stores.redis.server.embedded import embedded_server
+from stores.redis.server.health import Check, Health
+from stores.redis.server.urls import parsed
 
 # Two tries of 0.8 s stay under the promised 2 s.
 SOCKET_TIMEOUT = 0.8
@@ -50,28 +52,32 @@ class Store(NamedTuple):
 
 @asynccontextmanager
 async def open_store(
-    url: str | None, data_dir: Path, *, observer: Observer | None = None
+    url: str | None,
+    data_dir: Path,
+    *,
+    observer: Observer | None = None,
+    lease: timedelta = LEASE,
 ) -> AsyncIterator[Store]:
     """Open the store for the duration of the block.
 
     `url`: redis://, rediss:// or unix://, with user and password; without it the embedded server
-    runs on `data_dir`. `observer` gets every round trip. Opening succeeds while Redis is away:
-    calls raise RedisUnavailable until it is back. Raises EmbeddedStoreError, and ValueError for a
-    URL of another kind.
+    runs on `data_dir`. `observer` gets every round trip. `lease`: the longest of a run. Opening
+    succeeds while Redis is away: calls raise RedisUnavailable until it is back. Raises
+    EmbeddedStoreError, and ValueError for a URL of another kind.
     """
     if url is None:
         async with (
             embedded_server(data_dir) as socket,
-            _connected(f"unix://{quote(str(socket))}", observer) as it,
+            _connected(f"unix://{quote(str(socket))}", observer, lease) as it,
         ):
             yield it
     else:
-        async with _connected(url, observer) as it:
+        async with _connected(url, observer, lease) as it:
             yield it
 
 
 @asynccontextmanager
-async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store]:
+async def _connected(url: str, observer: Observer | None, lease: timedelta) -> AsyncIterator[Store]:
     options: dict[str, Any] = {
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
@@ -88,7 +94,8 @@ async def _connected(url: str, observer: Observer | None) -> AsyncIterator[Store
     run_endings = RunEndings(client)
     scripts = Scripts(client, observer=observer, demoted=run_endings.reconnect)
     try:
-        yield Store(client, scripts, run_endings, Health(client, scripts, run_endings))
+        health = Health(client, scripts, run_endings, lease=lease)
+        yield Store(client, scripts, run_endings, health)
     finally:
         await run_endings.close()
         await scripts.close()

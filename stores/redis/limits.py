@@ -16,6 +16,9 @@ class Rates(NamedTuple):
     per_workspace: int = 0
 
 
+UNLIMITED = Rates()
+
+
 class Slots(NamedTuple):
     """Limits of runs in flight: of a workspace, and of each of its targets. 0: no limit."""
 
@@ -43,6 +46,21 @@ class Limited(NamedTuple):
     quota: Quota | None
 
 
+class Left(NamedTuple):
+    """Requests; None: no limit."""
+
+    of_key: int | None
+    of_workspace: int | None
+
+
+class Usage(NamedTuple):
+    """What a key and its workspace have left, and how many runs of the workspace are in flight."""
+
+    in_flight: int
+    previews: Left
+    executes: Left
+
+
 class Limits:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
@@ -51,14 +69,37 @@ class Limits:
         self, workspace: str, key_id: str, verb: str, rates: Rates
     ) -> Granted | Limited:
         """Spend one request of the key and of the workspace, or none. Raises RedisUnavailable."""
-        buckets = [names.bucket(workspace, verb, key_id), names.bucket(workspace, verb)]
-        match await self._scripts.call("spend", buckets, *rates):
+        match await self._scripts.call("spend", buckets(workspace, verb, key_id), *rates):
             case [b"granted", left]:
                 return Granted(quota(left))
-            case [b"limited", left, bound, retry_ms]:
-                return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
+            case other:
+                return limited(other)
+
+    async def usage(self, workspace: str, key_id: str, previews: Rates, executes: Rates) -> Usage:
+        """Raises RedisUnavailable."""
+        keys = [names.in_flight(workspace)]
+        for verb in ("preview", "execute"):
+            keys += buckets(workspace, verb, key_id)
+        match await self._scripts.call("usage", keys, *previews, *executes):
+            case [b"usage", in_flight, *left]:
+                known = [None if number < 0 else number for number in left]
+                return Usage(in_flight, Left(*known[:2]), Left(*known[2:]))
             case other:
                 raise UnknownAnswer(other)
+
+
+def buckets(workspace: str, verb: str, key_id: str) -> tuple[str, str]:
+    """The names of the buckets that a request of this key spends from."""
+    return names.bucket(workspace, verb, key_id), names.bucket(workspace, verb)
+
+
+def limited(answer: list[Any]) -> Limited:
+    """Decode a refusal. Raises UnknownAnswer."""
+    match answer:
+        case [b"limited", left, bound, retry_ms]:
+            return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
+        case other:
+            raise UnknownAnswer(other)
 
 
 def quota(answer: list[Any]) -> Quota | None:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import asdict, replace
 
-from stores.audit_entries import RELAY, Entry
+from stores.approvals import Decider, RuleNeed
+from stores.audit_entries import RELAY, ApprovalFacts, Entry
 from stores.redis import names
 from stores.redis.scripts import Scripts
 
@@ -24,24 +25,69 @@ NUMBER_MAX = 2**31 - 1
 
 
 class Origin(msgspec.Struct):
-    """The action, provider and digest of the preview that a run has spent."""
+    """What a run keeps of the preview that it has spent."""
 
     action: str = ""
     provider: str = ""
     digest: str = ""
+    method: str = ""
+    host: str = ""
+
+
+class _Requester(msgspec.Struct):
+    """Who asked for the preview of a run."""
+
+    requester: str = msgspec.field(default="", name="subject")
+    role: str = ""
+    kind: str = ""
+    warned: bool = False
+
+
+class _Requirement(msgspec.Struct):
+    needs: Sequence[RuleNeed] = ()
+
+
+class _Asked(msgspec.Struct):
+    requirement: _Requirement = msgspec.field(default_factory=_Requirement)
+    policies: Sequence[str] = ()
+
+
+class _Granted(msgspec.Struct):
+    """What was asked for a preview that was approved, and who approved it."""
+
+    asked: _Asked
+    deciders: Sequence[Decider] = ()
 
 
 _entry = msgspec.json.Decoder(Entry)
+_requester = msgspec.json.Decoder(_Requester)
+_granted = msgspec.json.Decoder(_Granted)
+_asked = msgspec.json.Decoder(_Asked)
 _origin = msgspec.json.Decoder(Origin)
 
 
+class ExpiredApproval(NamedTuple):
+    """`waited`: from the preview to the end of its time. `rules`: those that asked for it."""
+
+    action: str
+    waited: timedelta
+    rules: Sequence[str]
+
+
 class Waiting(NamedTuple):
-    """A batch of entries, each with its source. `total`: how many wait. `oldest`: an age."""
+    """A batch of entries, each with its source. `total`: how many wait. `oldest`: an age.
+    `notices`: how many are due. `pending`: approvals; `used`: the share of its time that has passed
+    for the one with the next deadline. `expired`: those that this call has ended.
+    """
 
     ids: Sequence[bytes]
     entries: Sequence[tuple[str, Entry]]
     total: int
     oldest: timedelta
+    notices: int = 0
+    pending: int = 0
+    used: float = 0.0
+    expired: Sequence[ExpiredApproval] = ()
 
 
 class Outbox:
@@ -60,22 +106,39 @@ class Outbox:
     async def collect(
         self, workspace: str, *, shipped: Sequence[bytes] = (), limit: int
     ) -> Waiting:
-        """Remove the `shipped` entries and return the oldest that wait, with the outcomes of runs
-        whose gateway can no longer report one. Raises RedisUnavailable.
+        """End as `unknown` the runs whose lease is over, remove the `shipped` entries, and return
+        the oldest that wait. Raises RedisUnavailable.
         """
-        touched = [
-            names.outbox(workspace),
-            names.in_flight(workspace),
-            names.pending(workspace),
-        ]
-        prefixes = names.run_prefix(workspace), names.approval_prefix(workspace)
-        _, now_ms, total, found = await self._scripts.call(
-            "collect", touched, *prefixes, limit, *shipped
+        keys = (names.outbox, names.in_flight, names.pending, names.notices)
+        prefixes = (names.run_prefix, names.approval_prefix, names.changed_prefix)
+        _, now_ms, total, found, notices, pending, *times = await self._scripts.call(
+            "collect",
+            [name(workspace) for name in keys],
+            *(prefix(workspace) for prefix in prefixes),
+            limit,
+            *shipped,
         )
         entries = [_read(stream_id, fields) for stream_id, fields in found]
         since = now_ms - entries[0][1].at if entries else 0
         ids = [stream_id for stream_id, _ in found]
-        return Waiting(ids, entries, total, timedelta(milliseconds=max(0, since)))
+        at_ms, decide_by_ms, expired = times
+        return Waiting(
+            ids,
+            entries,
+            total,
+            oldest=timedelta(milliseconds=max(0, since)),
+            notices=notices,
+            pending=pending,
+            used=(now_ms - at_ms) / (decide_by_ms - at_ms) if decide_by_ms > at_ms else 0.0,
+            expired=[_expired(each, now_ms) for each in expired],
+        )
+
+
+def _expired(fields: Sequence[bytes], now_ms: int) -> ExpiredApproval:
+    origin, at_ms, requirement = fields
+    rules = [need.rule for need in _asked.decode(requirement).requirement.needs]
+    waited = timedelta(milliseconds=now_ms - int(at_ms))
+    return ExpiredApproval(_origin.decode(origin).action, waited, rules)
 
 
 def _read(stream_id: bytes, fields: list[Any]) -> tuple[str, Entry]:
@@ -96,10 +159,22 @@ def _decoded(record: dict[bytes, bytes]) -> Entry:
         fields["status"] = state.decode()
     if origin := record.get(b"origin"):
         fields |= {name: value for name, value in asdict(_origin.decode(origin)).items() if value}
+    if by := record.get(b"by"):
+        fields |= asdict(_requester.decode(by))
+    if granted := record.get(b"granted"):
+        fields["approval"] = _facts(_granted.decode(granted))
     entry = replace(_entry.decode(record[b"entry"]), **fields)
     if not all(0 <= n <= NUMBER_MAX for n in (entry.status_code, entry.duration_ms, entry.count)):
         raise ValueError("a number that is too large for its column")
     return entry
+
+
+def _facts(granted: _Granted) -> ApprovalFacts:
+    return ApprovalFacts(
+        needs=granted.asked.requirement.needs,
+        policies=granted.asked.policies,
+        deciders=granted.deciders,
+    )
 
 
 def _time(text: bytes) -> int:

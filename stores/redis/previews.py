@@ -4,11 +4,31 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from stores.redis import names
-from stores.redis.limits import Limits, Quota
+from stores.redis.limits import UNLIMITED, Limited, Limits, Quota, Rates, buckets, limited, quota
 from stores.redis.scripts import Scripts, UnknownAnswer
 
 # An hour to check a preview, ask a colleague and approve; an old approval should not act.
 PREVIEW_TTL = timedelta(hours=1)
+
+
+class NewPreview(NamedTuple):
+    """`origin` outlives the document: it names the action in the audit, and in the answer of a run
+    whose process died. `by`: who asked, for the policy. `target`: the host and port whose
+    concurrent runs are counted.
+    """
+
+    id: str
+    doc: bytes
+    origin: bytes
+    by: bytes = b"{}"
+    target: str = ""
+
+
+class Saved(NamedTuple):
+    """`expires_at_ms`: by the server's clock."""
+
+    expires_at_ms: int
+    quota: Quota | None
 
 
 class Live(NamedTuple):
@@ -34,24 +54,20 @@ class Previews:
         self.limits = Limits(scripts)
 
     async def save(
-        self,
-        workspace: str,
-        preview_id: str,
-        doc: bytes,
-        *,
-        origin: bytes,
-        by: bytes = b"{}",
-        target: str = "",
-    ) -> int:
-        """Save a preview. Returns its expiry in epoch milliseconds of the server's clock.
+        self, workspace: str, preview: NewPreview, principal: str = "", rates: Rates = UNLIMITED
+    ) -> Saved | Limited:
+        """Save a preview and spend one request of the principal, or neither.
 
-        `origin` outlives the document: it names the action in the audit, and in the answer of a
-        run whose process died. `by`: who asked, for the policy. `target`: the host and port whose
-        concurrent runs are counted. Raises RedisUnavailable.
+        Without limits nothing is spent. Raises RedisUnavailable.
         """
-        key = names.preview(workspace, preview_id)
-        answer = await self._scripts.call("save", [key], doc, origin, target, self._ttl, by)
-        return int(answer[1])
+        preview_id, doc, origin, by, target = preview
+        keys = [names.preview(workspace, preview_id), *buckets(workspace, "preview", principal)]
+        answer = await self._scripts.call("save", keys, doc, origin, target, self._ttl, by, *rates)
+        match answer:
+            case [b"saved", left, expires_at_ms]:
+                return Saved(expires_at_ms, quota(left))
+            case other:
+                return limited(other)
 
     async def find(self, workspace: str, preview_id: str) -> Live | Spent | NoPreview:
         """Raises RedisUnavailable."""

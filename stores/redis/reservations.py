@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
+from stores.approvals import State
 from stores.redis import names
-from stores.redis.approvals import State, approval_state
-from stores.redis.limits import Limited, Quota, Rates, Slots, quota
+from stores.redis.approvals import approval_state
+from stores.redis.limits import Limited, Quota, Rates, Slots, limited, quota
 from stores.redis.previews import NoPreview, Spent
-from stores.redis.scripts import RedisUnavailable, UnknownAnswer
+from stores.redis.scripts import RedisUnavailable
+
+RunState = Literal["running", "success", "failed", "unknown"]
 
 
 class Run(NamedTuple):
+    """`origin`: of its preview, JSON; a settled run has it in its `doc` alone. `replays`: how
+    often it was the answer since it ended; `replayed_at_ms`: the last time, or 0.
+    """
+
     id: str
     preview_id: str
     origin: bytes
@@ -22,6 +29,8 @@ class Run(NamedTuple):
     state: str
     traceparent: str = ""
     trace_link: str = ""
+    replays: int = 0
+    replayed_at_ms: int = 0
 
     @property
     def in_flight(self) -> bool:
@@ -31,6 +40,13 @@ class Run(NamedTuple):
     def interrupted(self) -> bool:
         """The lease is over without an answer: the outcome of the effect is unknown."""
         return self.doc is None and self.lease_left <= timedelta(0)
+
+    @property
+    def status(self) -> RunState:
+        """Of the answer and the lease: the script that ends such runs may not have come yet."""
+        if self.doc is None:
+            return "unknown" if self.interrupted else "running"
+        return cast("RunState", self.state)
 
 
 class Reservation(NamedTuple):
@@ -75,7 +91,9 @@ class Reserved(NamedTuple):
 
 
 class KeyTaken(NamedTuple):
-    """The key belongs to a run. `other_preview`: this request named another known preview."""
+    """The key has a run, which is `in_flight`, or has the answer of this retry too.
+    `other_preview`: the request names another known preview, and is refused.
+    """
 
     run: Run
     other_preview: bool
@@ -156,12 +174,10 @@ def _not_reserved(answer: list[Any]) -> NoPreview | Suspended | Limited:
             return NoPreview(quota(left))
         case [b"suspended", left, target]:
             return Suspended(target.decode(), quota(left))
-        case [b"limited", left, bound, retry_ms]:
-            return Limited(bound.decode(), timedelta(milliseconds=retry_ms), quota(left))
         case [b"released", _]:
             raise RedisUnavailable("the run was given back before it was opened")
         case other:
-            raise UnknownAnswer(other)
+            return limited(other)
 
 
 def run_of(run_id: str, now_ms: int, fields: list[Any]) -> Run:
@@ -169,7 +185,7 @@ def run_of(run_id: str, now_ms: int, fields: list[Any]) -> Run:
     return Run(
         id=run_id,
         preview_id=record[b"preview"].decode(),
-        origin=record[b"origin"],
+        origin=record.get(b"origin", b"{}"),
         started_at_ms=int(record[b"started_at"]),
         lease_left=timedelta(milliseconds=int(record[b"lease_until"]) - now_ms),
         expires_at_ms=int(record[b"expires_at"]),
@@ -177,4 +193,6 @@ def run_of(run_id: str, now_ms: int, fields: list[Any]) -> Run:
         state=record[b"state"].decode(),
         traceparent=record.get(b"traceparent", b"").decode(),
         trace_link=record.get(b"trace_link", b"").decode(),
+        replays=int(record.get(b"replays", 0)),
+        replayed_at_ms=int(record.get(b"replayed_at", 0)),
     )

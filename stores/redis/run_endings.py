@@ -1,21 +1,32 @@
-"""Wait for a run that another process ends, on one connection and without polling.
+"""Wait for a run that another process ends, or follow a workspace, without polling.
 
-One pattern subscription reports the endings of all runs. It is open only while a caller waits.
-Subscribing and unsubscribing for each run caused races.
+One pattern subscription on one connection reports the endings of all runs and the new states of
+all approvals. It is open only while a caller waits. Subscribing and unsubscribing for each run
+caused races.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from stores import tasks
 from stores.redis import names
 from stores.redis.scripts import RedisUnavailable
+
+
+class Follower(NamedTuple):
+    """`changed` gets the id and the new state of a run or an approval. `lost` is called when
+    changes may have been missed.
+    """
+
+    changed: Callable[[str, str], None]
+    lost: Callable[[], None]
 
 
 class RunEndings:
@@ -30,25 +41,37 @@ class RunEndings:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def wait_for(self, workspace: str, run_id: str) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set when the run ends, or when its ending may have been missed.
+    async def wait_for(self, workspace: str, changed_id: str) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set when the run ends, or the approval of the preview with this
+        id changes, or when that may have been missed.
 
-        Read the run after entering, because it may have ended before, and again after the event.
+        Read it after entering, because it may have ended before, and again after the event.
         Raises RedisUnavailable.
         """
         listener = self._listener()
-        channel = names.settled(workspace, run_id)
+        channel = names.changed(workspace, changed_id)
         ended = listener.wait_for(channel)
         try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(listener.confirmed.wait(), self._patience)
-            if not listener.subscribed:
-                raise RedisUnavailable("Redis did not confirm the subscription")
+            await self._subscribed(listener)
             yield ended
         finally:
             listener.leave(channel, ended)
-            if not listener.watchers:
-                self._end(listener)
+            self._end_idle(listener)
+
+    @asynccontextmanager
+    async def follow(self, workspace: str, follower: Follower) -> AsyncIterator[None]:
+        """Call the follower for each change of the workspace while the block lasts.
+
+        Raises RedisUnavailable.
+        """
+        listener, prefix = self._listener(), names.changed_prefix(workspace)
+        listener.follow(prefix, follower)
+        try:
+            await self._subscribed(listener)
+            yield
+        finally:
+            listener.leave_changes(prefix, follower)
+            self._end_idle(listener)
 
     def reconnect(self) -> None:
         """Listen on a new connection from now on; callers that wait read their runs again."""
@@ -58,7 +81,7 @@ class RunEndings:
     async def close(self) -> None:
         if self._current:
             self._end(self._current)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
 
     def _listener(self) -> "_Listener":
         if self._current is None or self._current.lost:
@@ -70,6 +93,17 @@ class RunEndings:
             self._tasks.add(listener.task)
             listener.task.add_done_callback(self._tasks.discard)
         return self._current
+
+    async def _subscribed(self, listener: "_Listener") -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await listener.confirmed.wait()
+        if not listener.subscribed:
+            raise RedisUnavailable("Redis did not confirm the subscription")
+
+    def _end_idle(self, listener: "_Listener") -> None:
+        if not (listener.watchers or listener.followers):
+            self._end(listener)
 
     def _end(self, listener: "_Listener") -> None:
         if listener.task:
@@ -84,6 +118,7 @@ class _Listener:
     def __init__(self, silence: float) -> None:
         self._silence = silence
         self.watchers: dict[str, set[asyncio.Event]] = {}
+        self.followers: dict[str, set[Follower]] = {}
         self.confirmed = asyncio.Event()
         self.lost = False
         self.task: asyncio.Task[None] | None = None
@@ -102,15 +137,23 @@ class _Listener:
         if not self.watchers[channel]:
             del self.watchers[channel]
 
+    def follow(self, prefix: str, follower: Follower) -> None:
+        self.followers.setdefault(prefix, set()).add(follower)
+
+    def leave_changes(self, prefix: str, follower: Follower) -> None:
+        self.followers[prefix].discard(follower)
+        if not self.followers[prefix]:
+            del self.followers[prefix]
+
     async def listen(self, client: Redis) -> None:
         try:
             with suppress(RedisError, OSError):
                 async with client.pubsub() as pubsub:
-                    await pubsub.psubscribe(names.ANY_SETTLED)
+                    await pubsub.psubscribe(names.ANY_CHANGED)
                     await self._receive_all(pubsub)
         finally:
             self.lost = True
-            self._wake(*self.watchers)
+            self._wake_all()
             self.confirmed.set()
 
     async def _receive_all(self, pubsub: PubSub) -> None:
@@ -131,10 +174,20 @@ class _Listener:
         if message["type"] == "pong":
             return
         if message["type"] == "pmessage":
-            self._wake(message["channel"].decode())
+            channel, state = message["channel"].decode(), message["data"].decode(errors="replace")
+            self._wake(channel)
+            prefix, changed = names.changed_id(channel)
+            for follower in tuple(self.followers.get(prefix, ())):
+                follower.changed(changed, state)
         elif self.confirmed.is_set():
-            self._wake(*self.watchers)  # a new connection: an ending may have been missed
+            self._wake_all()  # a new connection: an ending may have been missed
         self.confirmed.set()
+
+    def _wake_all(self) -> None:
+        self._wake(*self.watchers)
+        for followers in tuple(self.followers.values()):
+            for follower in tuple(followers):
+                follower.lost()
 
     def _wake(self, *channels: str) -> None:
         for channel in channels:

@@ -8,6 +8,7 @@ answer stays unknown: no other gateway takes it over.
 from datetime import timedelta
 
 from stores.redis import names
+from stores.redis.limits import buckets
 from stores.redis.reservations import (
     Lost,
     NoRun,
@@ -44,12 +45,11 @@ class Runs:
     async def reserve(self, reservation: Reservation, *, lease: timedelta) -> ReserveResult:
         """Open the run of this reservation, or say what prevents that. Raises RedisUnavailable."""
         run, preview, of_key_name, *others = reservation.redis_keys()
-        of_key = names.bucket(reservation.workspace, "execute", reservation.principal)
-        of_workspace = names.bucket(reservation.workspace, "execute")
+        quotas = buckets(reservation.workspace, "execute", reservation.principal)
         approval = names.approval(reservation.workspace, reservation.preview_id)
         answer = await self._scripts.call(
             "reserve",
-            [preview, of_key_name, run, *others, of_key, of_workspace, approval],
+            [preview, of_key_name, run, *others, *quotas, approval],
             reservation.run_id,
             reservation.preview_id,
             names.run_prefix(reservation.workspace),
@@ -89,7 +89,7 @@ class Runs:
             doc,
             self._ttl,
             self._tombstone_ttl,
-            names.settled(reservation.workspace, reservation.run_id),
+            names.changed(reservation.workspace, reservation.run_id),
             ending,
         )
         match answer:
@@ -102,7 +102,7 @@ class Runs:
 
     async def release(self, reservation: Reservation, *, ending: bytes = b"{}") -> Released | Lost:
         """Give the key and the preview back, because nothing was sent. Raises RedisUnavailable."""
-        channel = names.settled(reservation.workspace, reservation.run_id)
+        channel = names.changed(reservation.workspace, reservation.run_id)
         answer = await self._scripts.call(
             "release", reservation.redis_keys(), reservation.run_id, channel, RELEASED_TTL, ending
         )

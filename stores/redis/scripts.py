@@ -21,6 +21,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
+from stores import tasks
 from stores.redis.line import Line, LineCut, NotPrimary, Observer, Refused
 
 # Seconds; clients get a 503 within 2.
@@ -39,13 +40,14 @@ def _source(text: str) -> str:
 
     def parts(line: re.Match[str]) -> str:
         names = line[1].split(", ")
-        return "".join(_LUA.joinpath("include", f"{name}.lua").read_text() for name in names)
+        files = [_LUA.joinpath("include", f"{name}.lua") for name in names]
+        return "".join(file.read_text(encoding="utf-8") for file in files)
 
     return re.sub(r"^-- include (.+)\n", parts, text, flags=re.MULTILINE)
 
 
 SOURCES = {
-    entry.name.removesuffix(".lua"): _source(entry.read_text())
+    entry.name.removesuffix(".lua"): _source(entry.read_text(encoding="utf-8"))
     for entry in _LUA.iterdir()
     if entry.name.endswith(".lua")
 }
@@ -143,8 +145,7 @@ class Scripts:
     async def close(self) -> None:
         self.leave()
         if self._connecting:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+            await tasks.end({self._connecting})
             self.leave()
 
     async def _again(self, call: "_Call", reply: object, seconds: float) -> list[Any]:
@@ -225,5 +226,8 @@ def _unavailable(reply: object, error: Exception | None = None) -> RedisUnavaila
     return RedisUnavailable(f"{type(error).__name__}: {error}")
 
 
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
+    return duration // _MILLISECOND

@@ -6,7 +6,7 @@ A workspace cannot lose the last key that can make others. Every change reaches 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stores.sql.connection import Connection
+from stores.sql.drivers.connection import Connection
 from stores.sql.tables import API_KEYS
 from stores.sql.workspaces import bump, lock
 
@@ -15,6 +15,9 @@ DAY_MS = 24 * 3600 * 1000
 MANAGE = "keys:manage"
 # The use of an older ended key is attributed to no workspace. Reading this many takes 12 ms.
 ENDED_MAX = 10_000
+# Two for each step from an old key to the key that made it; a bound for a circle, which only hands
+# in the database can make.
+ANCESTORS_MAX = 64
 
 
 class ApiKey(NamedTuple):
@@ -97,6 +100,36 @@ async def ended(
         limit,
     )
     return dict(rows)
+
+
+async def replaced(
+    connection: Connection, *, since_ms: int, limit: int = ENDED_MAX
+) -> dict[str, str]:
+    """The ids of keys that replaced others, by the ids of those. Keys that ended before `since_ms`
+    and keys that were revoked are left out.
+    """
+    rows = await connection.fetch(
+        "SELECT id, replaced_by FROM api_keys WHERE replaced_by IS NOT NULL "
+        "AND revoked_at IS NULL AND expires_at >= $1 ORDER BY expires_at DESC LIMIT $2",
+        since_ms,
+        limit,
+    )
+    return dict(rows)
+
+
+async def makers(connection: Connection, key: ApiKey) -> tuple[str, ...]:
+    """Subjects and ids of the keys that made this key. Keys that are older than the column have
+    only `created_by`, which is followed up.
+    """
+    found: list[str] = []
+    while key.makers is None:
+        found.append(key.created_by)
+        maker = await find(connection, key.workspace, key.created_by)
+        if maker is None or len(found) >= ANCESTORS_MAX:
+            return tuple(dict.fromkeys(found))
+        found.append(maker.subject or maker.id)
+        key = maker
+    return tuple(dict.fromkeys((*found, *key.makers.split())))
 
 
 async def any_exist(connection: Connection) -> bool:

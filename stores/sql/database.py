@@ -13,17 +13,17 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from stores.sql.connection import PATIENCE, Connection, Patience
-from stores.sql.errors import (
+from stores.sql.drivers.connection import PATIENCE, Connection, Patience
+from stores.sql.drivers.errors import (
     ConnectionLost,
     DatabaseUnavailable,
     SchemaOutdated,
     StatementFailed,
 )
-from stores.sql.urls import parsed
+from stores.sql.drivers.urls import parsed
 
 # Every revision, oldest first. Listed here, so that a gateway can check without alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = tuple(f"{number:04d}" for number in range(1, 12))
 HEAD = REVISIONS[-1]
 # Background work and few endpoints use the database; previews and executions do not.
 CONNECTIONS = 4
@@ -159,11 +159,11 @@ async def open_database(
     """Yield the database, which connects at its first use. Raises ValueError for the URL."""
     location = parsed(url, data_dir)
     if isinstance(location, Path):
-        from stores.sql import sqlite  # noqa: PLC0415 - 1 MB
+        from stores.sql.drivers import sqlite  # noqa: PLC0415 - 1 MB
 
         connect, file = partial(sqlite.connect, location, patience), location
     else:
-        from stores.sql import postgresql  # noqa: PLC0415 - 6 MB
+        from stores.sql.drivers import postgresql  # noqa: PLC0415 - 6 MB
 
         connect, file = partial(postgresql.connect, location.dsn, patience), None
     database = Database(connect, patience, file)

@@ -18,9 +18,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from stores.sql.connection import Patience
 from stores.sql.database import HEAD, REVISIONS, open_database, revision, unknown_revision
-from stores.sql.urls import parsed
+from stores.sql.drivers.connection import Patience
+from stores.sql.drivers.urls import parsed
 
 # How long a second migration waits for the first: changing big tables takes long.
 PATIENCE = Patience(command=3600.0, busy=3600.0)

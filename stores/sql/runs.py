@@ -11,16 +11,23 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from stores.audit_entries import Entry
-from stores.sql.connection import Conditions, Connection
+from stores.sql.drivers.connection import Conditions, Connection
 from stores.sql.tables import RUNS, Table
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 RunId = Annotated[str, msgspec.Meta(max_length=36, pattern=r"^[^\x00]*$")]
 
+# A person without a key is its own subject. A key keeps its row, and so its subject, when it has
+# ended. $1 is the workspace.
+OF_REQUESTER = (
+    "(principal = {} OR principal IN "
+    "(SELECT id FROM api_keys WHERE workspace = $1 AND coalesce(subject, id) = {}))"
+)
+
 
 class Filter(NamedTuple):
     """None matches anything. `since_ms` is included, `until_ms` is not; both compare the time of an
-    entry, or the start of a run.
+    entry, or the start of a run. `requester`: the subject that has executed.
     """
 
     action: str | None = None
@@ -28,6 +35,7 @@ class Filter(NamedTuple):
     principal: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    requester: str | None = None
 
     def conditions(self, workspace: str, table: Table, time: str) -> Conditions:
         conditions = Conditions(workspace)
@@ -36,6 +44,7 @@ class Filter(NamedTuple):
             conditions.add(name + " = {}", text if text is None else table.fit(name, text))
         conditions.add(time + " >= {}", self.since_ms)
         conditions.add(time + " < {}", self.until_ms)
+        conditions.add(OF_REQUESTER, self.requester, self.requester)
         return conditions
 
 
@@ -153,7 +162,7 @@ async def running(connection: Connection, workspace: str, *, before_ms: int) -> 
     return [RunRow(*row) for row in rows]
 
 
-def encoded(cursor: int | RunsCursor) -> str:
+def encoded(cursor: object) -> str:
     """A cursor as text for a URL."""
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 

@@ -6,7 +6,7 @@ made, so that receivers have time to install it.
 
 from typing import NamedTuple
 
-from stores.sql.connection import Connection
+from stores.sql.drivers.connection import Connection
 from stores.sql.tables import SIGNING_SECRETS
 from stores.sql.workspaces import bump, lock
 

@@ -40,16 +40,24 @@ GENERATION = Table("generation", "id integer number bigint")
 API_KEYS = Table(
     "api_keys",
     "id varchar(8) workspace varchar(63) name varchar(100) live boolean role varchar(20) "
-    "scopes text digest bytea created_at bigint created_by varchar(100) expires_at bigint "
-    "last_used_at bigint revoked_at bigint revoked_by varchar(100) replaced_by varchar(8) "
-    "peppered_with varchar(16) subject varchar(64) makers text",
+    "scopes text digest bytea created_at bigint created_by varchar(400) expires_at bigint "
+    "last_used_at bigint revoked_at bigint revoked_by varchar(400) replaced_by varchar(8) "
+    "peppered_with varchar(16) subject varchar(400) makers text",
 )
 # `sealed`: AES-256-GCM: nonce, then ciphertext and tag. `sealed_with`: the id of the encryption
 # key. `retires_at`: set when a newer secret replaces this one: until then Relay signs with both.
 SIGNING_SECRETS = Table(
     "signing_secrets",
     "id varchar(36) workspace varchar(63) sealed bytea sealed_with varchar(16) created_at bigint "
-    "created_by varchar(100) retires_at bigint",
+    "created_by varchar(400) retires_at bigint",
+)
+# Sessions of browsers that were ended before their time. `until`: when they end anyway.
+ENDED_SESSIONS = Table("ended_sessions", "id varchar(22) workspace varchar(63) until bigint")
+# `escalation_only`: gets only the reminders of rules that name it.
+CHANNELS = Table(
+    "channels",
+    "id varchar(36) workspace varchar(63) name varchar(64) url varchar(2048) "
+    "escalation_only boolean created_at bigint created_by varchar(400)",
 )
 # Without a foreign key to `workspaces`: entries must outlive their workspace. `source`: the id of
 # the entry in the outbox, or a unique one: an entry that arrives twice is kept once. The columns
@@ -57,7 +65,7 @@ SIGNING_SECRETS = Table(
 AUDIT = Table(
     "audit",
     "workspace varchar(63) seq bigint source varchar(64) at bigint event varchar(40) "
-    "action varchar(100) status varchar(40) principal varchar(100) entry text mac bytea",
+    "action varchar(100) status varchar(40) principal varchar(400) entry text mac bytea",
 )
 # The last entry of each chain. An append locks its row.
 HEADS = Table("audit_heads", "workspace varchar(63) seq bigint mac bytea signature bytea")
@@ -70,7 +78,25 @@ CHECKPOINTS = Table(
 RUNS = Table(
     "runs",
     "workspace varchar(63) run_id varchar(36) preview_id varchar(100) action varchar(100) "
-    "provider varchar(100) principal varchar(100) status varchar(20) reason varchar(40) "
+    "provider varchar(100) principal varchar(400) status varchar(20) reason varchar(40) "
     "status_code integer duration_ms bigint started_at bigint trace_link text",
 )
-TABLES = (WORKSPACES, GENERATION, API_KEYS, SIGNING_SECRETS, AUDIT, HEADS, CHECKPOINTS, RUNS)
+# `needs`, `policies`, `deciders` and `entries` are JSON; `entries`: the sequence numbers in the
+# audit. `use_by`: once approved.
+APPROVALS = Table(
+    "approvals",
+    "workspace varchar(63) preview_id varchar(100) action varchar(100) provider varchar(100) "
+    "digest varchar(80) requester varchar(400) requester_key varchar(400) state varchar(20) "
+    "needs text policies text deciders text entries text requested_at bigint decide_by bigint "
+    "use_ms bigint use_by bigint ended_at bigint run_id varchar(36)",
+)
+# `digest`: `sha256:<hex>` of the text, which is TOML.
+POLICIES = Table(
+    "policies",
+    "workspace varchar(63) version integer digest varchar(80) text text created_by varchar(400) "
+    "created_at bigint",
+)
+TABLES = (
+    *(WORKSPACES, GENERATION, API_KEYS, SIGNING_SECRETS, ENDED_SESSIONS, POLICIES, CHANNELS),
+    *(AUDIT, HEADS, CHECKPOINTS, RUNS, APPROVALS),
+)

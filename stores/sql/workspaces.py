@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from stores.sql.connection import Connection
+from stores.sql.drivers.connection import Connection
 from stores.sql.tables import WORKSPACES
 
 # A DNS label needs no escapes in keys, logs and headers. `-` alone is not a name.

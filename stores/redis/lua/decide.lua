@@ -1,5 +1,5 @@
 -- Decide on a held preview. Who may decide was checked before; this is what must be atomic.
---   KEYS  approval, preview, pending, outbox
+--   KEYS  approval, preview, pending, outbox, notices
 --   ARGV  preview_id, digest (of what the approver saw), subject, record (JSON: decision `approve`
 --         or `deny`, subject, key, role, reason), makers (JSON: the subjects and the ids of keys
 --         that made the approver's key), entry (JSON, for the audit), channel, then the numbers of
@@ -11,8 +11,8 @@
 --   {'mismatch', digest}             the approver saw something else
 --   {'no_approval'}
 -- Sent twice: answers the same.
--- include clock, approval, approve
-local approval, preview, pending, outbox = unpack(KEYS)
+-- include clock, approval, approve, notices
+local approval, preview, pending, outbox, notices = unpack(KEYS)
 local preview_id, digest, subject, record, makers, entry, channel = unpack(ARGV)
 local now, decision = milliseconds(), cjson.decode(record)
 local state = state_at(approval, now)
@@ -38,6 +38,7 @@ elseif count_approval(approval, rules, ARGV, 8) then
   state = 'approved'
   approve(approval, preview, pending, preview_id, now)
 end
+if state ~= 'pending' then add_notice(notices, approval, state, preview_id, now) end
 record_approval(outbox, approval, preview_id, state, entry, now)
 redis.call('PUBLISH', channel, state)
 return {'decided', state}

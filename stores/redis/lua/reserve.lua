@@ -13,16 +13,15 @@
 --   {'not_approved', quota, state, decide_by_ms}, {'suspended', quota, target}
 --   {'limited', quota, 'key', 'workspace', 'runs' or 'target', retry_ms}
 --   {'released', quota}              this very run was given back before this call arrived
--- Sent twice with one run_id: 'reserved' both times while the run lasts, then 'key_taken'.
--- include clock, quota, slots, key_taken, approval
+-- Sent twice with one run_id: 'reserved' while the run lasts, then 'key_taken'.
+-- include quota, slots, key_taken, approval
 local preview, reservation, run, outbox, in_flight, of_key, of_workspace, approval = unpack(KEYS)
 local run_id, preview_id, run_prefix, lease_ms, ttl_ms, traceparent, trace_link, intent,
   per_key, per_workspace, total, per_target, suspended = unpack(ARGV)
-local buckets = rows_of(of_key, per_key, of_workspace, per_workspace)
-local now, _, _, quota = milliseconds(), spend(buckets, false)
-local doc, spent_by, origin, target, by, granted =
-  unpack(redis.call('HMGET', preview, 'doc', 'run', 'origin', 'target', 'by', 'granted'))
-
+local buckets = buckets_of(of_key, per_key, of_workspace, per_workspace)
+local now, _, _, quota = math.floor(buckets.now / 1000), spend(buckets, false)
+local doc, spent_by, origin, target, by, granted, use_by = unpack(
+  redis.call('HMGET', preview, 'doc', 'run', 'origin', 'target', 'by', 'granted', 'expires_at'))
 if redis.call('HGET', run, 'state') == 'released' then return {'released', quota} end
 local holder = redis.call('GET', reservation)
 if holder == run_id and redis.call('HGET', run, 'state') == 'running' then
@@ -31,7 +30,7 @@ end
 local state, decide_by = state_without(doc, approval, now)
 local answer = key_taken(run_prefix, holder, spent_by, doc or state, now, quota)
   or not doc and {state and 'not_approved' or 'no_preview', quota, state, decide_by}
-if answer then return as_primary(in_flight, answer) end
+if answer then return as_primary(in_flight, run_prefix, preview_id, answer) end
 if listed(suspended, target) then return {'suspended', quota, target} end
 local limited = full(in_flight, target, tonumber(total), tonumber(per_target), now)
 if limited then return {'limited', quota, limited, 1000} end
@@ -45,6 +44,7 @@ redis.call('HSET', run, 'state', 'running', 'preview', preview_id, 'origin', ori
   'traceparent', traceparent, 'trace_link', trace_link, 'target', target or '')
 redis.call('PEXPIRE', run, ttl_ms)
 redis.call('HSET', preview, 'run', run_id)
-redis.call('PEXPIRE', preview, lease_ms, 'GT')
-redis.call('XADD', outbox, '*', 'at', now, 'entry', intent, 'origin', origin)
+redis.call('PEXPIREAT', preview, (use_by or now) + ttl_ms, 'GT') -- it names its run if no gateway settles it
+redis.call('XADD', outbox, '*', 'at', now, 'entry', intent, 'origin', origin, 'by', by or '',
+  'granted', granted or '')
 return {'reserved', left, now, doc, by, granted}

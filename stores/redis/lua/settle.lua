@@ -4,7 +4,8 @@
 -- The reservation is extended too, so that Relay remembers a key as long as its answer.
 --   KEYS  run, preview, reservation, outbox, in_flight
 --   ARGV  run_id, state, doc, ttl_ms (of the answer), tombstone_ms (how long the preview names its
---         run), channel, ending (JSON, for the audit)
+--         run), channel (it ends with run_id; that of an approval ends with its preview's id),
+--         ending (JSON, for the audit)
 -- Answers
 --   {'settled', expires_at_ms}
 --   {'lost'}                         the lease was over, or the run is gone
@@ -22,16 +23,21 @@ if now >= tonumber(lease_until) then return {'lost'} end
 
 local expires_at = now + ttl_ms
 redis.call('HSET', run, 'state', state, 'doc', doc, 'expires_at', expires_at)
-redis.call('HDEL', run, 'trace_link') -- the document holds it
+redis.call('HDEL', run, 'trace_link', 'origin', 'target') -- the document holds what is read later
 redis.call('PEXPIREAT', run, expires_at)
 if redis.call('GET', reservation) == run_id then
   redis.call('PEXPIREAT', reservation, expires_at)
 end
+local approved = redis.call('HEXISTS', preview, 'granted') == 1
 -- Fields go one by one: on a cluster whose slots move, a key that vanished cannot be written again.
 redis.call('HSET', preview, 'run', run_id)
 redis.call('HDEL', preview, 'doc', 'origin', 'by', 'granted', 'target', 'expires_at')
 redis.call('PEXPIRE', preview, tombstone_ms)
 leave_slot(in_flight, target, run_id)
 redis.call('XADD', outbox, '*', 'at', now, 'entry', ending)
+if approved then
+  local of_approval = channel:sub(1, -#run_id - 1) .. redis.call('HGET', run, 'preview')
+  redis.call('PUBLISH', of_approval, 'executed')
+end
 redis.call('PUBLISH', channel, state)
 return {'settled', expires_at}

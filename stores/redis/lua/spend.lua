@@ -10,6 +10,6 @@
 local of_key, of_workspace = unpack(KEYS)
 local per_key, per_workspace = unpack(ARGV)
 
-local empty, retry_ms, quota = spend(rows_of(of_key, per_key, of_workspace, per_workspace), true)
+local empty, retry_ms, quota = spend(buckets_of(of_key, per_key, of_workspace, per_workspace), true)
 if empty then return {'limited', quota, empty, retry_ms} end
 return {'granted', quota}

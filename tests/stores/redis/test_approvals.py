@@ -6,17 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from stores.approvals import Decision, State
 from stores.redis import names
 from stores.redis.approvals import (
     Approvals,
     Decided,
-    Decision,
     DigestMismatch,
     Ended,
     Executed,
     NoApproval,
     OwnRequest,
-    State,
     Withdrawn,
 )
 from stores.redis.outbox import Outbox
@@ -174,10 +173,10 @@ async def test_giving_up_is_named_by_what_was_given_up(
     assert await decide(approvals, "ann") == Ended("cancelled")
     cases: list[tuple[bool, State]] = [(False, "withdrawn"), (True, "outdated")]
     for outdated, state in cases:
-        await hold(approvals)
-        await decide(approvals, "bob")
-        assert await withdraw(approvals, outdated=outdated) == Withdrawn(state)
-        assert await Previews(scripts).find("w", "p-1") == NoPreview()
+        await hold(approvals, preview_id=state)
+        await decide(approvals, "bob", preview_id=state)
+        assert await withdraw(approvals, state, outdated=outdated) == Withdrawn(state)
+        assert await Previews(scripts).find("w", state) == NoPreview()
 
 
 async def test_nothing_is_withdrawn_from_a_run(approvals: Approvals, scripts: Scripts) -> None:

@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from stores.redis.client import CONNECTIONS, Store, open_store
-from stores.redis.health import Check
 from stores.redis.previews import NoPreview, Previews
 from stores.redis.scripts import RedisUnavailable
+from stores.redis.server.health import Check
 from tests.support.clocks import timed
 from tests.support.proxy import Proxy, proxy
 from tests.support.valkey import Valkey

@@ -9,7 +9,7 @@ import pytest
 
 from stores.redis import names
 from stores.redis.limits import Limited, Slots
-from stores.redis.previews import Previews
+from stores.redis.previews import NewPreview, Previews
 from stores.redis.reservations import KeyTaken, Reservation, Reserved, ReserveResult
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
@@ -27,7 +27,7 @@ async def previews(scripts: Scripts) -> Previews:
     previews = Previews(scripts)
     for target in ("a.example:443", "b.example:443", ""):
         for n in range(25):
-            await previews.save("w", f"{target}-{n}", b"doc", origin=ORIGIN, target=target)
+            await previews.save("w", NewPreview(f"{target}-{n}", b"doc", ORIGIN, target=target))
     return previews
 
 
@@ -155,7 +155,7 @@ async def test_a_retry_needs_no_slot(runs: Runs) -> None:
 
 async def test_every_workspace_has_its_own_slots(runs: Runs, previews: Previews) -> None:
     """The same target in two workspaces counts twice."""
-    await previews.save("v", "p", b"doc", origin=ORIGIN, target="a.example:443")
+    await previews.save("v", NewPreview("p", b"doc", ORIGIN, target="a.example:443"))
     await runs.reserve(a(0, Slots(1, 1)), lease=LEASE)
     other = Reservation("v", "order", "p", "run", slots=Slots(1, 1))
     assert outcome(await runs.reserve(other, lease=LEASE)) is Reserved

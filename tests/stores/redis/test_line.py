@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import NamedTuple
 
 import pytest
@@ -150,8 +151,9 @@ async def test_the_calls_of_one_request_share_a_patience() -> None:
         assert (answers[0], type(answers[1])) == ([b"ok"], RedisUnavailable)
         assert seconds < 1.5
     async with talking(9.0, 9.0, 9.0, 9.0, patience=1.0) as client:
-        _, seconds = await timed(two(client))
-        assert seconds > 1.7
+        began = monotonic()  # a busy machine makes it longer
+        await two(client)
+        assert monotonic() - began > 1.7
 
 
 async def test_no_reply_goes_to_another_caller() -> None:

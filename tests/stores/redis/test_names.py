@@ -40,7 +40,7 @@ def bucket(workspace: str, key_id: str) -> str:
     return names.bucket(workspace, "execute", key_id)
 
 
-MAKERS = [names.preview, names.reservation, names.run, names.settled, bucket]
+MAKERS = [names.preview, names.reservation, names.run, names.changed, bucket]
 OF_ALL = [names.outbox, names.in_flight]
 
 
@@ -97,11 +97,11 @@ def test_keys_are_named_relay_workspace_kind_id() -> None:
     assert names.preview("w", "p-1") == "relay:{w}:preview:p-1"
     assert names.run("w", "r-1") == "relay:{w}:run:r-1"
     assert names.run_prefix("w") + "r-1" == names.run("w", "r-1")
-    assert names.settled("w", "r-1") == "relay:{w}:settled:r-1"
+    assert names.changed("w", "r-1") == "relay:{w}:changed:r-1"
     assert names.outbox("w") == "relay:{w}:outbox"
     assert names.in_flight("w") == "relay:{w}:in_flight"
     assert names.bucket("w", "execute") == "relay:{w}:quota:execute"
     assert names.bucket("w", "execute", "k:1") == "relay:{w}:quota:execute:k%3A1"
     assert names.preview("a b", "p:1") == "relay:{a%20b}:preview:p%3A1"
     assert names.run("a/b", "r:1") == "relay:{a%2Fb}:run:r%3A1"
-    assert names.settled("ä", "r:1") == "relay:{%C3%A4}:settled:r%3A1"
+    assert names.changed("ä", "r:1") == "relay:{%C3%A4}:changed:r%3A1"

@@ -66,7 +66,7 @@ async def test_a_run_opens_with_its_intent(runs: Runs, outbox: Outbox) -> None:
     """
     for _ in range(2):
         await runs.reserve(ORDER, lease=LEASE)
-    _, [(source, entry)], total, oldest = await waiting(outbox)
+    _, [(source, entry)], total, oldest, *_ = await waiting(outbox)
     assert source == "run-1:run.intended"
     assert entry == Entry(
         event="run.intended",
@@ -96,7 +96,7 @@ async def test_a_released_run_has_one_outcome(runs: Runs, outbox: Outbox) -> Non
     await release(runs)
     await settle(runs)
     assert await events(outbox) == [("run.intended", ""), ("run.ended", "not_sent")]
-    _, [_, (_, given_back)], _, _ = await waiting(outbox)
+    _, [_, (_, given_back)], *_ = await waiting(outbox)
     assert (given_back.action, given_back.provider) == ("webhook.save", "independent")
 
 
@@ -113,7 +113,7 @@ async def test_a_run_without_an_ending_is_interrupted_once(runs: Runs, outbox: O
     """Once its lease is over it stays unknown: a late ending gets Lost and adds no entry."""
     await runs.reserve(ORDER, lease=NO_LEASE)
     assert await settle(runs) == Lost()
-    _, [_, (_, given_up)], _, _ = await waiting(outbox)
+    _, [_, (_, given_up)], *_ = await waiting(outbox)
     assert given_up.at >= (await found(runs)).started_at_ms
     assert msgspec.structs.replace(given_up, at=0) == INTERRUPTED
     for _ in range(2):

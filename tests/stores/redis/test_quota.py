@@ -18,10 +18,11 @@ QUOTA = Path(stores.__file__).parent.joinpath("redis", "lua", "include", "quota.
 HELD = f"""
 local clock
 {QUOTA.replace("redis.call('TIME')", "clock")}
-local rows, answers = rows_of(KEYS[1], ARGV[1], KEYS[2], ARGV[2]), {{}}
+local answers = {{}}
 for n = 3, #ARGV do
   clock = {{0, ARGV[n]}}
-  local empty, retry_ms, quota = spend(rows, true)
+  local buckets = buckets_of(KEYS[1], ARGV[1], KEYS[2], ARGV[2])
+  local empty, retry_ms, quota = spend(buckets, true)
   answers[#answers + 1] = {{empty or '', retry_ms, quota, redis.call('GET', KEYS[1]) or ''}}
 end
 redis.call('DEL', unpack(KEYS))

@@ -7,7 +7,7 @@ import pytest
 from stores.redis import names
 from stores.redis.limits import Limited, Quota, Rates, Slots
 from stores.redis.outbox import Outbox
-from stores.redis.previews import Live, NoPreview, Previews, Spent
+from stores.redis.previews import Live, NewPreview, NoPreview, Previews, Spent
 from stores.redis.reservations import Expired, KeyTaken, Reservation, Reserved, ReserveResult
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable, Scripts
@@ -92,7 +92,7 @@ async def test_a_limited_reservation_leaves_no_trace(
 ) -> None:
     """No run, reservation, slot, intent or quota. The preview lives, and can run later."""
     for name in ("p-1", "p-2"):
-        await previews.save("w", name, name.encode(), origin=b"{}", target="a.example:443")
+        await previews.save("w", NewPreview(name, name.encode(), b"{}", target="a.example:443"))
     first = principal("run-1", "order-1", "p-1", rates)._replace(slots=slots)
     await runs.reserve(first, lease=LEASE)
     before = await everything(scripts)

@@ -10,7 +10,7 @@ import pytest
 
 from stores.redis import names
 from stores.redis.client import Store, open_store
-from stores.redis.previews import Previews
+from stores.redis.previews import NewPreview, Previews
 from stores.redis.reservations import Reservation
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
@@ -27,7 +27,7 @@ async def elsewhere(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Runs]:
     async with open_store(valkey.url, tmp_path) as store:
         runs = Runs(store.scripts)
         for n in (1, 2):
-            await Previews(store.scripts).save("w", f"p-{n}", b"doc", origin=b"{}")
+            await Previews(store.scripts).save("w", NewPreview(f"p-{n}", b"doc", b"{}"))
             await runs.reserve(reservation(n), lease=LEASE)
         yield runs
 
@@ -47,7 +47,8 @@ def listeners(valkey: Valkey) -> int:
 
 
 async def woken(event: asyncio.Event) -> None:
-    await asyncio.wait_for(event.wait(), 5)
+    async with asyncio.timeout(5):
+        await event.wait()
 
 
 async def test_waiting_starts_with_a_confirmed_subscription(store: Store, valkey: Valkey) -> None:
@@ -74,7 +75,7 @@ async def test_the_end_of_a_run_wakes_its_waiter(store: Store, elsewhere: Runs, 
         await woken(other)
 
 
-@pytest.mark.parametrize("workspace", ["w*", "{w}", "w:settled", "ß w", "*", "[w]"])
+@pytest.mark.parametrize("workspace", ["w*", "{w}", "w:changed", "ß w", "*", "[w]"])
 async def test_an_ending_wakes_its_own_workspace_only(
     store: Store, valkey: Valkey, workspace: str
 ) -> None:
@@ -84,7 +85,7 @@ async def test_an_ending_wakes_its_own_workspace_only(
         store.run_endings.wait_for("w", "run-1") as other,
     ):
         with valkey.client() as client:
-            client.publish(names.settled(workspace, "run-1"), "success")
+            client.publish(names.changed(workspace, "run-1"), "success")
         await woken(ended)
         assert not other.is_set()
 
@@ -137,7 +138,7 @@ async def test_waiting_again_and_again_misses_no_ending(store: Store, valkey: Va
         for n in range(200):
             run_id = f"run-{n % 3}"
             async with store.run_endings.wait_for("w", run_id) as ended:
-                client.publish(names.settled("w", run_id), "success")
+                client.publish(names.changed("w", run_id), "success")
                 await woken(ended)
 
 
@@ -185,7 +186,7 @@ async def test_waiting_without_the_server_is_refused(
 
         own_valkey.resume() if away == "pause" else own_valkey.start()
         async with store.run_endings.wait_for("w", "run-1") as ended:
-            await store.client.publish(names.settled("w", "run-1"), "success")
+            await store.client.publish(names.changed("w", "run-1"), "success")
             await woken(ended)
 
 

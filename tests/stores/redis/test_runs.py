@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from stores.redis import names
-from stores.redis.previews import Live, NoPreview, Previews, Spent
+from stores.redis.previews import Live, NewPreview, NoPreview, Previews, Spent
 from stores.redis.reservations import Expired, KeyTaken, Lost, NoRun, Reserved, Settled
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
@@ -66,6 +66,16 @@ async def test_a_settled_key_answers_with_its_run(runs: Runs) -> None:
         assert exactly(settled) == exactly(Settled(answer.run.expires_at_ms))
 
 
+async def test_a_settled_run_keeps_what_a_replay_needs(runs: Runs, scripts: Scripts) -> None:
+    """What its answer holds too is removed: a day of runs is what fills the memory."""
+    await runs.reserve(reservation(), lease=LEASE)
+    await runs.settle(reservation(), state="success", doc=b"answer")
+    kept = await scripts._client.hkeys(names.run("w", "run-1"))
+    assert sorted(kept) == sorted(
+        b"state preview doc started_at lease_until expires_at traceparent".split()
+    )
+
+
 async def test_an_unknown_preview_opens_no_run(runs: Runs, scripts: Scripts) -> None:
     """Neither the key nor a run is reserved."""
     before = await scripts._client.dbsize()
@@ -101,7 +111,7 @@ async def test_a_key_belongs_to_one_preview(
     """With another known preview the key is taken; with an expired one the request is a retry."""
     for name in ("live", "in flight", "spent", "expired"):
         ttl = timedelta(0) if name == "expired" else LEASE
-        await Previews(scripts, ttl=ttl).save("w", name, b"doc", origin=ORIGIN)
+        await Previews(scripts, ttl=ttl).save("w", NewPreview(name, b"doc", ORIGIN))
     for name in ("in flight", "spent"):
         await runs.reserve(reservation(name, key=name, preview_id=name), lease=LEASE)
     await runs.settle(

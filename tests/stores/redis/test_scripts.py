@@ -11,7 +11,7 @@ import pytest
 import stores
 from stores.redis import names
 from stores.redis.client import Store, open_store
-from stores.redis.previews import Live, NoPreview, Previews
+from stores.redis.previews import Live, NewPreview, NoPreview, Previews
 from stores.redis.reservations import Reservation, Reserved
 from stores.redis.runs import Runs
 from stores.redis.scripts import SOURCES, RedisUnavailable, Scripts
@@ -64,7 +64,7 @@ async def test_every_call_of_a_pipeline_gets_its_own_answer(scripts: Scripts) ->
     """Replies go to their callers in the order of the calls, whatever the scripts are."""
     previews, runs = Previews(scripts), Runs(scripts)
     for n in range(40):
-        await previews.save("w", str(n), str(n).encode(), origin=b"{}")
+        await previews.save("w", NewPreview(str(n), str(n).encode(), b"{}"))
 
     answers = await asyncio.gather(
         *(
@@ -95,7 +95,7 @@ async def test_the_first_calls_may_come_in_several_turns(store: Store) -> None:
 async def test_forgotten_scripts_are_loaded_again(store: Store) -> None:
     """After SCRIPT FLUSH, or on a new server, calls succeed."""
     scripts = store.scripts
-    await Previews(scripts).save("w", "p-1", b"doc", origin=b"{}")
+    await Previews(scripts).save("w", NewPreview("p-1", b"doc", b"{}"))
     await scripts._client.script_flush()
 
     answers = await asyncio.gather(*(find(scripts, "p-1") for _ in range(10)))
@@ -105,7 +105,7 @@ async def test_forgotten_scripts_are_loaded_again(store: Store) -> None:
 async def test_a_restarted_server_is_used_at_once(own_store: Store, own_valkey: Valkey) -> None:
     """A restart between two calls, which forgets the scripts, costs no error."""
     previews = Previews(own_store.scripts)
-    await previews.save("w", "p-1", b"doc", origin=b"{}")
+    await previews.save("w", NewPreview("p-1", b"doc", b"{}"))
     own_valkey.stop()
     own_valkey.start()
     assert isinstance(await previews.find("w", "p-1"), Live)
@@ -135,7 +135,8 @@ async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     """Each is loaded as it is written, first line included; no other can be called."""
     of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
     of_approvals = {"hold", "decide", "withdraw", "approval", "pending"}
-    assert set(SOURCES) == of_runs | of_approvals | {"spend", "record", "collect", "probe"}
+    of_approvals |= {"due", "spread", "postpone", "remember", "recall", "answered", "answers"}
+    assert set(SOURCES) == of_runs | of_approvals | {"spend", "usage", "record", "collect", "probe"}
     with pytest.raises(KeyError):
         await store.scripts.call("other", [])
 
@@ -190,7 +191,7 @@ async def test_a_cancelled_caller_breaks_no_other(store: Store) -> None:
     """
     previews = Previews(store.scripts)
     for n in range(300):
-        await previews.save("w", str(n), str(n).encode(), origin=b"{}")
+        await previews.save("w", NewPreview(str(n), str(n).encode(), b"{}"))
 
     neighbours, leavers = [], []
     for n in range(300):

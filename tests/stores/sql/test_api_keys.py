@@ -8,7 +8,7 @@ import pytest
 from stores.sql import api_keys, workspaces
 from stores.sql.api_keys import ApiKey, LastAdmin, NoKey, Revoked
 from stores.sql.database import Database, open_database
-from stores.sql.errors import IntegrityError
+from stores.sql.drivers.errors import IntegrityError
 
 NOW = 1_000_000
 LATER = NOW + 1000

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stores.sql.connection import Connection
 from stores.sql.database import CONNECTIONS, Database, open_database
-from stores.sql.errors import IntegrityError, StatementFailed
-from stores.sql.sqlite import THREAD
+from stores.sql.drivers.connection import Connection
+from stores.sql.drivers.errors import IntegrityError, StatementFailed
+from stores.sql.drivers.sqlite import THREAD
 from stores.sql.workspaces import bump, create, generation, list_all
 from tests.support.gateways import until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stores.sql.database import open_database
-from stores.sql.errors import DatabaseUnavailable
-from stores.sql.sqlite import THREAD
+from stores.sql.drivers.errors import DatabaseUnavailable
+from stores.sql.drivers.sqlite import THREAD
 from stores.sql.workspaces import bump
 from tests.stores.sql.test_outages import HURRIED, bumped, unavailable
 from tests.support.gateways import until

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stores.sql.database import REVISIONS, Database, open_database
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.drivers.errors import DatabaseUnavailable
 from stores.sql.migrate import migrate
 from tests.support.gateways import until
 from tests.support.postgres import Postgres
@@ -60,4 +60,4 @@ async def test_a_migration_gives_up_behind_a_long_reader(url: str, database: Dat
         await dumping.fetch("SELECT * FROM api_keys")
         with pytest.raises(DatabaseUnavailable, match=r"the tables are locked.*try again"):
             await asyncio.to_thread(migrate, url, HERE, lock_patience=timedelta(milliseconds=50))
-    assert len(await asyncio.to_thread(migrate, url, HERE)) == 3
+    assert len(await asyncio.to_thread(migrate, url, HERE)) == len(REVISIONS) - 3

@@ -14,9 +14,9 @@ from alembic.script import ScriptDirectory
 from hatchling.builders.wheel import WheelBuilder
 
 import stores.sql.migrate
-from stores.sql.connection import Connection
 from stores.sql.database import HEAD, REVISIONS, Database, open_database
-from stores.sql.errors import SchemaOutdated, StatementFailed
+from stores.sql.drivers.connection import Connection
+from stores.sql.drivers.errors import SchemaOutdated, StatementFailed
 from stores.sql.migrate import migrate
 from stores.sql.tables import TABLES, Table
 from stores.sql.workspaces import Limits, generation, list_all

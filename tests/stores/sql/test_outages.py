@@ -12,9 +12,9 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 import pytest
 from trustme import CA
 
-from stores.sql.connection import Connection, Patience
 from stores.sql.database import CONNECTIONS, Database, open_database
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.drivers.connection import Connection, Patience
+from stores.sql.drivers.errors import DatabaseUnavailable
 from stores.sql.workspaces import bump, generation
 from tests.support.database_proxy import Proxy, proxy
 from tests.support.postgres import PASSWORD, Postgres

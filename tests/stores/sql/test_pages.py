@@ -160,7 +160,7 @@ OUTSIDE = [-1, 2**63, (1, "r" * 37), (1, "r\0"), (2**63, "r"), (1, 1), (1,), (1,
 
 
 @pytest.mark.parametrize("read", [audit_cursor, runs_cursor])
-@pytest.mark.parametrize("text", [*JUNK, *map(encoded, OUTSIDE)])  # type: ignore[arg-type]
+@pytest.mark.parametrize("text", [*JUNK, *map(encoded, OUTSIDE)])
 def test_other_text_is_not_a_cursor(read: Callable[[str], object], text: str) -> None:
     """Neither is a value that no database accepts; it never reaches one."""
     with pytest.raises(ValueError, match="not a cursor"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stores.sql.database import Database, open_database
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.drivers.errors import DatabaseUnavailable
 from stores.sql.migrate import migrate
 from stores.sql.workspaces import bump, generation
 from tests.support.postgres import Postgres

@@ -6,7 +6,7 @@ import pytest
 
 from stores.sql import signing_secrets, workspaces
 from stores.sql.database import Database
-from stores.sql.errors import IntegrityError
+from stores.sql.drivers.errors import IntegrityError
 from stores.sql.signing_secrets import SealedSecret
 
 NOW = 1_000_000

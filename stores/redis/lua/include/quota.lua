@@ -14,27 +14,27 @@ local function left_in(bucket, name, now)
   return {name, left, math.ceil((bucket.full_at - now) / 1000)}
 end
 
-local function rows_of(of_key, per_key, of_workspace, per_workspace)
-  return {{'key', of_key, tonumber(per_key)}, {'workspace', of_workspace, tonumber(per_workspace)}}
+-- The buckets of a key and of its workspace that have a limit; 0 is none. They are read once.
+local function buckets_of(of_key, per_key, of_workspace, per_workspace)
+  local time = redis.call('TIME')
+  local found = {now = time[1] * 1000000 + time[2], wait = 0}
+  for _, row in ipairs({{'key', of_key, per_key}, {'workspace', of_workspace, per_workspace}}) do
+    local name, key, per_minute = row[1], row[2], tonumber(row[3])
+    if per_minute > 0 then
+      local it = bucket(key, per_minute, found.now)
+      found[#found + 1] = {it, name}
+      local over = it.full_at + it.interval - found.now - it.horizon
+      if over > found.wait then found.empty, found.wait = name, over end
+    end
+  end
+  return found
 end
 
 -- Spend one request of every bucket, or of none if one is empty; `spending` false only reads.
--- Rows: {name, key, per_minute}, 0 for no limit.
 -- Returns the name of the bucket that is empty longest, if any; in how many milliseconds it is not;
 -- and {name, left, full_in_ms} of the bucket with the least left, {} without limits.
-local function spend(rows, spending)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000000 + time[2]
-  local buckets, empty, wait, least = {}, nil, 0, {}
-  for _, row in ipairs(rows) do
-    local name, key, per_minute = unpack(row)
-    if per_minute > 0 then
-      local it = bucket(key, per_minute, now)
-      buckets[#buckets + 1] = {it, name}
-      local over = it.full_at + it.interval - now - it.horizon
-      if over > wait then empty, wait = name, over end
-    end
-  end
+local function spend(buckets, spending)
+  local empty, least = buckets.empty, {}
   for _, pair in ipairs(buckets) do
     local it, name = unpack(pair)
     if spending and (it.ahead or not empty) then
@@ -43,8 +43,8 @@ local function spend(rows, spending)
       redis.call('SET', it.key, string.format('%.0f', it.full_at), 'PXAT',
         math.ceil(it.full_at / 1000))
     end
-    local left = left_in(it, name, now)
+    local left = left_in(it, name, buckets.now)
     if not least[2] or left[2] < least[2] then least = left end
   end
-  return empty, math.ceil(wait / 1000), least
+  return empty, math.ceil(buckets.wait / 1000), least
 end

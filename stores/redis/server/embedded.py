@@ -23,6 +23,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from stores import tasks
+
 # The path of a unix socket may have 108 bytes on Linux (sun_path), and 104 on macOS.
 SOCKET_PATH_MAX = 100
 # How many seconds a server may take to load its file, and to save and stop.
@@ -45,8 +47,7 @@ async def embedded_server(data_dir: Path) -> AsyncIterator[Path]:
         try:
             yield socket
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await tasks.end({keeping})
             await _stop(server.process)
 
 
@@ -59,7 +60,7 @@ class _Server:
         """Start the server again when it has died: its file has all that it acknowledged."""
         while True:
             await self.process.wait()
-            with suppress(EmbeddedStoreError):  # /ready says so; the next try may succeed
+            with suppress(EmbeddedStoreError, OSError):  # /ready says so; the next try may succeed
                 self.process = await _start(self._folder, self._socket)
             await asyncio.sleep(RESTART_PAUSE)
 
@@ -161,7 +162,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         return
     process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_PATIENCE)
+        async with asyncio.timeout(STOP_PATIENCE):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

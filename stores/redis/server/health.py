@@ -15,7 +15,7 @@ from stores.redis import names
 from stores.redis.line import NotPrimary
 from stores.redis.run_endings import RunEndings
 from stores.redis.scripts import RedisUnavailable, Scripts
-from stores.redis.server_clock import ServerClock
+from stores.redis.server.clock import LEASE, ServerClock
 
 # Seconds, for the questions and for the probe.
 PATIENCE = 1.6
@@ -37,11 +37,19 @@ class Check(NamedTuple):
 
 
 class Health:
-    def __init__(self, client: Redis, scripts: Scripts, run_endings: RunEndings) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        scripts: Scripts,
+        run_endings: RunEndings,
+        *,
+        lease: timedelta = LEASE,
+    ) -> None:
+        """`lease`: the longest that a run has."""
         self._client = client
         self._scripts = scripts
         self._run_endings = run_endings
-        self._clock = ServerClock()
+        self._clock = ServerClock(lease)
 
     async def checks(self, *, strict: bool) -> list[Check]:
         """`strict`: fail where development only warns. Raises NotPrimary."""
@@ -74,7 +82,7 @@ class Health:
                 self._run_endings.wait_for(names.PROBING, "probe") as arrived,
             ):
                 heard = heard._replace(detail="a script cannot write")
-                channel = names.settled(names.PROBING, "probe")
+                channel = names.changed(names.PROBING, "probe")
                 await self._scripts.call("probe", [names.PROBE], channel, PROBE_TTL)
                 heard = heard._replace(detail="no message arrived")
                 await arrived.wait()

@@ -3,19 +3,47 @@
 redis-py itself takes `/prod` for database 0, and a wrong option for an error of each call.
 """
 
+import os
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 DATABASES = 16_384
+# urlsplit drops line ends, and no server takes a NUL.
+CONTROL = re.compile(r"[\x00-\x1f\x7f]|%00")
+# One name or address; a list of hosts would be looked up as one name.
+HOST = re.compile(
+    r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%\w+)?", re.ASCII
+)
 
 
 def _seconds(text: str) -> float:
-    if not 0 < (seconds := float(text)) <= 60:
+    if not re.fullmatch(r"[0-9.]+", text) or not 0 < (seconds := float(text)) <= 60:
         raise ValueError(text)
     return seconds
+
+
+def _visible(text: str) -> str:
+    """Redis refuses other names, which would be an error of each connection."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError(text)
+    return text
+
+
+def _file(text: str) -> str:
+    if not os.access(text, os.R_OK) or not Path(text).is_file():
+        raise ValueError(text)
+    return text
+
+
+def _folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError(text)
+    return text
 
 
 def _protocol(text: str) -> int:
@@ -34,13 +62,13 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "protocol": _protocol,
     "socket_timeout": _seconds,
     "socket_connect_timeout": _seconds,
-    "client_name": str,
+    "client_name": _visible,
 }
 TLS: Mapping[str, Callable[[str], Any]] = {
-    "ssl_ca_certs": str,
-    "ssl_ca_path": str,
-    "ssl_certfile": str,
-    "ssl_keyfile": str,
+    "ssl_ca_certs": _file,
+    "ssl_ca_path": _folder,
+    "ssl_certfile": _file,
+    "ssl_keyfile": _file,
     "ssl_check_hostname": _boolean,
     "ssl_cert_reqs": _required,
 }
@@ -58,14 +86,15 @@ def parsed(url: str) -> dict[str, Any]:
         case "redis" | "rediss":
             tls = parts.scheme == "rediss"
             port = 6379 if parts.port is None else parts.port  # ValueError above 65535
-            if not parts.hostname or port == 0:
+            host = parts.hostname or ""
+            if not HOST.fullmatch(host) or port == 0:
                 raise ValueError("a host and a port from 1 to 65535 are needed")
-            options |= {"host": unquote(parts.hostname), "port": port, "db": _database(parts.path)}
+            options |= {"host": unquote(host), "port": port, "db": _database(parts.path)}
             options["connection_class"] = SSLConnection if tls else Connection
         case _:
             raise ValueError("the scheme is redis, rediss or unix")
-    if parts.fragment:
-        raise ValueError("a # has to be written as %23")
+    if parts.fragment or CONTROL.search(url):
+        raise ValueError("a # has to be written as %23, and there are no control characters")
     for name, text in (("username", parts.username), ("password", parts.password)):
         if text:
             options[name] = unquote(text)

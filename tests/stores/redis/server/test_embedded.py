@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 from stores.redis.client import Store, open_store
-from stores.redis.embedded import SOCKET_PATH_MAX, EmbeddedStoreError, embedded_server
+from stores.redis.server.embedded import SOCKET_PATH_MAX, EmbeddedStoreError, embedded_server
 from tests.support.embedded import alive, data_dir, server_pid, servers_on
 
 # Opens the store like a gateway, prints a line once its argument is stored, and waits.

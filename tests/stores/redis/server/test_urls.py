@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
-from stores.redis.urls import parsed
+from stores.redis.server.urls import parsed
 
 R = {"host": "r", "port": 6379, "db": 0}
 
@@ -37,6 +37,22 @@ def test_a_url_becomes_the_options_of_the_connection(url: str, options: dict[str
 @pytest.mark.parametrize(
     "url",
     [
+        *(
+            "redis://r\nx",
+            "redis://r x",
+            "redis://r%00",
+            "unix:///a%00b",
+            "redis://a,b",
+            "redis://a..b",
+        ),
+        *("redis://r?client_name=a%20b", "redis://r?client_name=", "redis://r?client_name=a%0ab"),
+        *("redis://r?socket_timeout=1_0", "redis://r?socket_timeout=+1"),
+        *(
+            "rediss://r?ssl_ca_certs=/nowhere",
+            "rediss://r?ssl_ca_certs=/",
+            "rediss://r?ssl_ca_path=/x",
+        ),
+        *("rediss://r?ssl_certfile=/nowhere", "rediss://r?ssl_keyfile=/nowhere"),
         *("redis://r/prod", "redis://r/0/1", "redis://r/-1", "redis://r/99999", "redis://r//1"),
         *("redis://r?ssl_cert_reqs=none", "redis://r?sokcet_timeout=1", "redis://r?db=1"),
         *("redis://r?socket_timeout=abc", "redis://r?socket_timeout=0", "redis://r?protocol=4"),

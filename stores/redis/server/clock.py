@@ -4,11 +4,12 @@ after a jump back the run of a dead gateway seems to be in flight for as long as
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 # Seconds. A send's deadline ends this long before its lease, so that a smaller jump misjudges none.
 JUMP_TOLERANCE = 5.0
-# Seconds. No lease is longer unless ACTION_TIMEOUT is.
-LEASE = 20.0
+# Of a run with the default ACTION_TIMEOUT.
+LEASE = timedelta(seconds=20)
 # Seconds. A slower reply tells the time too badly.
 REPLY_MAX = 2.0
 # Linux's boot clock goes on while the machine is suspended; its monotonic clock does not.
@@ -20,7 +21,9 @@ def boot_seconds() -> float:
 
 
 class ServerClock:
-    def __init__(self, now: Callable[[], float] = boot_seconds) -> None:
+    def __init__(self, lease: timedelta = LEASE, now: Callable[[], float] = boot_seconds) -> None:
+        """`lease`: the longest that a run has."""
+        self._lease = lease.total_seconds()
         self.now = now
         self._offset: float | None = None
         self._jump = 0.0
@@ -38,7 +41,7 @@ class ServerClock:
         step = 0.0 if self._offset is None else offset - self._offset
         self._offset = offset
         if abs(step) > JUMP_TOLERANCE:
-            self._jump, self._until = step, now + LEASE + max(0.0, -step)
+            self._jump, self._until = step, now + self._lease + max(0.0, -step)
         elif now > self._until:
             self._jump = 0.0
         return self._jump

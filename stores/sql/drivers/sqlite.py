@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from stores.sql.connection import Connection, Patience
-from stores.sql.errors import (
+from stores.sql.drivers.connection import Connection, Patience
+from stores.sql.drivers.errors import (
     DatabaseUnavailable,
     IntegrityError,
     StatementFailed,

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from stores.sql.connection import Connection, Patience
-from stores.sql.errors import (
+from stores.sql.drivers.connection import Connection, Patience
+from stores.sql.drivers.errors import (
     ConnectionLost,
     DatabaseUnavailable,
     IntegrityError,

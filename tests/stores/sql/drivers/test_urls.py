@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stores.sql.urls import Server, parsed
+from stores.sql.drivers.urls import Server, parsed
 
 APP = "application_name=relay"
 SEVERAL = f"{APP}&target_session_attrs=read-write"
@@ -62,6 +62,12 @@ REFUSED = [
     *("postgresql://u:pg-canary@h/n?sslmode=Require", "postgresql://u:pg-canary@h/n?ssl=true"),
     "postgresql://u:pg-canary@h/n?target_session_attrs=write",
     "postgresql://u:pg-canary@h/n?requirepeer=postgres",
+    *(
+        "postgresql://u:pg-canary@h/n?connect_timeout=abc",
+        "postgresql://u:pg-canary@h/n?keepalives=-1",
+    ),
+    *("postgresql://u:pg-canary@h/n?gssencmode=x", "postgresql://u:pg-canary@h/n%00"),
+    *("postgresql://u:pg-canary@h/n?sslrootcert=/none", "sqlite:////"),
 ]
 
 

@@ -22,7 +22,14 @@ LEFT_OUT = (
     "keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout "
     "sslcompression sslsni sslcertmode load_balance_hosts gssdelegation"
 ).split()
+NUMBERS = (
+    "connect_timeout keepalives keepalives_idle keepalives_interval keepalives_count "
+    "tcp_user_timeout"
+).split()
+FILES = ("sslcert", "sslkey", "sslrootcert", "sslcrl", "passfile")
 VALUES = {
+    "gssencmode": "disable prefer require".split(),
+    "channel_binding": "disable prefer require".split(),
     "sslmode": "disable allow prefer require verify-ca verify-full".split(),
     "target_session_attrs": "any read-write read-only primary standby prefer-standby".split(),
 }
@@ -45,7 +52,9 @@ def parsed(url: str | None, data_dir: Path) -> Server | Path:
     if file := re.fullmatch(r"sqlite(\+aiosqlite)?:///([^?#]+)", url):
         if file[2] == ":memory:":
             raise ValueError("a database in memory does not last")
-        return Path(file[2]).absolute()
+        if (path := Path(file[2]).absolute()).is_dir():
+            raise ValueError("the path after sqlite:/// is that of a file, not of a folder")
+        return path
     if not re.match(r"postgres(ql(\+asyncpg)?)?://", url):
         raise ValueError("it must begin with postgresql:// or sqlite:/// and a path")
     try:
@@ -60,11 +69,10 @@ def _dsn(url: str) -> str:
     user, at, hosts = netloc.rpartition("@")
     if fragment or "#" in url:
         raise ValueError("a # in the password is written %23")
+    if "%00" in url:
+        raise ValueError("it holds a NUL, which no name may hold")
     for name, value in options.items():
-        if name not in (*READ, *LEFT_OUT):
-            raise ValueError(f"Relay does not know the option {name[:40]!r}")
-        if name in VALUES and value not in VALUES[name]:
-            raise ValueError(f"{name} is one of {', '.join(VALUES[name])}")
+        _check_option(name, value)
     ports = [_port(host) for host in hosts.split(",")]
     ports += options["port"].split(",") if "port" in options else []
     if not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports if port):
@@ -74,6 +82,18 @@ def _dsn(url: str) -> str:
     if "," in hosts + options.get("host", ""):  # after a failover the first one may be a standby
         kept.setdefault("target_session_attrs", "read-write")
     return f"postgresql://{user}{at}{hosts}{path}?{urlencode(kept)}"
+
+
+def _check_option(name: str, value: str) -> None:
+    """Raises ValueError."""
+    if name not in (*READ, *LEFT_OUT):
+        raise ValueError(f"Relay does not know the option {name[:40]!r}")
+    if name in VALUES and value not in VALUES[name]:
+        raise ValueError(f"{name} is one of {', '.join(VALUES[name])}")
+    if name in NUMBERS and not re.fullmatch("[0-9]{1,9}", value):
+        raise ValueError(f"{name} is a number")
+    if name in FILES and value != "system" and not Path(value).is_file():
+        raise ValueError(f"{name} is the path of a file, and there is none")
 
 
 def _port(host: str) -> str:
