@@ -1,4 +1,5 @@
-"""The operator's policy, asked when a preview is made and once more when it is executed.
+"""The policies of the operator and of the workspace, asked when a preview is made and once more
+when it is executed. The strictest of both holds.
 
 A policy that fails while it decides denies, and the failure is counted: what cannot be judged is
 not sent.
@@ -6,17 +7,22 @@ not sent.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.access.principal import Principal
 from gateway.approvals.policy import ALLOWED, Policy, Requirement
 from gateway.approvals.policy_file import PreviewFacts
 from gateway.effects import Effect
 from gateway.telemetry import metrics
-from stores.redis.approvals import Decider
+from stores.approvals import Decider
+
+# Policies of workspaces that are kept ready; reading one takes about a millisecond.
+COMPILED_MAX = 256
 
 log = logging.getLogger("relay.approvals")
 
@@ -24,7 +30,7 @@ FAILED = Requirement(denied_by=("policy failed",))
 
 
 class Requester(Struct, frozen=True, kw_only=True):
-    """Who asked for a preview, as a policy may know it; kept with the preview."""
+    """What a policy may know of the caller that asked for a preview; kept with the preview."""
 
     subject: str
     role: str
@@ -60,43 +66,109 @@ granted = _granted.decode
 NOTHING_ASKED = Verdict(ALLOWED, ())
 
 
+class Layer(NamedTuple):
+    """One of both policies. `rules`: those that match."""
+
+    digest: str
+    rules: Sequence[str]
+
+
+class RoleNow(Protocol):
+    """The role with which a decision counts now; None where it does not count any more."""
+
+    def __call__(
+        self, workspace: str, decider: Decider, /, *, live: bool, now_ms: int
+    ) -> str | None: ...
+
+
 class Policies:
     def __init__(
         self,
-        policy: Policy | None,
-        may_decide: Callable[[str, str], bool],
+        floor: Policy | None,
+        role_now: RoleNow,
+        text_of: Callable[[str], str] = lambda workspace: "",
     ) -> None:
-        """`may_decide`: whether a subject of a workspace still has a key that may decide."""
-        self._policy = policy
-        self._may_decide = may_decide
+        """`floor`: the operator's policy, for all workspaces. `text_of`: the policy of a
+        workspace, or empty.
+        """
+        self.floor = floor
+        self._role_now = role_now
+        self._text_of = text_of
+        self._compiled = lru_cache(maxsize=COMPILED_MAX)(Policy)
+
+    def any_for(self, workspace: str) -> bool:
+        """Whether any policy is asked for this workspace."""
+        return self.floor is not None or bool(self._text_of(workspace))
 
     def verdict(self, workspace: str, action: str, effect: Effect, by: Requester) -> Verdict:
-        """What a preview needs. `by`: who asked for it."""
+        """What a preview needs: the strictest of both policies. `by`: who asked for it."""
+        if not self.any_for(workspace):
+            return NOTHING_ASKED
         try:
-            if self._policy is None:
-                return NOTHING_ASKED
-            asked = self._policy.requirement(_facts(action, effect, by))
-            return Verdict(asked, [self._policy.digest])
+            given, asked = facts(action, effect, by), ALLOWED
+            layers = self._layers(workspace)
+            for policy in layers:
+                asked &= policy.requirement(given)
+            return Verdict(asked, [policy.digest for policy in layers])
         except Exception:
             metrics.policy_errors.inc()
             log.exception("policy.failed", extra={"fields": {"workspace": workspace}})
             return Verdict(FAILED, ())
 
-    def unmet(
-        self, workspace: str, action: str, effect: Effect, by: bytes | None, grant: Granted
-    ) -> list[str]:
-        """Why a preview may not be executed now, a sentence for each rule: the policy may be
-        stricter than it was, and approvers may have lost their keys. `by`: a Requester, JSON.
+    def explain(
+        self, workspace: str, given: PreviewFacts, *, tried: Policy | None = None
+    ) -> tuple[Requirement, Layer | None, Layer | None]:
+        """What both policies ask together, and the operator's and the workspace's part of it.
+        `tried`: instead of the workspace's.
         """
-        if grant.asked is None and self._policy is None:
+        own = tried
+        if own is None and (text := self._text_of(workspace)):
+            own = self._compiled(text)
+        asked = ALLOWED
+        for policy in filter(None, (self.floor, own)):
+            asked &= policy.requirement(given)
+        return asked, _layer(self.floor, given), _layer(own, given)
+
+    def unmet(
+        self,
+        workspace: str,
+        action: str,
+        effect: Effect,
+        by: bytes | None,
+        grant: Granted,
+        *,
+        now_ms: int,
+    ) -> list[str]:
+        """Why a preview may not be executed now, a sentence for each rule: a policy may be
+        stricter than it was, and approvers may have lost their keys or their role. `by`: a
+        Requester, JSON.
+        """
+        if grant.asked is None and self.floor is None and not self._text_of(workspace):
             return []
         requester = _requester.decode(by or b"{}")
         asked = self.verdict(workspace, action, effect, requester).requirement
         if grant.asked and not asked.denied_by:
             asked &= grant.asked.requirement
-        return _missing(
-            asked, [it for it in grant.deciders if self._may_decide(workspace, it.subject)]
-        )
+        live = requester.kind == "live"
+        roles = [self._role_now(workspace, it, live=live, now_ms=now_ms) for it in grant.deciders]
+        counting = [
+            replace(it, role=role)
+            for it, role in zip(grant.deciders, roles, strict=True)
+            if role is not None
+        ]
+        return _missing(asked, counting)
+
+    def _layers(self, workspace: str) -> list[Policy]:
+        layers = [self.floor] if self.floor else []
+        if text := self._text_of(workspace):
+            layers.append(self._compiled(text))
+        return layers
+
+
+def _layer(policy: Policy | None, given: PreviewFacts) -> Layer | None:
+    if policy is None:
+        return None
+    return Layer(policy.digest, [policy.rules[number] for number in policy.matching(given)])
 
 
 def requester(principal: Principal, *, warned: bool) -> Requester:
@@ -108,7 +180,7 @@ def requester(principal: Principal, *, warned: bool) -> Requester:
     )
 
 
-def _facts(action: str, effect: Effect, by: Requester) -> PreviewFacts:
+def facts(action: str, effect: Effect, by: Requester) -> PreviewFacts:
     return PreviewFacts(
         action=action,
         method=effect.method,
@@ -122,6 +194,8 @@ def _facts(action: str, effect: Effect, by: Requester) -> PreviewFacts:
 
 
 def _missing(asked: Requirement, deciders: Sequence[Decider]) -> list[str]:
+    if asked is FAILED:
+        return ["The policy cannot be judged; the gateway's log says why (policy.failed)."]
     reasons = [f"The rule {rule!r} denies it." for rule in asked.denied_by]
     for need in asked.needs:
         count = sum(

@@ -1,5 +1,7 @@
 """The text of a policy: what is refused, and where."""
 
+import time
+
 import pytest
 
 from gateway.approvals.policy import Policy
@@ -58,13 +60,21 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
         (rule("deny = true\nneed = {}"), "/rule/0"),
         (rule("deny = true") + "\n" + rule("deny = true"), "/rule/1/name"),
         ("[[rule]]\ndeny = true", "/rule/0/name"),
+        ('[[rule]]\nname = "a\\u202Eb"\ndeny = true', "/rule/0/name"),
+        ('[[rule]]\nname = "a\\nb"\ndeny = true', "/rule/0/name"),
         (need("approvals = 0"), "/rule/0/need/approvals"),
         (need("approvals = 11"), "/rule/0/need/approvals"),
         (need("reason = 'often'"), "/rule/0/need/reason"),
         (need("within = '0s'"), "/rule/0/need/within"),
         (need("within = '24h1s'"), "/rule/0/need/within"),
         (need("use_within = '24h1s'"), "/rule/0/need/use_within"),
-        (need("remind = '10m'"), "/rule/0/need/remind"),
+        (need("nag = '10m'"), "/rule/0/need/nag"),
+        (need("remind = '1h'"), "/rule/0/need/remind"),
+        (need("within = '5m', remind = '5m1s'"), "/rule/0/need/remind"),
+        (need("remind = '0s'"), "/rule/0/need/remind"),
+        (need("remind = 'soon'"), "/rule/0/need/remind"),
+        (need("escalate = ['duty']"), "/rule/0/need/escalate"),
+        (need("remind = '5m', escalate = ['']"), "/rule/0/need/escalate/0"),
         (need("from = ['ann']"), "/rule/0/need/from/0"),
         (need("from = ['role:boss']"), "/rule/0/need/from/0"),
         (need("from = ['role:admin', 'subject:a b']"), "/rule/0/need/from/1"),
@@ -73,6 +83,10 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
         (TEST.replace("{ approvals = 2 }", "{}"), "/test/0/expect"),
         (TEST.replace("approvals = 2", "approvals = 2, deny = true"), "/test/0/expect"),
         (TEST.replace("action =", "acton ="), "/test/0/given/acton"),
+        (TEST.replace("https://api", "https://["), "/test/0/given"),
+        (TEST.replace("https://api.bank", "https://api.bänk"), "/test/0/given"),
+        (TEST.replace("https://", "ftp://"), "/test/0/given"),
+        (TEST.replace("POST", "post"), "/test/0/given"),
     ],
 )
 def test_a_wrong_member_is_named(text: str, pointer: str) -> None:
@@ -80,8 +94,34 @@ def test_a_wrong_member_is_named(text: str, pointer: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("member", "pattern"),
+    [
+        ("hosts", "bank.example:443"),
+        ("hosts", "https://bank.example"),
+        ("hosts", "bank.example/refunds"),
+        ("hosts", "ann@bank.example"),
+        ("hosts", "[::1]"),
+        ("hosts", "bank.example "),
+        ("paths", "refunds"),
+        ("paths", "https://bank.example/refunds"),
+        ("methods", "SEND"),
+        ("roles", "Operator"),
+        ("roles", "role:operator"),
+    ],
+)
+def test_a_pattern_that_matches_no_preview_is_refused(member: str, pattern: str) -> None:
+    """In a rule it would look like a guard and be none."""
+    for place in ("when", "unless"):
+        text = rule(f"{place} = {{ actions = ['a'], {member} = ['*', '{pattern}'] }}\ndeny = true")
+        assert refused(text)[1] == [f"/rule/0/{place}/{member}/1"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        rule("when = { hosts = ['*', '::1', '2001:db8:*', '10.*', 'bänk.example.'] }\ndeny = true"),
+        rule("when = { paths = ['*', '/*', '?refunds'], methods = ['p*'] }\ndeny = true"),
+        rule("when = { roles = ['*', 'op*', 'admin'] }\ndeny = true"),
         need(""),
         need("approvals = 10"),
         need("within = '24h', use_within = '24h'"),
@@ -99,6 +139,32 @@ def test_a_policy_holds_at_most_64_kib() -> None:
     longest = "#" + "ä" * (32 * 1024 - 1) + "a"
     assert Policy(longest).rules == ()
     assert "64 KiB" in refused(longest + "a")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a = " + "[" * 20_000, "nested too deeply"),
+        ("a = " + "{a = " * 10_000, "nested too deeply"),
+        ("[" + ".".join("a" * 30_000) + "]", "a key of more than 50 parts"),
+        ("a = 1\n" + " . ".join(['"a"'] * 52) + " = 1", "a key of more than 50 parts"),
+        ("a = " + "1" * 5000, "no TOML"),
+        ("\n".join(f"[[rule]]\nname = '{n}'\ndeny = true" for n in range(501)), "500 rules"),
+        (rule(f"when = {{ hosts = {['a'] * 2001} }}\ndeny = true"), "2000 patterns"),
+    ],
+)
+def test_a_text_that_takes_long_to_read_is_refused_at_once(text: str, sentence: str) -> None:
+    """A workspace cannot stop a gateway with its policy."""
+    began = time.process_time()
+    assert sentence in refused(text)[0]
+    assert time.process_time() - began < 1
+
+
+def test_what_is_long_but_quick_to_read_is_accepted() -> None:
+    many = "\n".join(f"[[rule]]\nname = '{n}'\ndeny = true" for n in range(500))
+    assert len(Policy("# " + "." * 100 + "\n" + many).rules) == 500
+    hosts = ["a." * 49 + "example", *["a"] * 1999]
+    assert Policy(rule(f"when = {{ hosts = {hosts} }}\ndeny = true")).rules == ("r",)
 
 
 def test_a_test_that_fails_refuses_the_policy() -> None:

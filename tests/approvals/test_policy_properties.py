@@ -13,6 +13,9 @@ import pytest
 from gateway.approvals.policy import Policy, Requirement
 from gateway.approvals.policy_file import PreviewFacts
 
+# They read 20,000 policies, which takes minutes while coverage is measured.
+pytestmark = pytest.mark.timeout(900)
+
 POOLS: dict[str, list[str]] = {
     "actions": ["webhook.save", "mail.send", "webhook.*", "*"],
     "hosts": ["api.bank.example", "*.bank.example", "hooks.example", "*"],
@@ -136,7 +139,7 @@ def permitted(asked: Requirement, approvals: list[Approval], after_ms: int) -> b
 
 
 @pytest.mark.slow
-def test_no_added_rule_permits_what_was_not_permitted() -> None:
+def test_an_added_rule_never_permits_more() -> None:
     """Whatever set of approvals passes with a rule more passes without it too."""
     refused = 0
     for dice, rules, given in cases(10_000):
