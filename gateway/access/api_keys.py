@@ -1,8 +1,8 @@
-"""What an API key looks like, and what of it is kept.
+"""What an API key looks like, and what is stored of it.
 
 `rly_live_` or `rly_test_`, 8 characters of public id, 32 of secret (190 bits), 6 of CRC32 over all
-before them; the alphabet is base62. The checksum tells junk without any look-up; kept is only
-HMAC-SHA256 of the whole text under a pepper. No repr shows the text.
+before them; the alphabet is base62. The checksum tells junk without any look-up. Only the
+HMAC-SHA256 of the whole text under a pepper is stored. No repr shows the text.
 """
 
 import hashlib

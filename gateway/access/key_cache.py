@@ -18,10 +18,11 @@ from typing import Literal, NamedTuple
 from gateway.access.sealing import Sealer
 from gateway.access.snapshot import EMPTY, NOT_READ, CachedKey, read
 from gateway.access.suspension import Suspension
-from gateway.background import in_background, repeat
+from gateway.telemetry.background import in_background, repeat
 from stores.sql import api_keys, workspaces
+from stores.sql.channels import Channel
 from stores.sql.database import Database
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from stores.sql.workspaces import Limits
 
 State = Literal["not_read", "empty", "read", "sealed", "stale", "away", "outdated"]
@@ -55,7 +56,7 @@ class KeyCache:
         self._find_database = find_database
         self._sealer = sealer
         self._paces = paces
-        self._clock = clock
+        self.clock = clock
         self._database: Database | None = None
         self._snapshot = NOT_READ
         self._state: State = "not_read"
@@ -67,7 +68,7 @@ class KeyCache:
 
     def find(self, key_id: str) -> CachedKey | None:
         key = self._snapshot.keys.get(key_id)
-        return key if key and key.expires_at_ms > self._clock() * 1000 else None
+        return key if key and key.expires_at_ms > self.clock() * 1000 else None
 
     def workspace_of(self, key_id: str) -> str | None:
         """The workspace of a key, also of one that was revoked or expired in the last 90 days."""
@@ -79,17 +80,35 @@ class KeyCache:
 
     def secrets(self, workspace: str) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
-        return self._snapshot.secrets(workspace, self._clock() * 1000)
+        return self._snapshot.secrets(workspace, self.clock() * 1000)
 
-    def may_decide(self, workspace: str, subject: str) -> bool:
-        """Whether the subject has a valid key that may decide on approvals."""
-        return any(
-            key.subject == subject
+    def channels(self, workspace: str) -> Sequence[Channel] | None:
+        """None before the first read."""
+        return self._snapshot.channels.get(workspace, ()) if self.known else None
+
+    def may_decide(self, workspace: str, key_id: str, *, live: bool) -> bool:
+        """Whether the key, or the one that has replaced it, is valid and may decide on approvals.
+        `live`: on previews of live keys.
+        """
+        key, replaced, seen = self.find(key_id), self._snapshot.replaced, {key_id}
+        while key is None and (key_id := replaced.get(key_id, key_id)) not in seen:
+            seen.add(key_id)  # each once: the database may hold a circle
+            key = self.find(key_id)
+        return (
+            key is not None
             and key.workspace == workspace
             and "approvals:decide" in key.scopes
-            and key.expires_at_ms > self._clock() * 1000
-            for key in self._snapshot.keys.values()
+            and (key.live or not live)
         )
+
+    def has_ended(self, session_id: str) -> bool:
+        """Whether the caller has signed out of this session."""
+        return session_id in self._snapshot.ended_sessions
+
+    def policy(self, workspace: str) -> str:
+        """The text of the workspace's approval policy; empty for none."""
+        row = self._snapshot.policies.get(workspace)
+        return row.text if row else ""
 
     def workspaces(self) -> Collection[str]:
         return self._snapshot.limits.keys()
@@ -110,11 +129,12 @@ class KeyCache:
 
     def used(self, key_id: str) -> None:
         """Note that the key was just used; `write_used` stores it."""
-        self._last_used.note(key_id, int(self._clock() * 1000))
+        self._last_used.note(key_id, int(self.clock() * 1000))
 
     def state(self) -> State:
         """`empty`: there is no database. `sealed`: the secrets of some workspace cannot be
-        unsealed. `stale`: the database is away; `away`: and was never read. `detail` has more.
+        unsealed. `stale`: the database is away. `away`: it also was never read. `detail` has
+        more.
         """
         return self._state
 
@@ -133,7 +153,7 @@ class KeyCache:
                     self._snapshot = NOT_READ  # by now there may be keys, which cannot be read
                 self._set_state(*self._failure(error))
                 raise
-            self.as_of = self._clock()
+            self.as_of = self.clock()
 
     async def try_refresh(self) -> None:
         """`refresh`, its failure shown by `state` alone."""
@@ -176,13 +196,13 @@ class KeyCache:
             generation = await workspaces.generation(connection)
             if generation == self._snapshot.generation and time.monotonic() < self._reload_at:
                 return
-            self._snapshot = await read(connection, self._sealer, now_ms=int(self._clock() * 1000))
+            self._snapshot = await read(connection, self._sealer, now_ms=int(self.clock() * 1000))
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
     def _failure(self, error: Exception) -> tuple[State, str]:
         if isinstance(error, SchemaOutdated):
             return "outdated", str(error)
-        # Of an unforeseen error the class alone: its message may hold anything.
+        # Only the class of an unforeseen error: its message may hold anything.
         detail = str(error) if isinstance(error, DatabaseUnavailable) else type(error).__name__
         return "away" if self._snapshot is NOT_READ else "stale", detail
 

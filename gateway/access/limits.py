@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 
 def key_limits(defaults: LimitSettings, own: workspaces.Limits) -> Limits:
     """The limits of a key in a workspace. RATE_LIMIT_ENABLED switches off rates alone: slots keep
-    one slow target from taking all connections. A target gets half of the slots unless told.
+    one slow target from taking all connections. A target gets half of the slots by default.
     """
     rates = (
         Rates(defaults.previews, own.preview or defaults.previews),
@@ -79,7 +79,7 @@ class RateLimitHeaders:
         now = time.monotonic()
         seen = self._last(principal, limited, quota, now)
         bound, left, seconds = _left(seen, rates, now) if seen else _smaller(rates)
-        # None of these is there yet: `headers` would look, which takes 3 us.
+        # None of these is set yet; `headers` would search for them, which takes 3 us.
         response.raw_headers += (
             (b"ratelimit-policy", _policy(rates)),
             (b"ratelimit", b'"%s";r=%d;t=%d' % (bound.encode(), left, seconds)),

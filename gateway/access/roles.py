@@ -3,7 +3,7 @@
 What is not here is denied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast, get_args
 
 Scope = Literal[
@@ -23,7 +23,7 @@ Role = Literal["viewer", "developer", "operator", "approver", "auditor", "admin"
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 _READING: frozenset[Scope] = frozenset({"actions:read", "previews:read", "runs:read"})
-# Who previews sees what became of it; whose previews, the handlers decide.
+# A caller that previews may read approvals; the handlers show it those of its own subject.
 _ACTING: frozenset[Scope] = frozenset({"actions:preview", "actions:execute", "approvals:read"})
 
 ROLES: Mapping[Role, frozenset[Scope]] = {
@@ -36,6 +36,14 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     "auditor": frozenset({"audit:read"}),
     "admin": SCOPES,
 }
+
+# From the weakest to the strongest, where the groups of a person give several roles.
+RANKS: Sequence[Role] = ("viewer", "auditor", "developer", "operator", "approver", "admin")
+
+
+def strongest(roles: Collection[str]) -> Role | None:
+    """The strongest of these roles; None if there is none."""
+    return max((role for role in RANKS if role in roles), key=RANKS.index, default=None)
 
 
 def granted(role: str, scopes: Sequence[str] | None, *, live: bool) -> frozenset[Scope]:

@@ -53,10 +53,12 @@ class Sealer:
             return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
         except (InvalidTag, ValueError):  # ValueError: a nonce that is too short
             pass
-        # Outside of the handler: what was caught says nothing more.
+        # Raised outside of the handler: the caught error adds nothing.
         raise Forged("it was changed, or it belongs elsewhere")
 
 
 def place(workspace: str, secret_id: str) -> str:
-    """What a signing secret is bound to. No workspace's name holds a slash."""
+    """What a signing secret is bound to. No workspace's name holds a slash. Another kind of secret
+    would need its kind here, and its rows in `SigningSecrets.reseal`.
+    """
     return f"{workspace}/{secret_id}"

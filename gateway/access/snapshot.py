@@ -1,4 +1,4 @@
-"""One read of all that admission looks up: keys, limits and signing secrets.
+"""One read of all that requests look up: keys, limits, signing secrets and channels.
 
 10,000 keys take 5 MB; reading them blocks the event loop for 15 ms at a time (12 on SQLite).
 """
@@ -6,14 +6,15 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.access.roles import Scope, granted
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
 from gateway.config.secret import Secret
 from gateway.signatures import SecretsSealed
-from stores.sql import api_keys, signing_secrets, workspaces
-from stores.sql.connection import Connection
+from stores.sql import api_keys, channels, policies, sessions, signing_secrets, workspaces
+from stores.sql.drivers.connection import Connection
 
 # Other tasks run after each chunk, which takes a millisecond or two.
 CHUNK = 500
@@ -47,7 +48,8 @@ class SigningSecret(NamedTuple):
 class Snapshot(NamedTuple):
     """`any_made`: whether a key was ever created, revoked ones too. `ended`: the workspaces of
     keys that were revoked or expired within REMEMBERED. `peppers`: the ids of the peppers of
-    active keys, None for a key older than these ids.
+    active keys, None for a key older than these ids. `ended_sessions`: their ids. `policies`: by
+    workspace. `replaced`: of rotated keys, the ids of the keys that replaced them.
     """
 
     generation: int
@@ -57,6 +59,10 @@ class Snapshot(NamedTuple):
     peppers: Collection[str | None]
     limits: Mapping[str, workspaces.Limits]
     signing: Mapping[str, Sequence[SigningSecret]]
+    ended_sessions: Collection[str]
+    policies: Mapping[str, policies.PolicyRow]
+    replaced: Mapping[str, str]
+    channels: Mapping[str, Sequence[channels.Channel]]
 
     def secrets(self, workspace: str, now_ms: float) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
@@ -77,7 +83,7 @@ class Snapshot(NamedTuple):
 
 
 # Before the first read: there may be keys, so every request needs one.
-NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {})
+NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {}, (), {}, {}, {})
 EMPTY = NOT_READ._replace(any_made=False)
 
 
@@ -87,21 +93,35 @@ async def read(connection: Connection, sealer: Sealer, *, now_ms: int) -> Snapsh
     keys = await api_keys.active(connection, now_ms)
     since_ms = now_ms - REMEMBERED // timedelta(milliseconds=1)
     ended = await api_keys.ended(connection, now_ms, since_ms=since_ms)
+    replaced = await api_keys.replaced(connection, since_ms=since_ms)
     any_made = bool(keys or ended) or await api_keys.any_exist(connection)
     rows = await workspaces.list_all(connection)
     sealed = await signing_secrets.active(connection, now_ms)
     return Snapshot(
         generation=generation,
         any_made=any_made,
-        keys=await _keys(keys),
+        keys=await _keys(keys, await _older(connection, keys)),
         ended=ended,
         peppers={key.pepper_id for key in keys},
         limits={row.name: row.limits for row in rows},
         signing=await _signing(sealed, sealer),
+        ended_sessions=await sessions.ended(connection, now_ms),
+        policies=await policies.in_force(connection),
+        replaced=replaced,
+        channels=_channels(await channels.of_all(connection)),
     )
 
 
-async def _keys(keys: Sequence[api_keys.ApiKey]) -> dict[str, CachedKey]:
+async def _older(
+    connection: Connection, keys: Sequence[api_keys.ApiKey]
+) -> dict[str, Sequence[str]]:
+    """The makers of keys that were made by an older gateway."""
+    return {key.id: await api_keys.makers(connection, key) for key in keys if key.makers is None}
+
+
+async def _keys(
+    keys: Sequence[api_keys.ApiKey], older: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, CachedKey]:
     cached = {}
     scopes: dict[object, frozenset[Scope]] = {}  # thousands of keys share a few sets
     for count, key in enumerate(keys, 1):
@@ -118,11 +138,18 @@ async def _keys(keys: Sequence[api_keys.ApiKey]) -> dict[str, CachedKey]:
             expires_at_ms=key.expires_at,
             name=key.name,
             subject=key.subject or key.id,
-            makers=tuple((key.makers or key.created_by).split()),
+            makers=older.get(key.id) or tuple((key.makers or key.created_by).split()),
         )
         if count % CHUNK == 0:
             await asyncio.sleep(0)
     return cached
+
+
+def _channels(rows: Sequence[channels.Channel]) -> dict[str, list[channels.Channel]]:
+    held: dict[str, list[channels.Channel]] = {}
+    for channel in rows:
+        held.setdefault(channel.workspace, []).append(channel)
+    return held
 
 
 async def _signing(

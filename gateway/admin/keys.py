@@ -18,7 +18,8 @@ EXPIRES_IN = timedelta(days=90)
 LONGEST = timedelta(days=365)
 OVERLAP = timedelta(hours=24)
 NAME_MAX = 100
-SUBJECT = r"[A-Za-z0-9._@+-]{1,64}"
+# Also that of a person that a proxy signs in, so that the person and the key are one identity.
+SUBJECT = r"(?:[A-Za-z0-9._@+-]{1,64}|oidc:[!-{}~]{1,128}\|[!-~]{1,255})"
 
 
 class KeyRequest(NamedTuple):
@@ -76,7 +77,7 @@ class KeyAdmin:
             old = await rows.find(transaction.connection, workspace, key_id)
             if old is None:
                 raise key_not_found(workspace)
-            request = _like(old)
+            request = _like(old)._replace(makers=await rows.makers(transaction.connection, old))
             _check_granted(request, actor)
             if old.expires_at <= transaction.now_ms:
                 raise KeyEnded("This key has expired; create a new one.")
@@ -168,7 +169,10 @@ def _check(request: KeyRequest) -> None:
     if not 1 <= len(request.name) <= NAME_MAX or not request.name.isprintable():
         raise InvalidRequest(f"A name has 1 to {NAME_MAX} printable characters.")
     if request.subject is not None and not re.fullmatch(SUBJECT, request.subject):
-        raise InvalidRequest("A subject has 1 to 64 characters of A-Z, a-z, 0-9 and ._@+-.")
+        raise InvalidRequest(
+            "A subject has 1 to 64 characters of A-Z, a-z, 0-9 and ._@+-, or is that of a person "
+            "behind a proxy: oidc:<issuer>|<sub>."
+        )
     if not timedelta() < request.expires_in <= LONGEST:
         raise InvalidRequest(f"A key expires at most {LONGEST.days} days from now.")
 
@@ -188,10 +192,7 @@ def _within(request: KeyRequest, actor: Actor) -> bool:
 
 def _like(key: rows.ApiKey) -> KeyRequest:
     lifetime = timedelta(milliseconds=key.expires_at - key.created_at)
-    makers = (key.makers or "").split()
-    return KeyRequest(
-        key.name, key.role, key.scopes, key.live, lifetime, key.subject or key.id, makers
-    )
+    return KeyRequest(key.name, key.role, key.scopes, key.live, lifetime, key.subject or key.id)
 
 
 def _makers(request: KeyRequest, actor: Actor) -> str:

@@ -1,10 +1,14 @@
-"""The services that make keys, secrets and workspaces, for requests and commands."""
+"""The services that change keys, secrets, channels, workspaces and sessions, for requests and
+commands.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.access.sealing import Sealer
+from gateway.admin.channels import Channels, CheckTarget
 from gateway.admin.keys import KeyAdmin
+from gateway.admin.sessions import Sessions
 from gateway.admin.signing_secrets import SigningSecrets
 from gateway.admin.workspaces import Workspaces
 from gateway.transaction import Transactions
@@ -15,16 +19,27 @@ from stores.sql.database import Database
 class Services(NamedTuple):
     keys: KeyAdmin
     secrets: SigningSecrets
+    channels: Channels
     workspaces: Workspaces
+    sessions: Sessions
+    transactions: Transactions
 
 
 def services(
-    database: Database, *, audit_keys: Sequence[bytes], pepper: bytes, sealer: Sealer
+    database: Database,
+    *,
+    audit_keys: Sequence[bytes],
+    pepper: bytes,
+    sealer: Sealer,
+    check_target: CheckTarget,
 ) -> Services:
     """`audit_keys`: newest first. `pepper`: the newest."""
     transactions = Transactions(database, Chain(audit_keys))
     return Services(
         keys=KeyAdmin(transactions, pepper=pepper),
         secrets=SigningSecrets(transactions, sealer),
+        channels=Channels(transactions, check_target),
         workspaces=Workspaces(transactions),
+        sessions=Sessions(transactions),
+        transactions=transactions,
     )

@@ -36,6 +36,9 @@ CASES: list[tuple[str | None, Sequence[str], Sequence[str], str]] = [
     ("10.0.0.2", (TEN,), ("198.51.100.1", "10.0.0.1"), "198.51.100.1"),
     ("10.0.0.2", ("10.0.0.2/32",), ("198.51.100.1, 10.0.0.1",), "10.0.0.1"),
     ("10.0.0.2", ("10.0.0.2/32", "10.0.0.1/32"), ("198.51.100.1, 10.0.0.1",), "198.51.100.1"),
+    # Why it counts who is trusted: where everyone is, the caller's own text is taken.
+    ("10.0.0.1", ("0.0.0.0/0",), ("6.6.6.6, 198.51.100.1",), "6.6.6.6"),
+    ("10.0.0.1", (TEN,), ("6.6.6.6, 198.51.100.1",), "198.51.100.1"),
     # All of them are ours: who came first.
     ("10.0.0.3", (TEN,), ("10.0.0.1, 10.0.0.2",), "10.0.0.1"),
     # What is no address ends it: the nearest that we know of.

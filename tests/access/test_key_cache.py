@@ -36,7 +36,7 @@ async def keys_of(database: Database) -> dict[str, ApiKey]:
         return {key.name: key for key in await list_all(connection, "default")}
 
 
-async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
+async def test_a_cached_key_has_its_scopes(database: Database) -> None:
     made = await services(database).key(role="developer", live=False)
     read = key_cache(database)
     await read.refresh()
@@ -58,7 +58,7 @@ async def test_a_key_is_known_with_what_it_may_do(database: Database) -> None:
     assert made.secret not in repr((known, made, vars(read)))
 
 
-async def test_scopes_narrow_what_a_known_key_may_do(database: Database) -> None:
+async def test_scopes_narrow_the_role_of_a_cached_key(database: Database) -> None:
     made = await services(database).key(scopes=["runs:read"])
     read = key_cache(database)
     await read.refresh()

@@ -22,7 +22,7 @@ from stores.sql.database import (
     Database,
     open_database,
 )
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
 from tests.support.services import CLI, key_cache, services
 

@@ -52,7 +52,7 @@ async def test_a_use_that_meets_a_change_is_written_later(postgres_keys: Keys) -
     assert await last(postgres_keys) == [5, 7]
 
 
-async def test_a_newer_use_stands(postgres_keys: Keys) -> None:
+async def test_a_newer_use_is_kept(postgres_keys: Keys) -> None:
     """One that is noted while the older one cannot be written."""
     used = LastUsed()
     used.note(KEY.id, 5)

@@ -19,7 +19,7 @@ TABLE = {
 }
 
 
-def test_every_role_stands_in_the_table() -> None:
+def test_every_role_is_in_the_table() -> None:
     assert set(TABLE) == set(ROLES) == set(get_args(Role))
 
 

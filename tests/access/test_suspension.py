@@ -9,20 +9,13 @@ import pytest
 from gateway.access.key_cache import KeyCache, Paces
 from gateway.access.sealing import Sealer
 from gateway.access.suspension import AWAKE, CLOCK, Suspension
+from gateway.api.readiness import keys_check
 from gateway.problems import StoreUnavailable, Unauthenticated
-from gateway.readiness import keys_check
 from tests.access.test_admission import bringing
 from tests.support.admissions import admission
+from tests.support.clocks import Clock
 from tests.support.keyed import BY, PEPPER, Keyed, keyed_gateway
 from tests.support.valkey import Valkey
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
