@@ -1,0 +1,1 @@
+"""The Model Context Protocol: preview and execute as tools of agents."""
