@@ -10,8 +10,8 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check sbom fuzz smoke bench bench-gate bench-peers bench-compare \
-	profile lock clean
+.PHONY: install run test test-all check screenshots sbom fuzz smoke bench bench-gate bench-peers \
+	bench-compare bench-agents profile lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -33,9 +33,26 @@ $(VENV)/installed: $(VENV)/locked pyproject.toml
 	$(PIP) check $(QUIET)
 	@touch $@
 
-$(VENV)/developed: $(VENV)/installed requirements/dev.lock
+# With the Python client, a distribution of its own that the tests use.
+$(VENV)/developed: $(VENV)/installed requirements/dev.lock deploy/client/pyproject.toml
 	$(PIP) install $(LOCKED) -r requirements/dev.lock
+	$(PIP) install $(QUIET) --no-deps --no-build-isolation -e deploy/client
 	$(PIP) check $(QUIET)
+	@touch $@
+
+# npm packages for the type check of Studio.
+$(VENV)/typed: $(VENV)/developed tests/studio/package-lock.json
+	$(BIN)/python -m tests.support.typescript install
+	@touch $@
+
+# What the agents of tests/flows need.
+$(VENV)/agents/whole: $(VENV)/developed tests/flows/agents/packages.lock
+	$(BIN)/python -m tests.support.agents
+	@touch $@
+
+# npm packages for the tests of MCP.
+$(VENV)/mcp/whole: $(VENV)/developed tests/mcp/package-lock.json
+	$(BIN)/python -m tests.support.npm install mcp
 	@touch $@
 
 run: $(VENV)/installed
@@ -46,10 +63,12 @@ smoke: $(VENV)/installed
 
 # What a person runs before a commit: without faults, the stack, PostgreSQL and storms.
 test: install
-	$(BIN)/pytest -n 4 -m 'not slow'
+	$(BIN)/pytest -n 5 -m 'not slow'
 
-test-all: install
-	$(BIN)/pytest -n 5 --cov --cov-report=term
+# Browsers come last: beside them nothing else can be timed.
+test-all: install $(VENV)/typed $(VENV)/agents/whole $(VENV)/mcp/whole
+	$(BIN)/pytest -n 5 --cov --cov-report= --cov-fail-under=1 --ignore=tests/studio
+	$(BIN)/pytest -n 3 --cov --cov-append --cov-report=term tests/studio
 
 check: install
 	$(BIN)/ruff check .
@@ -57,6 +76,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.supply
+
+# The pictures of the README and of deploy/guides/studio.md; needs chromium.
+screenshots: install
+	@$(BIN)/python -m tests.studio.screenshots
 
 # What is installed to run, in CycloneDX.
 OUT := sbom.json
@@ -86,6 +109,10 @@ bench-peers: install
 bench-compare: install
 	@$(BIN)/python -m tests.bench compare $(BASE) $(ARGS)
 
+# Fails if agents that lose answers and call again deliver anything twice.
+bench-agents: install
+	@$(BIN)/python -m tests.bench agents $(ARGS)
+
 # A flame graph of a loaded gateway, and its time by layer.
 profile: install
 	@$(BIN)/python -m tests.bench profile $(ARGS)
@@ -97,9 +124,13 @@ lock:
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.lock
 	$(COMPILE) -c requirements/dev.lock pyproject.toml -o requirements/run.lock
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
+	$(BIN)/python -m tests.support.typescript lock
+	$(BIN)/python -m tests.support.npm lock mcp
 	for peer in middleware dbos restate; do \
 	    $(COMPILE) --python-version 3.11 tests/bench/peers/$$peer.in -o tests/bench/peers/$$peer.lock; \
 	done
+	$(COMPILE) --python-version 3.11 tests/flows/agents/packages.in \
+	    -o tests/flows/agents/packages.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis

@@ -14,7 +14,7 @@ from gateway.config.local_keys import audit_keys
 from gateway.config.settings import Settings
 from stores.audit.chain import Chain
 from stores.sql.database import REVISIONS, Database, open_database
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.drivers.errors import DatabaseUnavailable
 
 FILE = "relay.db"
 

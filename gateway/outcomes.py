@@ -1,4 +1,12 @@
-"""The outcome of a send, which follows from where it failed."""
+"""The outcome of a send, which follows from where it failed, and the status of its run.
+
+A run is `unknown` for one of three reasons:
+- `no_response`: bytes may be out and no complete head came back (`egress/client.py`). The runner
+  stores it like any other outcome.
+- `interrupted`: its lease ended without a stored outcome. `Run.interrupted` says so to callers at
+  once; `collect.lua` records it for the audit.
+- `forgotten`: Redis has lost the run. `audit/maintenance.py` records it in the database.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -14,6 +22,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     @property
     def success(self) -> bool:
+        """By the status alone: no action judges a body."""
         return 200 <= self.status_code < 300
 
 
@@ -24,9 +33,15 @@ class NoResponse(Struct, frozen=True):
 
 
 class NotSent(Struct, frozen=True):
-    """No byte of the request was written, so the send may be repeated."""
+    """No byte of the request was written, so the send may be repeated. `reason`: why. `tried`:
+    whether the target had a chance to take it.
+    """
 
     detail: str
+    reason: Literal["target_unreachable", "target_suspended", "approval_outdated"] = (
+        "target_unreachable"
+    )
+    tried: bool = True
 
 
 class TargetRefused(Struct, frozen=True):
@@ -39,12 +54,20 @@ Outcome = Answered | NoResponse | NotSent | TargetRefused
 
 
 class RunStatus(NamedTuple):
-    """An outcome in two words. `status`: of the run, or `not_sent`. `reason`: why it failed."""
+    """An outcome in two words. `status`: of the run, or `not_sent`. `reason`: why it failed.
+    `forgotten` is none of a send: only the audit says it.
+    """
 
     status: Literal["success", "failed", "unknown", "not_sent"]
     reason: (
         Literal[
-            "target_status", "no_response", "target_unreachable", "target_forbidden", "interrupted"
+            "target_status",
+            "no_response",
+            "interrupted",
+            "target_unreachable",
+            "target_suspended",
+            "target_forbidden",
+            "approval_outdated",
         ]
         | None
     )
@@ -62,7 +85,7 @@ def run_status(outcome: Outcome) -> RunStatus:
             return RunStatus("failed", "target_status")
         case NoResponse():
             return RunStatus("unknown", "no_response")
-        case NotSent():
-            return RunStatus("not_sent", "target_unreachable")
+        case NotSent(reason=reason):
+            return RunStatus("not_sent", reason)
         case TargetRefused():
             return RunStatus("not_sent", "target_forbidden")

@@ -4,80 +4,49 @@ A class is a status and a title; its code is its name in snake_case; the message
 is the `detail`: what is the case, and what to do. The command line prints the detail.
 
 Problem
-    MalformedJson 400
-    InvalidRequest 400
-    InvalidIdempotencyKey 400
+    MalformedJson, InvalidRequest, InvalidIdempotencyKey 400
     Unauthenticated 401
+        AssertionRefused 401
     Forbidden 403
-        PolicyDenied 403
-        ApprovalDenied 403
-        OwnRequest 403
+        PolicyDenied, ApprovalDenied, OwnRequest, CrossSite, NoRole 403
     NotFound 404
-        PreviewNotFound 404
-        RunNotFound 404
-        KeyNotFound 404
-        WorkspaceNotFound 404
-        ActionsDisabled 404
+        PreviewNotFound, RunNotFound, KeyNotFound, WorkspaceNotFound, ChannelNotFound 404
+        PolicyVersionNotFound, ActionsDisabled 404
     MethodNotAllowed 405
     RequestTimeout 408
-    RunInProgress 409
-    PreviewAlreadyExecuted 409
-    KeyEnded 409
-    LastAdminKept 409
-    WorkspaceExists 409
-    ApprovalPending 409
-    ApprovalOutdated 409
-    ApprovalEnded 409
-    DigestMismatch 409
-    RunExpired 410
-    ApprovalExpired 410
+    RunInProgress, PreviewAlreadyExecuted 409
+    ApprovalPending, ApprovalOutdated, ApprovalEnded, DigestMismatch 409
+    KeyEnded, LastAdminKept, WorkspaceExists, ChannelExists 409
+    RunExpired, ApprovalExpired 410
+    PolicyChanged 412
     BodyTooLarge 413
     UnsupportedMediaType 415
-    UnknownAction 422
-    InvalidParams 422
-    TargetForbidden 422
-    IdempotencyKeyReused 422
+    UnknownAction, InvalidParams, TargetForbidden, IdempotencyKeyReused, PolicyRefused 422
+    PreconditionRequired 428
     RateLimited 429
     InternalError 500
-    ProviderNotConfigured 501
-    EncryptionNotConfigured 501
-    UnknownTransferCoding 501
+    ProviderNotConfigured, EncryptionNotConfigured, UnknownTransferCoding 501
     TargetUnreachable 502
-    StoreUnavailable 503
-    TargetSuspended 503
-    NotReady 503
+    StoreUnavailable, TargetSuspended, IssuerUnavailable, ReceiptNotReady, NotReady 503
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-
-class FieldError(Struct, frozen=True):
-    """`pointer`: the member of the request body (RFC 6901)."""
-
-    pointer: str
-    detail: str
-
-
-class CheckBody(Struct, kw_only=True, frozen=True):
-    """One check of /ready."""
-
-    name: str
-    verdict: Literal["ok", "warning", "failed"]
-    detail: str
+from gateway.pointers import FieldError
 
 
 class Problem(Exception):
     """A refusal. `headers` go out with it. `quota`: what is left of the caller's limits, where the
-    store was asked.
+    store was asked. `approval`: what the preview waits for.
     """
 
     status: ClassVar[int]
     title: ClassVar[str]
+    safe_to_retry: bool | UnsetType = UNSET  # unless what raises it knows more
 
     def __init__(
         self,
@@ -86,16 +55,17 @@ class Problem(Exception):
         errors: Sequence[FieldError] | UnsetType = UNSET,
         run_id: str | UnsetType = UNSET,
         safe_to_retry: bool | UnsetType = UNSET,
-        checks: Sequence[CheckBody] | UnsetType = UNSET,
+        checks: Sequence[Struct] | UnsetType = UNSET,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.errors = errors
         self.run_id = run_id
-        self.safe_to_retry = safe_to_retry
+        self.safe_to_retry = self.safe_to_retry if safe_to_retry is UNSET else safe_to_retry
         self.checks = checks
         self.headers = headers or {}
         self.quota: object | None = None
+        self.approval: Struct | UnsetType = UNSET
 
 
 # What `safe_to_retry` means where one gateway cannot know what another one, or this one before it
@@ -106,27 +76,6 @@ REPEAT = "Repeat the request with the same Idempotency-Key: one key sends at mos
 def code(problem: type[Problem]) -> str:
     """The class name in snake_case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", problem.__name__).lower()
-
-
-def pointer(*names: str) -> str:
-    """The JSON Pointer of a member (RFC 6901)."""
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
-
-
-def validation_detail(error: msgspec.ValidationError) -> tuple[str, str]:
-    """The pointer and the sentence of what msgspec found wrong.
-
-    msgspec does not name the member of an object with free names; the pointer is then the
-    object's.
-    """
-    detail, _, path = str(error).partition(" - at `$")
-    steps = re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path.partition("[...]")[0])
-    names = [name or index for name, index in steps]
-    if missing_or_unknown := re.search(r"(?:unknown|required) field `(.*)`", detail):
-        names.append(missing_or_unknown[1])
-    # The value itself is not repeated: it may be a secret in the wrong place.
-    detail = re.sub(r"^(Invalid enum value) .*", r"\1", detail, flags=re.DOTALL)
-    return pointer(*names), f"{detail}."
 
 
 class MalformedJson(Problem):
@@ -145,6 +94,10 @@ class Unauthenticated(Problem):
     status, title = 401, "A valid API key is required"
 
 
+class AssertionRefused(Unauthenticated):
+    status, title = 401, "What the proxy says of the caller is not valid"
+
+
 class Forbidden(Problem):
     status, title = 403, "This API key may not do that"
 
@@ -159,6 +112,14 @@ class ApprovalDenied(Forbidden):
 
 class OwnRequest(Forbidden):
     status, title = 403, "The requester cannot decide"
+
+
+class CrossSite(Forbidden):
+    status, title = 403, "A page of another site may not change anything"
+
+
+class NoRole(Forbidden):
+    status, title = 403, "The caller has no role here"
 
 
 class NotFound(Problem):
@@ -179,6 +140,14 @@ class KeyNotFound(NotFound):
 
 class WorkspaceNotFound(NotFound):
     status, title = 404, "The workspace does not exist"
+
+
+class ChannelNotFound(NotFound):
+    status, title = 404, "Invalid channel id"
+
+
+class PolicyVersionNotFound(NotFound):
+    status, title = 404, "The policy has no such version"
 
 
 class ActionsDisabled(NotFound):
@@ -213,12 +182,16 @@ class WorkspaceExists(Problem):
     status, title = 409, "The workspace already exists"
 
 
+class ChannelExists(Problem):
+    status, title = 409, "The channel already exists"
+
+
 class ApprovalPending(Problem):
-    status, title = 409, "The preview waits for an approval"
+    status, title, safe_to_retry = 409, "The preview waits for an approval", True
 
 
 class ApprovalOutdated(Problem):
-    status, title = 409, "The approval no longer meets the policy"
+    status, title, safe_to_retry = 409, "The preview does not meet the policy any more", False
 
 
 class ApprovalEnded(Problem):
@@ -227,6 +200,14 @@ class ApprovalEnded(Problem):
 
 class DigestMismatch(Problem):
     status, title = 409, "The decision is about other bytes"
+
+
+class PolicyChanged(Problem):
+    status, title = 412, "The policy was changed meanwhile"
+
+
+class PreconditionRequired(Problem):
+    status, title = 428, "The change needs an If-Match"
 
 
 class RunExpired(Problem):
@@ -261,8 +242,12 @@ class IdempotencyKeyReused(Problem):
     status, title = 422, "The Idempotency-Key belongs to another preview"
 
 
+class PolicyRefused(Problem):
+    status, title = 422, "The policy cannot be used"
+
+
 class RateLimited(Problem):
-    status, title = 429, "A rate or concurrency limit was reached"
+    status, title, safe_to_retry = 429, "A rate or concurrency limit was reached", True
 
 
 class InternalError(Problem):
@@ -282,15 +267,23 @@ class UnknownTransferCoding(Problem):
 
 
 class TargetUnreachable(Problem):
-    status, title = 502, "The target could not be reached; nothing was sent"
+    status, title, safe_to_retry = 502, "The target could not be reached; nothing was sent", True
 
 
 class StoreUnavailable(Problem):
-    status, title = 503, "A store is unavailable"
+    status, title, safe_to_retry = 503, "A store is unavailable", True
 
 
 class TargetSuspended(Problem):
-    status, title = 503, "The target is suspended; nothing was sent"
+    status, title, safe_to_retry = 503, "The target is suspended; nothing was sent", True
+
+
+class IssuerUnavailable(Problem):
+    status, title = 503, "The keys of the identity issuer are not known yet"
+
+
+class ReceiptNotReady(Problem):
+    status, title = 503, "The receipt is not ready"
 
 
 class NotReady(Problem):

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,8 +14,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def timestamp(epoch_ms: int) -> str:
     """Such as 2026-11-23T04:00:00.000Z. Raises ValueError or OverflowError beyond year 9999."""
-    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(epoch_ms, 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def optional_timestamp(epoch_ms: int | None) -> str | None:

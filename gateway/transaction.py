@@ -16,8 +16,8 @@ from gateway.problems import Unauthenticated, WorkspaceNotFound
 from stores.audit.chain import BrokenChain, Chain
 from stores.audit_entries import ANONYMOUS, Entry
 from stores.sql import api_keys, workspaces
-from stores.sql.connection import Connection
 from stores.sql.database import Database
+from stores.sql.drivers.connection import Connection
 
 log = logging.getLogger("relay.audit")
 

@@ -1,6 +1,7 @@
 """Real parts for every test: a Valkey, a PostgreSQL, targets on sockets, gateways under uvicorn."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,11 @@ from threading import Thread
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 from fakeredis import TcpFakeServer
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from stores.redis.client import Store, open_store
-from stores.redis.previews import Previews
+from stores.redis.previews import NewPreview, Previews
 from stores.redis.runs import Runs
 from stores.redis.scripts import Scripts
 from stores.sql.database import HEAD
@@ -24,6 +26,10 @@ from tests.support.postgres import Postgres, postgres_server
 from tests.support.reservations import ORIGIN
 from tests.support.target import Target, listening
 from tests.support.valkey import SeparableScripts, Valkey
+
+# A busy machine, not the data, makes generating slow: the tables of Unicode are built on first use.
+settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relay")
 
 pytest_plugins = ("tests.support.databases", "tests.support.observed")
 
@@ -38,18 +44,43 @@ UPDATE alembic_version SET version_num = '{HEAD}';
 """
 
 
-# What `make test` leaves out: what breaks things, what needs other servers, what takes seconds.
+# What `make test` leaves out: what breaks things, what needs other servers, storms and fuzzers.
 SLOW = (
-    *("faults/", "stack/", "cli/gate/", "bench/test_gate.py"),
-    *("test_installation.py", "telemetry/test_export.py"),
+    *("faults/", "stack/", "studio/", "fuzz/", "cli/gate/"),
+    *("bench/test_gate.py", "bench/test_rest.py"),
+    *("test_installation.py", "telemetry/test_export.py", "api/test_generated_client.py"),
+    *("api/test_generated_typescript.py", "client/test_package.py", "flows/test_agents.py"),
+    *("egress/test_hostile_targets.py", "http/test_hostile_headers.py"),
+    "cli/admin/test_first_commands.py",
+    # jsonschema takes 2.7 s to load, in each process.
+    *("api/test_schemas.py", "api/test_refusals_in_schemas.py", "mcp/test_result_schemas.py"),
+    # Other people's clients take seconds to load, or need packages of npm.
+    *("mcp/test_conformance.py", "mcp/test_python_sdk.py", "mcp/test_other_clients.py"),
 )
+# The second backends of the contracts.
+SLOW_BACKENDS = ("postgresql", "fakeredis")
+
+
+def _is_slow(path: Path) -> bool:
+    return str(path.relative_to(Path(__file__).parent)).startswith(SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test` does not even import what it leaves out: some of it takes seconds."""
+    quick = config.option.markexpr == "not slow"
+    return True if quick and collection_path.is_file() and _is_slow(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if str(item.path.relative_to(here)).startswith(SLOW) or "postgresql" in item.name:
+        if _is_slow(item.path) or any(name in item.name for name in SLOW_BACKENDS):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """The collector passes over what was imported: with it each full turn takes 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +164,7 @@ async def previews(scripts: Scripts) -> Previews:
     """Two live previews: p-1 and p-2."""
     previews = Previews(scripts)
     for name in ("p-1", "p-2"):
-        await previews.save("w", name, name.encode(), origin=ORIGIN)
+        await previews.save("w", NewPreview(name, name.encode(), ORIGIN))
     return previews
 
 

@@ -18,12 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.access.key_cache import KeyCache
 from gateway.access.limits import RateLimitHeaders
 from gateway.access.sealing import Sealer
-from gateway.app import create_app, open_gateway
+from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.database import LazyDatabase
 from gateway.execution.engine import Engine
 from gateway.http.middleware import RequestContext
 from gateway.http.server import ListeningServer, running
+from gateway.opening import open_gateway
 from stores.redis import names
 from tests.support.admissions import admission
 from tests.support.engines import ASKING, NO_WAIT, params

@@ -13,7 +13,7 @@ from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.database import FILE, LazyDatabase, create_if_missing
 from stores.sql.database import HEAD
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from tests.support.gateways import until
 from tests.support.keyed import first_key
 from tests.support.tcp import tcp_server

@@ -45,7 +45,7 @@ from gateway.api.routes import ENDPOINTS, PROBES
 assert "/ping" in PROBES
 assert set(Router(ENDPOINTS, None)._paths["/ping"]) == {"GET", "HEAD"}
 operation = json.loads(document(ENDPOINTS))["paths"]["/ping"]["get"]
-assert operation["security"] == [{"api_key": ["runs:read"]}]
+assert operation["security"][0] == {"api_key": ["runs:read"]}
 assert {"200", "401", "403"} <= operation["responses"].keys()
 """,
     ),
@@ -95,26 +95,26 @@ assert b'"code":"too_early"' in answer.body
     "check of /ready": Addition(
         (
             (
-                "gateway/readiness.py",
+                "gateway/api/readiness.py",
                 "def keys_check(",
                 "def moon_check() -> Check:\n"
                 '    return Check("moon", "failed", "it is full")\n\n\n',
             ),
             (
-                "gateway/app.py",
-                "        async with _readiness(",
-                "        checks += (moon_check,)\n",
+                "gateway/opening.py",
+                "    strict = settings.production\n",
+                "    checks.append(moon_check)\n",
             ),
             (
-                "gateway/app.py",
+                "gateway/opening.py",
                 "from gateway.telemetry import",
-                "from gateway.readiness import moon_check\n",
+                "from gateway.api.readiness import moon_check\n",
             ),
         ),
         """
 import asyncio, tempfile
 from pathlib import Path
-from gateway.app import open_gateway
+from gateway.opening import open_gateway
 from gateway.config.settings import Settings
 async def ready():
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,12 @@ from gateway.config.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 README, DEPLOY = "README.md", "deploy/README.md"
-DOCUMENTS = (README, DEPLOY, "CONTRIBUTING.md", "CHANGELOG.md", "tests/bench/README.md")
+APPROVALS, STUDIO = "deploy/guides/approvals.md", "deploy/guides/studio.md"
+CLIENTS, AGENTS = "deploy/guides/clients.md", "deploy/guides/agents.md"
+DOCUMENTS = (
+    *(README, DEPLOY, APPROVALS, STUDIO, "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("tests/bench/README.md", CLIENTS, AGENTS, "deploy/client/README.md"),
+)
 TEXTS = {name: (ROOT / name).read_text() for name in DOCUMENTS}
 # Members that differ from run to run.
 VOLATILE = {"duration_ms", "expires_at"}
@@ -207,7 +212,9 @@ def test_make_run_serves() -> None:
 
 def test_the_commands_in_sentences_exist() -> None:
     """With these options and arguments."""
-    named = re.findall(r"`(?:\.venv/bin/)?relay ([^`]+)`", TEXTS[README] + TEXTS[DEPLOY])
+    named = re.findall(
+        r"`(?:\.venv/bin/)?relay ([^`]+)`", TEXTS[README] + TEXTS[DEPLOY] + TEXTS[APPROVALS]
+    )
     assert len(named) >= 15
     for words in named:
         command: click.Command = relay

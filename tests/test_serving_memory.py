@@ -1,4 +1,6 @@
-"""A gateway that serves, ships and administers loads neither SQLAlchemy nor Alembic (22 MB)."""
+"""A gateway that serves, ships and administers loads neither SQLAlchemy nor Alembic (22 MB), and
+joserfc only where an issuer is set (8 MB).
+"""
 
 import asyncio
 import subprocess
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import client, gateway_process, until
+from tests.support.issuer import AUDIENCE, HEADER, issuing
 from tests.support.target import Target
 from tests.support.valkey import Valkey
 
@@ -17,8 +20,8 @@ UNUSABLE = "raise ImportError('this gateway was to do without it')\n"
 
 @pytest.fixture
 def without(tmp_path: Path) -> dict[str, str]:
-    """An environment in which neither can be imported."""
-    for name in ("sqlalchemy", "alembic"):
+    """An environment in which none of them can be imported."""
+    for name in ("sqlalchemy", "alembic", "joserfc"):
         (tmp_path / f"{name}.py").write_text(UNUSABLE)
     return {"PYTHONPATH": str(tmp_path)}
 
@@ -54,3 +57,27 @@ async def test_migrations_need_sqlalchemy(tmp_path: Path, without: dict[str, str
         subprocess.run, migrating, env=without, capture_output=True, text=True
     )
     assert "was to do without it" in done.stderr
+
+
+@pytest.mark.parametrize(("has_it", "status"), [(True, 200), (False, 500)])
+async def test_an_issuer_needs_joserfc(
+    valkey: Valkey, without: dict[str, str], has_it: bool, status: int
+) -> None:
+    """The control: in that environment no assertion can be verified."""
+    async with issuing() as issuer:
+        env = {
+            "REDIS_URL": valkey.url,
+            "RELAY_OIDC_ISSUER": issuer.url,
+            "RELAY_OIDC_AUDIENCE": AUDIENCE,
+            "RELAY_OIDC_HEADER": HEADER,
+            "RELAY_OIDC_WORKSPACE": "default",
+            "RELAY_OIDC_ROLES": "staff=viewer, approvers=approver",
+        }
+        with gateway_process(env if has_it else {**env, **without}) as process:
+            async with client(process.url) as relay:
+
+                async def answered() -> bool:
+                    answer = await relay.get("/session", headers=issuer.headers())
+                    return len(issuer.deliveries) >= 2 and answer.status_code == status
+
+                await until(answered)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.effects import Effect
-from gateway.problems import validation_detail
+from gateway.pointers import validation_detail
 
 Params = TypeVar("Params")
 
@@ -23,8 +23,9 @@ class BadParams(Exception):
 class Action(Struct, Generic[Params], frozen=True, kw_only=True):
     """`prepare` does no I/O and reads neither clock nor random numbers. Raises BadParams.
 
-    `params`: a Struct that forbids unknown fields. Its JSON Schema is published.
-    `enabled`: whether its provider is configured.
+    `name`: its family, which is also its file, a dot and a verb. `provider`: whose account it
+    uses, `independent` for none. `params`: a Struct that forbids unknown fields. Its JSON Schema is
+    published. `enabled`: whether the operator has configured its provider, for all workspaces.
     """
 
     name: str

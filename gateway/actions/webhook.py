@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action, BadParams
 from gateway.effects import Effect
-from gateway.problems import pointer
+from gateway.pointers import pointer
 from gateway.signatures import HEADERS as SIGNATURE_HEADERS
 from gateway.version import VERSION
 

@@ -13,12 +13,12 @@ from gateway.http import tracing as http
 from gateway.http.middleware import CLIENT_GONE, internal_error
 from gateway.http.responses import problem_response
 from gateway.problems import Problem
-from gateway.telemetry.spans import annotate
+from gateway.telemetry.spans import annotate, current
 from stores.audit.chain import BrokenChain
 from stores.audit_entries import Entry
 from stores.redis.limits import Quota
 from stores.redis.scripts import RedisUnavailable
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 
 AUDITED = (
     problems.Unauthenticated,
@@ -30,16 +30,21 @@ AUDITED = (
 
 def refused(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, Problem)
-    code = problems.code(type(error))
-    annotate(problem=code)
-    if isinstance(error, AUDITED):
-        _audit(request, code, error)
+    record(request, error)
     response = problem_response(error, request.state["request_id"])
     state = request.scope["state"]
     if limited := state.get("limited"):
         assert isinstance(error.quota, Quota | None)
         state["rate_limits"].add(response, state["principal"], limited, error.quota)
     return response
+
+
+def record(request: Request[Any], problem: Problem) -> None:
+    """Add the refusal to the line of the request and, where it matters there, to the audit."""
+    code = problems.code(type(problem))
+    annotate(problem=code)
+    if isinstance(problem, AUDITED):
+        _audit(request, code, problem)
 
 
 def _audit(request: Request[Any], code: str, error: Problem) -> None:
@@ -53,20 +58,28 @@ def _audit(request: Request[Any], code: str, error: Problem) -> None:
         status=code,
         # The first sentence: later ones differ between like refusals, such as a time to wait.
         reason=str(error).partition(". ")[0].rstrip("."),
-        detail=f"{request.method} {http.endpoint(request.scope)}",
+        detail=_asked(request),
+        via=principal.via,
     )
     unauthenticated = isinstance(error, problems.Unauthenticated)
     request.state["journal"].note(principal.workspace, entry, unauthenticated=unauthenticated)
 
 
+def _asked(request: Request[Any]) -> str:
+    """The route and, where it serves several operations, which of them."""
+    route = f"{request.method} {http.endpoint(request.scope)}"
+    return f"{route} {current().trace.operation}".rstrip()
+
+
 def redis_unavailable(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, RedisUnavailable)
-    problem = problems.StoreUnavailable(
-        f"{error.sentence} {problems.REPEAT}",
-        safe_to_retry=True,
-        headers={"Retry-After": "1"},
+    return refused(request, store_unavailable(error))
+
+
+def store_unavailable(error: RedisUnavailable) -> Problem:
+    return problems.StoreUnavailable(
+        f"{error.sentence} {problems.REPEAT}", headers={"Retry-After": "1"}
     )
-    return refused(request, problem)
 
 
 def client_gone(request: Request[Any], error: Exception) -> Response:
@@ -94,7 +107,7 @@ def database_problems(*, check_url: str | None = None) -> Iterator[None]:
         yield
     except (SchemaOutdated, BrokenChain) as error:
         detail = f"Nothing was changed: {error}."
-        raise problems.StoreUnavailable(detail, safe_to_retry=True) from error
+        raise problems.StoreUnavailable(detail) from error
     except DatabaseUnavailable as error:  # its message names hosts
         seen = "Try again."
         if check_url:

@@ -8,16 +8,31 @@ import msgspec
 from msgspec import Struct
 
 from gateway import problems
+from gateway.access.sessions import COOKIE
 from gateway.api.endpoint import Endpoint
 from gateway.http.requests import IDEMPOTENCY_KEY
 from gateway.http.responses import JSON, PROBLEM_JSON, ProblemBody
+from gateway.http.schemas import typed
 from gateway.problems import Problem
 from gateway.version import VERSION
 
 # What admission refuses with, where an endpoint has a scope.
-ADMISSION = (problems.Unauthenticated, problems.Forbidden, problems.StoreUnavailable)
-KEY = "api_key"
+ADMISSION = (
+    problems.Unauthenticated,
+    problems.AssertionRefused,
+    problems.Forbidden,
+    problems.NoRole,
+    problems.StoreUnavailable,
+    problems.IssuerUnavailable,
+)
+KEY, SESSION = "api_key", "session"
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API key of Relay: rly_..."}
+SESSION_COOKIE = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": COOKIE,
+    "description": "What `POST /session` sets. Writes have to come from a page of this origin.",
+}
 
 DESCRIPTION = (
     "Preview an action, execute it at most once, replay its answer. Every refusal is "
@@ -29,19 +44,26 @@ DESCRIPTION = (
 HEADERS = {
     "Idempotency-Key": "The caller's name for one action, 1 to 255 visible ASCII characters. By "
     "default the preview_id.",
-    "Prefer": "`wait=n`: how many seconds to wait for a run of this key that is in flight; 10 by "
-    "default, at most 30.",
+    "MCP-Protocol-Version": "The version of MCP that the body names.",
+    "Mcp-Method": "The method that the body names.",
+    "Mcp-Name": "The tool that the body names.",
+    "Prefer": "`wait=n`: how many seconds to wait for a run of this key that is in flight, or for "
+    "a decision; at most 30. An execute waits 10 s by default.",
     "X-Request-ID": "The id of this request: the caller's, if it sent one.",
     "X-Trace-Link": "A link to the trace, where one is kept and links are configured.",
-    "Location": "The path of the run.",
+    "Location": "The path of the run, or of the approval.",
     "Idempotent-Replayed": "`true` where the answer is that of an earlier request.",
     "Idempotency-Expires": "Until when retries get this answer.",
     "Retry-After": "Seconds until a retry can succeed.",
+    "ETag": "The version, for If-Match.",
+    "If-Match": "The ETag that the caller has seen; a change of another since then is 412.",
+    "Set-Cookie": "The cookie of the session.",
     "RateLimit": "What is left of the limits.",
     "RateLimit-Policy": "The limits.",
 }
 # What is refused, or found nowhere, of the parameters that are not fields of a Struct.
 PARAMETERS: dict[str, dict[str, Any]] = {
+    "If-Match": {"minLength": 3, "maxLength": 11, "pattern": '^"[0-9]{1,9}"$'},
     "Idempotency-Key": {"minLength": 1, "maxLength": 512, "pattern": IDEMPOTENCY_KEY},
     "preview_id": {"minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
     "run_id": {"minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
@@ -55,9 +77,16 @@ EXAMPLES: dict[str, Any] = {
     },
     "ExecuteRequest": {"preview_id": "6f0c1c2e-0a3b-4c4d-8e5f-101112131415"},
     "CreateKeyRequest": {"name": "robot", "role": "operator"},
+    "CreateChannelRequest": {"name": "duty", "url": "https://example.com/hook"},
     "DecisionRequest": {"decision": "approve", "digest": "sha256:" + "0" * 64},
+    "Message": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
     "RotateKeyRequest": {"overlap_hours": 24},
     "CreateSecretRequest": {},
+    "PolicyRequest": {"text": 'default = "approve"'},
+    "ExplainRequest": {
+        "facts": {"action": "webhook.save", "method": "POST", "url": "https://api.bank.example/"}
+    },
+    "SignInRequest": {"key": "rly_live_..."},
 }
 
 
@@ -65,7 +94,7 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
     types = {
         kind
         for endpoint in endpoints
-        for kind in (endpoint.request, endpoint.response, ProblemBody)
+        for kind in (endpoint.request, endpoint.response, ProblemBody, *endpoint.others.values())
         if kind
     }
     ordered = sorted(types, key=lambda kind: kind.__name__)
@@ -85,9 +114,9 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": {name: _typed(schema) for name, schema in schemas.items()},
+            "schemas": {name: typed(schema) for name, schema in schemas.items()},
             "headers": {name: _header(name) for name in HEADERS},
-            "securitySchemes": {KEY: BEARER},
+            "securitySchemes": {KEY: BEARER, SESSION: SESSION_COOKIE},
         },
     }
     return msgspec.json.encode(described)
@@ -102,23 +131,27 @@ def _tags(endpoints: Sequence[Endpoint]) -> list[dict[str, str]]:
     ]
 
 
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    parts = endpoint.path.split("/")
+    return [
+        *(_parameter("path", part[1:-1]) for part in parts if part.startswith("{")),
+        *(_parameter("header", name) for name in endpoint.headers),
+        *(_query(endpoint.query) if endpoint.query else ()),
+    ]
+
+
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     admission = ADMISSION if endpoint.scope else ()
     refusals = [*dict.fromkeys((*endpoint.problems, *admission, problems.InternalError))]
     limited = ("RateLimit", "RateLimit-Policy") if endpoint.limited else ()
-    path_parts = endpoint.path.split("/")
     described: dict[str, Any] = {
         "operationId": endpoint.operation_id,
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
         "description": f"{endpoint.summary}.",
         # An empty list says that the endpoint is for everyone.
-        "security": [{KEY: [endpoint.scope]}] if endpoint.scope else [],
-        "parameters": [
-            *(_parameter("path", part[1:-1]) for part in path_parts if part.startswith("{")),
-            *(_parameter("header", name) for name in endpoint.headers),
-            *(_query(endpoint.query) if endpoint.query else ()),
-        ],
+        "security": [{KEY: [endpoint.scope]}, {SESSION: []}] if endpoint.scope else [],
+        "parameters": _parameters(endpoint),
         "responses": {
             str(endpoint.status): {
                 "description": endpoint.summary,
@@ -128,12 +161,22 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             **_refusals(refusals, limited),
         },
     }
+    _add_others(described["responses"], endpoint)
     if endpoint.request:
         name = endpoint.request.__name__
         content = _content(JSON, endpoint.request)
         content["content"][JSON]["example"] = EXAMPLES[name]
         described["requestBody"] = {"required": True, **content}
     return described
+
+
+def _add_others(responses: dict[str, Any], endpoint: Endpoint) -> None:
+    """Where a status has a problem too, the media type says which of both an answer is."""
+    for status, kind in endpoint.others.items():
+        other = {"description": endpoint.summary, "headers": _headers(*EVERY_ANSWER)}
+        answer = responses.setdefault(str(status), other)
+        if kind:
+            answer.setdefault("content", {}).update(_content(JSON, kind)["content"])
 
 
 def _parameter(place: str, name: str) -> dict[str, Any]:
@@ -152,7 +195,7 @@ def _query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
     for name, field in schemas[kind.__name__]["properties"].items():
         parameter = _parameter("query", name)
         schema = field["anyOf"][0] if "anyOf" in field else field
-        parameter["schema"] = _typed(schema)
+        parameter["schema"] = typed(schema)
         yield parameter
 
 
@@ -185,15 +228,3 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _header(name: str) -> dict[str, Any]:
     return {"description": HEADERS[name], "schema": {"type": "string"}}
-
-
-def _typed(node: Any) -> Any:
-    """The schema, with the type of each enumeration: some generators make an object of it."""
-    if isinstance(node, list):
-        return [_typed(one) for one in node]
-    if not isinstance(node, dict):
-        return node
-    typed = {name: _typed(child) for name, child in node.items()}
-    if isinstance(node.get("enum"), list) and "type" not in node:
-        typed["type"] = "string"
-    return typed

@@ -25,9 +25,10 @@ class Router:
         self._lifespan = lifespan
         self._paths: dict[str, dict[str, Endpoint]] = defaultdict(dict)
         for endpoint in endpoints:
-            self._paths[endpoint.path][endpoint.method] = endpoint
-            if endpoint.method == "GET":
-                self._paths[endpoint.path]["HEAD"] = endpoint
+            for path in (endpoint.path, *endpoint.aliases):
+                self._paths[path][endpoint.method] = endpoint
+                if endpoint.method == "GET":
+                    self._paths[path]["HEAD"] = endpoint
         self._templates = {
             re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)): methods
             for path, methods in self._paths.items()
@@ -47,6 +48,8 @@ class Router:
         except Exception:
             await unforeseen(request)(scope, receive, send)
             raise
+        for cookie in request.scope["state"].get("cookies", ()):
+            response.headers.append("Set-Cookie", cookie)
         await response(scope, receive, send)
 
     def _methods(self, scope: Scope) -> Methods:

@@ -17,11 +17,11 @@ from gateway.execution.documents import Result, RunDocument, recorded_error
 from gateway.http.requests import EXPECTED, Cursor, Instant, Word, parameter_refused, query
 from gateway.http.responses import json_response
 from gateway.problems import RunNotFound
-from gateway.timestamps import Timestamp, epoch_ms, timestamp
+from gateway.timestamps import Timestamp, epoch_ms, optional_timestamp, timestamp
 from stores.sql import runs as rows
 
 
-class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HistoryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`since` is included, `until` is not."""
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
@@ -31,6 +31,12 @@ class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     principal: Word | None = None
     since: Instant | None = None
     until: Instant | None = None
+
+
+class RunsQuery(HistoryQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`requester`: the subject that has executed."""
+
+    requester: Word | None = None
 
 
 class ListedRun(Struct, kw_only=True):
@@ -72,16 +78,48 @@ async def list_runs(request: Request[State]) -> Response:
     )
 
 
-async def get_run(request: Request[State]) -> Response:
+class ReplaysBody(Struct, kw_only=True):
+    """`count`: how many requests got the stored answer of the run since it ended; those that waited
+    for its end are not among them. Both are null once Redis has forgotten the answer, a day after
+    the run: nothing of replays is kept for longer.
+    """
+
+    run_id: str
+    count: int | None
+    last_at: Timestamp | None
+    request_id: str
+
+
+async def get_replays(request: Request[State]) -> Response:
     principal, run_id = request.state["principal"], request.path_params["run_id"]
+    count = last_at = None
     try:
-        return document(request, await request.state["engine"].find_run(principal, run_id))
+        run = await request.state["engine"].inspect_run(principal, run_id)
+        count, last_at = run.replays, optional_timestamp(run.replayed_at_ms or None)
+    except RunNotFound:
+        if await archived_run(request.state["database"], principal.workspace, run_id) is None:
+            raise
+    request_id = request.state["request_id"]
+    return json_response(
+        ReplaysBody(run_id=run_id, count=count, last_at=last_at, request_id=request_id)
+    )
+
+
+async def get_run(request: Request[State]) -> Response:
+    return document(request, await run_document(request, request.path_params["run_id"]))
+
+
+async def run_document(request: Request[State], run_id: str) -> bytes:
+    """Raises RunNotFound, StoreUnavailable and RedisUnavailable."""
+    principal = request.state["principal"]
+    try:
+        return await request.state["engine"].find_run(principal, run_id)
     except RunNotFound:
         # Redis keeps a run for a day, the database for as long as the audit.
         kept = await archived_run(request.state["database"], principal.workspace, run_id)
         if kept is None:
             raise
-        return document(request, kept)
+        return kept
 
 
 async def archived_run(database: LazyDatabase, workspace: str, run_id: str) -> bytes | None:
@@ -96,11 +134,12 @@ async def archived_run(database: LazyDatabase, workspace: str, run_id: str) -> b
     return _document(row) if row else None
 
 
-def filter_of(asked: RunsQuery) -> rows.Filter:
+def filter_of(asked: HistoryQuery) -> rows.Filter:
     return rows.Filter(
         action=asked.action,
         status=asked.status,
         principal=asked.principal,
+        requester=asked.requester if isinstance(asked, RunsQuery) else None,
         since_ms=None if asked.since is None else epoch_ms(asked.since),
         until_ms=None if asked.until is None else epoch_ms(asked.until),
     )

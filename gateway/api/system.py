@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.state import State
-from gateway.http.responses import JSON, json_response
-from gateway.problems import CheckBody, NotFound, NotReady
+from gateway.http.responses import JSON, CheckBody, json_response
+from gateway.problems import NotFound, NotReady
 from gateway.telemetry import metrics
 from gateway.version import VERSION
 

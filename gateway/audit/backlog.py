@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.telemetry import metrics
-from stores.redis.health import Check
 from stores.redis.outbox import Waiting
+from stores.redis.server.health import Check
 
 # /ready warns if the oldest entry is older than this.
 LATE = timedelta(seconds=30)

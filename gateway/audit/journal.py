@@ -6,6 +6,7 @@ and sent again. The Lua scripts write the intents and outcomes of runs instead, 
 anything is sent.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,8 +16,8 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from gateway.background import in_background, repeat
 from gateway.telemetry import metrics
+from gateway.telemetry.background import in_background, repeat
 from stores.audit_entries import Entry
 from stores.redis.outbox import Outbox
 from stores.redis.scripts import RedisUnavailable
@@ -50,6 +51,7 @@ class Journal:
         # Entries by the fields that like ones share; the database keeps each source once.
         self._noted: dict[Bucket, Noted] = {}
         self._sent: dict[Bucket, Noted] = {}
+        self._writing = asyncio.Lock()
 
     def note(self, workspace: str, entry: Entry, *, unauthenticated: bool = False) -> None:
         """Record an entry within a second. Entries are alike if only their times and request ids
@@ -76,9 +78,10 @@ class Journal:
         before newer ones, unchanged and with the same sources.
         """
         with suppress(RedisUnavailable):
-            await self._send()
-            self._sent, self._noted = self._noted, {}
-            await self._send()
+            async with self._writing:
+                await self._send()
+                self._sent, self._noted = self._noted, {}
+                await self._send()
 
     async def _send(self) -> None:
         for bucket in [*self._sent]:

@@ -127,8 +127,8 @@ class Maintenance:
 
     async def _end_forgotten(self, workspace: str) -> None:
         """End the runs that Redis has lost, as when it was emptied: their outcome can no longer be
-        recorded. An outcome may still wait in the outbox, unless that is empty, or its entries are
-        younger than the loss.
+        recorded. An outcome may still wait in the outbox. So either the outbox is empty, or the run
+        is missing for the second time and all that waits has come since the first.
         """
         database, chain = await self._database.open(), self._database.chain()
         now_ms = round(time.time() * 1000)

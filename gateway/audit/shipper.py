@@ -17,7 +17,7 @@ steady load, an unbounded turn would never end, and no head would be signed.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -25,13 +25,13 @@ from gateway.access.key_cache import KeyCache
 from gateway.access.principal import DEFAULT_WORKSPACE
 from gateway.audit.backlog import Backlog
 from gateway.audit.maintenance import Failure, Maintenance
-from gateway.background import in_background, repeat
 from gateway.database import LazyDatabase
 from gateway.telemetry import metrics
+from gateway.telemetry.background import in_background, repeat
 from stores.audit.chain import HeadLocked
 from stores.audit_entries import NOWHERE
-from stores.redis.health import Check
 from stores.redis.outbox import Outbox, Waiting
+from stores.redis.server.health import Check
 
 PACE = timedelta(seconds=1)
 # The first turn may create the database, which takes CPU that a starting gateway needs to serve.
@@ -46,8 +46,16 @@ log = logging.getLogger("relay.audit")
 
 class Shipper:
     def __init__(
-        self, outbox: Outbox, database: LazyDatabase, key_cache: KeyCache, maintenance: Maintenance
+        self,
+        outbox: Outbox,
+        database: LazyDatabase,
+        key_cache: KeyCache,
+        maintenance: Maintenance,
+        *,
+        seen: Callable[[str, Waiting], None] = lambda workspace, waiting: None,
     ) -> None:
+        """`seen` gets what each collection finds in a workspace."""
+        self._seen = seen
         self._outbox = outbox
         self._database = database
         self._key_cache = key_cache
@@ -112,10 +120,14 @@ class Shipper:
                 if isinstance(waiting, BaseException):
                     wait.append(workspace)
                     continue
-                self._waiting[workspace] = waiting
+                self._note(workspace, waiting)
                 wait += [workspace] if waiting.ids else []
         self._report()
         return wait
+
+    def _note(self, workspace: str, waiting: Waiting) -> None:
+        self._waiting[workspace] = waiting
+        self._seen(workspace, waiting)
 
     def _report(self) -> None:
         self.backlog = Backlog.of(self._waiting.values())
@@ -143,11 +155,11 @@ class Shipper:
         transaction for every few entries took 28 % of the CPU of an execution at one connection.
         """
         waiting = await self._outbox.collect(workspace, limit=BATCH if ship else 1)
-        self._waiting[workspace] = waiting
+        self._note(workspace, waiting)
         if not ship or not waiting.ids or not await self._append(workspace, waiting):
             return False
         left = await self._outbox.collect(workspace, shipped=waiting.ids, limit=1)
-        self._waiting[workspace] = left
+        self._note(workspace, left)
         return len(waiting.ids) == BATCH and bool(left.ids)
 
     async def _append(self, workspace: str, waiting: Waiting) -> bool:

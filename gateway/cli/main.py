@@ -12,12 +12,17 @@ from datetime import timedelta
 
 import click
 
+from gateway.cli.admin.channels import channels
 from gateway.cli.admin.keys import keys
 from gateway.cli.admin.signing_secrets import secrets
 from gateway.cli.admin.workspaces import workspaces
+from gateway.cli.approvals.commands import approvals
 from gateway.cli.audit.commands import audit
+from gateway.cli.group import CommandLine
 from gateway.cli.migrate import migrate
-from gateway.cli.options import Duration
+from gateway.cli.options import Duration, http_url
+from gateway.cli.policy.commands import policy
+from gateway.cli.receipts import receipts
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.version import VERSION
@@ -27,7 +32,7 @@ PORT = click.IntRange(0, 65535)
 GATE_WINDOW = Duration(shortest=timedelta(milliseconds=1), longest=timedelta(hours=6))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="relay")
 def relay() -> None:
     """Relay: preview an action, approve it, execute it at most once.
@@ -36,7 +41,10 @@ def relay() -> None:
     """
 
 
-for command in (audit, keys, migrate, secrets, workspaces):
+for command in (
+    *(approvals, audit, channels, keys, migrate),
+    *(policy, receipts, secrets, workspaces),
+):
     relay.add_command(command)
 
 
@@ -50,11 +58,9 @@ def serve(host: str, port: int, reload: bool) -> None:
     from gateway.cli import serve as serving
     from gateway.http.server import StartError
 
-    if reload:
-        serving.serve_reloading(settings, host=host, port=port)
-        return
+    perform = serving.serve_reloading if reload else serving.serve
     try:
-        serving.serve(settings, host=host, port=port)
+        perform(settings, host=host, port=port)
     except StartError as error:
         raise click.ClickException(str(error)) from error
 
@@ -73,6 +79,9 @@ def smoke(url: str | None, target: str | None, as_json: bool) -> None:
     from gateway.cli.smoke import smoke as perform
     from gateway.http.server import StartError
 
+    for name, given in (("--url", url), ("--target", target)):
+        if given is not None and http_url(given) is None:
+            raise click.BadParameter("it must be like http://host:port", param_hint=name)
     report = Report(as_json=as_json)
     try:
         well = asyncio.run(perform(url=url, target=target, settings=_settings(), done=report.add))

@@ -15,7 +15,7 @@ def migrate() -> None:
 
     The database is that of DATABASE_URL, or relay.db in RELAY_DATA_DIR.
     """
-    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
+    from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
     from stores.sql.migrate import migrate as upgrade
 
     try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Duration(click.ParamType[timedelta]):
-    """A duration such as `90d`, `24h` or `1h30m`; at most a century unless told."""
+    """A duration such as `90d`, `24h` or `1h30m`; at most a century by default."""
 
     name = "duration"
 
@@ -66,7 +66,7 @@ def http_url(text: str) -> "httpx2.URL | None":
 
     try:
         url = httpx2.URL(text)
-    except httpx2.InvalidURL:
+        usable = url.scheme in ("http", "https") and url.host and 0 <= (url.port or 0) <= 65535
+    except (httpx2.InvalidURL, ValueError):  # such as a name that is no IDNA
         return None
-    usable = url.scheme in ("http", "https") and url.host and 0 <= (url.port or 0) <= 65535
     return url if usable else None

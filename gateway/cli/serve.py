@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from contextlib import suppress
 from types import FrameType
 
@@ -12,12 +13,14 @@ import uvicorn
 
 import gateway
 import stores
+from gateway.api.readiness import Readiness
 from gateway.api.state import Opened
+from gateway.api.streams import Streams
 from gateway.app import create_app
 from gateway.config.settings import Settings
+from gateway.config.variables import SettingsError
 from gateway.execution.runner import LEASE_MARGIN
-from gateway.http.server import SPOKEN, ListeningServer, StartError
-from gateway.readiness import Readiness
+from gateway.http.server import SPOKEN, ListeningServer, StartError, listening_socket
 from gateway.telemetry import logs
 
 # Development alone; the first key ends it.
@@ -25,7 +28,9 @@ OPEN = 'no key was created: requests need none, in the workspace "default"'
 
 
 class GatewayServer(ListeningServer):
-    """On SIGTERM or SIGHUP: /ready says 503, it serves on for a moment, drains, closes."""
+    """On SIGTERM or SIGHUP: streams end, /ready says 503, it serves on for a moment, drains,
+    closes.
+    """
 
     def __init__(self, settings: Settings, *, host: str, port: int) -> None:
         grace = settings.action_timeout + LEASE_MARGIN
@@ -38,10 +43,12 @@ class GatewayServer(ListeningServer):
         self._settings = settings
         self._readiness: Readiness | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._streams: Streams | None = None
         self.open_to_all = False
 
     def _opened(self, state: Opened) -> None:
         self._readiness, self._loop = state["readiness"], asyncio.get_running_loop()
+        self._streams = state["streams"]
         self.open_to_all = state["admission"].open
 
     def _failed(self, error: Exception) -> None:
@@ -58,8 +65,17 @@ class GatewayServer(ListeningServer):
 
     def _stop_soon(self, sig: int) -> None:
         assert self._loop
+        self._end_streams()
         delay = self._settings.stop_delay.total_seconds()
         self._loop.call_later(delay, super().handle_exit, sig, None)
+
+    def _end_streams(self) -> None:
+        if self._streams:
+            self._streams.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()  # also on Ctrl-C: uvicorn waits for open requests
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
@@ -67,15 +83,15 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     logs.configure(lines=settings.telemetry_enabled)
     try:
         server = GatewayServer(settings, host=host, port=port)
-    except ValueError as error:  # the SDK reads variables of its own
-        raise StartError(f"OpenTelemetry does not take a variable: {error}") from error
+    except SettingsError as error:
+        raise StartError(str(error)) from error
 
     def listening() -> None:
         announce(settings, server.url, open_to_all=server.open_to_all)
         _calm_collector()
 
     server.on_listening = listening
-    # uvloop resolves names in libuv's threads, 4 unless told: as many slow names stop all others.
+    # uvloop resolves names in libuv's threads, 4 by default: 4 slow names would stop all others.
     os.environ.setdefault("UV_THREADPOOL_SIZE", "64")
     signal.signal(signal.SIGHUP, server.handle_exit)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all is closed
@@ -95,7 +111,11 @@ def _calm_collector() -> None:
 
 
 def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
-    """Serve, and start anew when a source file changes: for those who work on Relay."""
+    """Serve, and start anew when a source file changes: for those who work on Relay.
+
+    Raises StartError.
+    """
+    listening_socket(host, port).close()  # uvicorn itself would say less
     announce(settings, f"http://{host}:{port}", open_to_all=not settings.production)
     uvicorn.run(
         "gateway.app:from_env",
@@ -104,6 +124,7 @@ def serve_reloading(settings: Settings, *, host: str, port: int) -> None:
         port=port,
         reload=True,
         reload_dirs=[*gateway.__path__, *stores.__path__],
+        timeout_graceful_shutdown=2,  # streams of events would hold it for minutes
         **SPOKEN,
     )
 

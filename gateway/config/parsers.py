@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.secret import Network, Secret
-from stores.redis import urls as redis
-from stores.sql.urls import parsed
+from stores.redis.server import urls as redis
+from stores.sql.drivers.urls import parsed
+from stores.sql.workspaces import NAME as WORKSPACE
 
 
 def redis_url(text: str) -> Secret:
@@ -21,6 +22,13 @@ def redis_url(text: str) -> Secret:
 def database_url(text: str) -> Secret:
     parsed(text, Path())
     return Secret(text.encode())
+
+
+def path(text: str) -> Path:
+    """Not blank, which would be the current folder, and nothing that no file is called."""
+    if not text or not text.isprintable():
+        raise ValueError(text)
+    return Path(text)
 
 
 def boolean(text: str) -> bool:
@@ -64,19 +72,24 @@ def encryption_keys(text: str) -> tuple[Secret, ...]:
 
 
 def url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError(text)
-    return text
+    return link(text)
 
 
 def seconds(low: float, high: float) -> Callable[[str], timedelta]:
     def parse(text: str) -> timedelta:
-        seconds = float(text)
+        seconds = number(text)
         if not low <= seconds <= high:
             raise ValueError(text)
         return timedelta(seconds=seconds)
 
     return parse
+
+
+def number(text: str) -> float:
+    """Digits and a point: `float` also takes 1_0, +1, nan and the digits of other scripts."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError(text)
+    return float(text)
 
 
 def days(low: int, high: int) -> Callable[[str], timedelta]:
@@ -139,7 +152,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 
 def _network(text: str) -> Network | None:
     try:
-        return ip_network(text)
+        return _unmapped(text)
     except ValueError:
         return None
 
@@ -157,6 +170,8 @@ def origins(text: str) -> tuple[str, ...]:
     form = r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
     if not all(re.fullmatch(form, origin) for origin in origins):
         raise ValueError(text)
+    for origin in origins:
+        urlsplit(origin).port  # noqa: B018 - or a ValueError: it is beyond 65535
     return tuple(re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", it) for it in origins)
 
 
@@ -166,6 +181,42 @@ def header_names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9!#$%&'+.^_`|~-]+", name) for name in names):
         raise ValueError(text)
     return names
+
+
+def signed_header(text: str) -> bytes:
+    """The name of a header, in lower case; none that brings a key or a session."""
+    [name] = header_names(text.lower())
+    if name in ("authorization", "cookie"):
+        raise ValueError(text)
+    return name.encode()
+
+
+def issuer(text: str) -> str:
+    """What the claim `iss` has to be; subjects begin with it, and end it with `|`."""
+    if not re.fullmatch(r"[!-{}~]{1,128}", text):
+        raise ValueError(text)
+    return text
+
+
+def audience(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,256}", text):
+        raise ValueError(text)
+    return text
+
+
+def workspace(text: str) -> str:
+    if not WORKSPACE.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def group_roles(text: str) -> dict[str, str]:
+    """The roles by group. A group may have `=` in its name; a role has none."""
+    pairs = [part.rpartition("=") for part in listed(text)]
+    roles = {group.strip(): role.strip() for group, _, role in pairs}
+    if len(roles) < len(pairs) or not all(group and role for group, role in roles.items()):
+        raise ValueError(text)
+    return roles
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -185,7 +236,9 @@ def trace_link_template(text: str) -> str:
 
 def link(text: str) -> str:
     """A URL that can stand in a header."""
-    if not re.fullmatch(r"https?://[\x21-\x7e]+", text):
+    parts = urlsplit(text)
+    # The port is read here, because it raises for one beyond 65535.
+    if not re.fullmatch(r"https?://[\x21-\x7e]+", text) or not parts.hostname or parts.port == 0:
         raise ValueError(text)
     return text
 
@@ -195,6 +248,12 @@ def public_link(text: str) -> str:
     if "@" in urlsplit(text).netloc:
         raise ValueError(text)
     return link(text)
+
+
+def public_url(text: str) -> str:
+    """Scheme, host and port: no user, path, query or fragment; a final slash is left out."""
+    [origin] = origins(text.removesuffix("/"))
+    return origin
 
 
 def base(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -21,6 +22,12 @@ REQUIRED_IN_PRODUCTION = {
     "RELAY_KEY_PEPPER": "a secret of 32 characters or more",
     "RELAY_AUDIT_KEY": "a secret of 32 characters or more",
 }
+# The fields whose text may hold a key.
+SECRET_FIELDS = frozenset(row.field for row in VARIABLES.values() if row.secret)
+# What trusts an identity-aware proxy; one of them alone would trust nothing.
+OIDC = tuple(
+    f"RELAY_OIDC_{name}" for name in ("ISSUER", "AUDIENCE", "HEADER", "WORKSPACE", "ROLES")
+)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -40,17 +47,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     # Requests a minute, and as many at once: for a key, and for all keys of a workspace together.
     preview_limit: int = 200
     execute_limit: int = 100
-    # Runs in flight of a workspace; one target gets half of them unless told, so that a target
+    # Runs in flight of a workspace; one target gets half of them unless set, so that a target
     # that hangs leaves slots to others.
     runs_at_once: int = 100
     runs_at_once_per_target: int | None = None
+    # Whose signed assertions sign people in, and the role of each group. All are set, or none.
+    oidc_issuer: str | None = None
+    oidc_audience: str = ""
+    oidc_header: bytes = b""  # in lower case, as requests have it
+    oidc_workspace: str = ""
+    oidc_roles: Mapping[str, str] = MappingProxyType({})
+    # The keys of an issuer that publishes no discovery document.
+    oidc_jwks: str | None = None
     # Proxies whose X-Forwarded-For is trusted.
     trusted_proxies: tuple[Network, ...] = ()
     actions_enabled: bool = True
+    studio_enabled: bool = True
     signing_secrets: tuple[Secret, ...] = ()
     webhook_url: str | None = None
     # The operator's rules on which previews need an approval, for all workspaces.
     approval_policy: Path | None = None
+    # Where people reach this gateway: the start of links to its pages.
+    public_url: str | None = None
     # Standard Webhooks asks receivers to answer within 15 to 30 s.
     action_timeout: timedelta = timedelta(seconds=15)
     egress_hosts: frozenset[str] = frozenset()
@@ -80,9 +98,35 @@ class Settings(Struct, frozen=True, kw_only=True):
     otel_disabled: bool = False
     tempo_url: str | None = None
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Without the secrets, and without URLs that may hold a key."""
+        return [(name, _shown(name, getattr(self, name))) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={it!r}' for name, it in self.__rich_repr__())})"
+
     @property
     def production(self) -> bool:
         return self.env == "production"
+
+    @property
+    def egress(self) -> dict[str, Any]:
+        """The arguments of Guard."""
+        return {
+            "hosts": self.egress_hosts,
+            "networks": self.egress_networks,
+            "authorities": self.egress_authorities,
+            "ports": self.egress_ports,
+            "https_only": self.production,
+        }
+
+    @property
+    def oidc(self) -> dict[str, Any] | None:
+        """The arguments of Trust; None where no issuer is trusted."""
+        names = ("issuer", "audience", "header", "workspace", "roles", "jwks")
+        if self.oidc_issuer is None:
+            return None
+        return {name: getattr(self, f"oidc_{name}") for name in names}
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -136,4 +180,27 @@ class Settings(Struct, frozen=True, kw_only=True):
                 raise SettingsError(
                     f"{name} is not set; with RELAY_ENV=production it must hold {may_hold}"
                 )
+        if settings.production and (settings.public_url or "https:").startswith("http:"):
+            raise SettingsError("PUBLIC_URL begins with http:; in production it is https:")
+        _check_oidc(settings)
         return settings
+
+
+def _shown(field: str, value: object) -> object:
+    return Secret(b"") if field in SECRET_FIELDS and isinstance(value, str) else value
+
+
+def _check_oidc(settings: Settings) -> None:
+    """Raises SettingsError."""
+    missing = [name for name in OIDC if not getattr(settings, VARIABLES[name].field)]
+    if missing and (len(missing) < len(OIDC) or settings.oidc_jwks):
+        raise SettingsError(f"{missing[0]} is not set; {', '.join(OIDC)} are set all or none")
+    if not settings.oidc_issuer:
+        return
+    keys_at = settings.oidc_jwks or settings.oidc_issuer
+    if not keys_at.startswith(("https://", "http://")):
+        raise SettingsError("RELAY_OIDC_ISSUER is no URL, so RELAY_OIDC_JWKS must hold one")
+    if settings.production and not keys_at.startswith("https://"):
+        raise SettingsError(
+            "The keys of RELAY_OIDC_ISSUER would come over http:; in production it is https:"
+        )

@@ -6,11 +6,10 @@ a secret, and what it may hold.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from gateway.config import parsers
-from stores.redis.urls import OPTIONS, TLS
+from stores.redis.server.urls import OPTIONS, TLS
 
 
 class SettingsError(Exception):
@@ -32,11 +31,18 @@ def read(name: str, text: str) -> object:
     try:
         return variable.parse(text.strip())
     except ValueError:
-        held = "a secret" if variable.secret or "@" in text else repr(text)
+        held = "a secret" if variable.secret or "@" in text else quoted(text)
     # Outside of the handler: the caught error may quote a password.
     raise SettingsError(f"{name} is {held}; it may hold {variable.may_hold}")
 
 
+def quoted(text: str) -> str:
+    """What a variable holds, in a sentence: not a whole file that was put there."""
+    return repr(text if len(text) <= QUOTED_MAX else f"{text[:QUOTED_MAX]}…")
+
+
+# Characters of a wrong value in an error.
+QUOTED_MAX = 200
 LONG_SECRETS = "comma-separated secrets of 32 characters or more, newest first"
 A_MINUTE = "a number of requests a minute, 1 to 1000000"
 
@@ -57,7 +63,7 @@ VARIABLES: dict[str, Variable] = {
         "a postgresql:// URL, or sqlite:/// and a path",
         secret=True,
     ),
-    "RELAY_DATA_DIR": Variable("data_dir", Path, "a folder"),
+    "RELAY_DATA_DIR": Variable("data_dir", parsers.path, "the path of a folder"),
     "RELAY_KEY_PEPPER": Variable("key_peppers", parsers.long_secrets, LONG_SECRETS, secret=True),
     "RELAY_AUDIT_KEY": Variable("audit_keys", parsers.long_secrets, LONG_SECRETS, secret=True),
     "RELAY_ENCRYPTION_KEY": Variable(
@@ -79,8 +85,30 @@ VARIABLES: dict[str, Variable] = {
     "TRUSTED_PROXIES": Variable(
         "trusted_proxies", parsers.proxies, "comma-separated addresses and CIDR networks"
     ),
+    "RELAY_OIDC_ISSUER": Variable(
+        "oidc_issuer",
+        parsers.issuer,
+        "the issuer of signed assertions, such as https://login.example.com; at most 128 visible "
+        "characters and no |",
+    ),
+    "RELAY_OIDC_AUDIENCE": Variable(
+        "oidc_audience", parsers.audience, "the audience of the assertions, without spaces"
+    ),
+    "RELAY_OIDC_HEADER": Variable(
+        "oidc_header",
+        parsers.signed_header,
+        "the name of the header with the assertion; not Authorization or Cookie",
+    ),
+    "RELAY_OIDC_WORKSPACE": Variable(
+        "oidc_workspace", parsers.workspace, "the name of a workspace"
+    ),
+    "RELAY_OIDC_ROLES": Variable(
+        "oidc_roles", parsers.group_roles, "comma-separated group=role, each group once"
+    ),
+    "RELAY_OIDC_JWKS": Variable("oidc_jwks", parsers.link, "an http:// or https:// URL"),
     "RELAY_API_KEY": Variable("api_key", parsers.api_key, "an API key of Relay", secret=True),
     "ACTIONS_ENABLED": Variable("actions_enabled", parsers.boolean, "true or false"),
+    "STUDIO_ENABLED": Variable("studio_enabled", parsers.boolean, "true or false"),
     "ACTIONS_SIGNING_SECRET": Variable(
         "signing_secrets",
         parsers.signing_secrets,
@@ -88,7 +116,12 @@ VARIABLES: dict[str, Variable] = {
         secret=True,
     ),
     "WEBHOOK_URL": Variable("webhook_url", parsers.url, "an http:// or https:// URL", secret=True),
-    "RELAY_APPROVAL_POLICY": Variable("approval_policy", Path, "the path of a TOML file"),
+    "RELAY_APPROVAL_POLICY": Variable("approval_policy", parsers.path, "the path of a TOML file"),
+    "PUBLIC_URL": Variable(
+        "public_url",
+        parsers.public_url,
+        "an http:// or https:// URL of a host alone, such as https://relay.example.com",
+    ),
     "ACTION_TIMEOUT": Variable(
         "action_timeout", parsers.seconds(0.1, 300), "a number of seconds, 0.1 to 300"
     ),
@@ -112,7 +145,10 @@ VARIABLES: dict[str, Variable] = {
         "none, prom, otel or all",
     ),
     "GRAFANA_URL": Variable(
-        "grafana_url", parsers.grafana_url, "an http:// or https:// URL without user or query"
+        "grafana_url",
+        parsers.grafana_url,
+        "an http:// or https:// URL without user or query",
+        secret=True,
     ),
     "TEMPO_DATASOURCE_UID": Variable(
         "tempo_datasource_uid", parsers.uid, "the uid of a data source in Grafana"

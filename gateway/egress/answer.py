@@ -17,6 +17,11 @@ KEPT_MAX = 16 * 1024
 RECEIVED_MAX = 160 * 1024
 # Bytes that are parsed before the limits are looked at: a read may bring 256 KiB.
 SLICE = 32 * 1024
+# Fields and chunks together. Each is a call from the parser, and 43,000 of them fit into one read:
+# they would hold the loop for 45 ms.
+PARTS_MAX = 8192
+# Interim answers (1xx). Go's client takes 5; 9,000 of them would hold the loop as long.
+INTERIM_MAX = 100
 # Seconds. Servers commonly close an idle connection after 5 s.
 IDLE_MAX = 4.0
 # Seconds that an announced time is shortened by: the target counts it in whole seconds, from the
@@ -24,8 +29,8 @@ IDLE_MAX = 4.0
 IDLE_MARGIN = 1.0
 
 # What an answer may be decoded with. Python's other codecs are no charsets (rot13), take quadratic
-# time (punycode) or make what UTF-8 cannot hold (utf-7), and looking an unknown one up costs a
-# search of the disk and is remembered for ever.
+# time (punycode) or make what UTF-8 cannot hold (utf-7). Looking up an unknown one
+# searches the disk and is remembered for ever.
 CHARSETS = frozenset(
     """ascii us-ascii utf-8 utf8 utf-16 utf-16le utf-16be utf-32 utf-32le utf-32be latin1
     iso-8859-1 iso-8859-2 iso-8859-3 iso-8859-4 iso-8859-5 iso-8859-6 iso-8859-7 iso-8859-8
@@ -51,7 +56,7 @@ class Answer:
         self.over = self.whole = False
         self.idle_max = 0.0
         self._body = bytearray()
-        self._received = self._behind = 0
+        self._received = self._behind = self._parts = self._interim = 0
         self._parser = httptools.HttpResponseParser(self)
         # What a client accepts though no server should send it: folded lines and line feeds alone
         # (RFC 9112, 2.2 and 5.2), spaces behind a chunk size.
@@ -84,13 +89,11 @@ class Answer:
         self.over = True
         del self._parser
 
-    @property
-    def text(self) -> str:
-        return bytes(self._body[:KEPT_MAX]).decode(self._charset, "replace")
+    def text(self, kept_max: int = KEPT_MAX) -> str:
+        return bytes(self._body[:kept_max]).decode(self._charset, "replace")
 
-    @property
-    def truncated(self) -> bool:
-        return len(self._body) > KEPT_MAX or not self.whole
+    def truncated(self, kept_max: int = KEPT_MAX) -> bool:
+        return len(self._body) > kept_max or not self.whole
 
     def _parse(self, data: bytes) -> None:
         self._received += len(data)
@@ -113,6 +116,7 @@ class Answer:
         self._framed = self._sized = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_part()
         if self.status:
             return  # a trailer is no header (RFC 9110, 6.5.1)
         if b"\0" in value:
@@ -133,6 +137,13 @@ class Answer:
             raise NotHttp  # this is no status code (RFC 9110, 15)
         if status == 101 or status >= 200:
             self.status = status
+            return
+        self._interim += 1
+        if self._interim > INTERIM_MAX:
+            raise NotHttp
+
+    def on_chunk_header(self) -> None:
+        self._count_part()
 
     def on_body(self, body: bytes) -> None:
         self._body += body
@@ -146,6 +157,11 @@ class Answer:
         bodiless = self.status in (101, 204, 304)
         if self._parser.should_keep_alive() and not (bodiless and self._sized):
             self.idle_max = self._promised
+
+    def _count_part(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS_MAX:
+            raise NotHttp
 
 
 def charset(content_type: bytes) -> str:

@@ -1,7 +1,8 @@
 """Suspend targets that cannot be connected to, so that Relay floods no network with attempts.
 
 A circuit belongs to one workspace and one target (host and port): no tenant suspends a shared host
-for others. It opens after five failures in a row to connect, and closes with the next connection.
+for others. It opens after five failures in a row to connect, and closes with the next connection;
+an attempt for which Relay itself had no time says nothing about the target.
 In between one probe at a time may try, every ten seconds. Circuits live in the memory of a process:
 to share them would cost each execute a round trip, and each gateway learns within five attempts.
 """
@@ -56,7 +57,7 @@ class Breaker:
     def record(self, workspace: str, target: str, outcome: Outcome) -> None:
         """Learn from an attempt: whether it could connect."""
         match outcome:
-            case NotSent():
+            case NotSent(tried=True):
                 before = self._circuits.get((workspace, target))
                 failures = before.failures + 1 if before else 1
                 self._keep(workspace, target, failures)

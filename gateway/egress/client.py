@@ -1,7 +1,8 @@
 """Send an effect, signed, at most once, and return its outcome.
 
-Requests leave Relay only here, and only after `Reserved`. What fails before `write` returns was not
-sent; what fails afterwards is unknown.
+Requests leave Relay only here: an effect after `Reserved`, a notice of an approval to a channel of
+its workspace, which may be sent again, and a GET of a document that this gateway itself needs. What
+fails before `write` returns was not sent; what fails afterwards is unknown.
 """
 
 import asyncio
@@ -15,8 +16,7 @@ from yarl import URL
 
 from gateway.effects import Effect
 from gateway.egress.additions import added_when_sent
-from gateway.egress.addresses import literal
-from gateway.egress.answer import NotHttp
+from gateway.egress.answer import KEPT_MAX, READ_MAX, NotHttp
 from gateway.egress.breaker import Breaker
 from gateway.egress.connections import Connections
 from gateway.egress.exchange import Connection, NoAnswer, request_bytes
@@ -24,6 +24,7 @@ from gateway.egress.failures import forbidden, no_response, not_sent
 from gateway.egress.guard import Guard, TargetRefusal
 from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
+from gateway.problems import TargetForbidden
 from gateway.signatures import SecretsSealed, sign
 from gateway.telemetry.spans import current, propagated, span
 
@@ -54,13 +55,39 @@ class Egress:
             warnings.append("The request is not encrypted: the URL is http.")
         return (*warnings, *self._signing_warnings(workspace))
 
+    def known(self, effect: Effect) -> bool:
+        """Whether `inspect` accepts the target without resolving its name."""
+        try:
+            url = self._guard.check_url(effect.url)
+        except TargetRefusal:
+            return False
+        return self._connections.connector.known(url)
+
+    async def check_target(self, url: str) -> None:
+        """Raises TargetForbidden. A name that does not resolve at the moment is no reason."""
+        checked = self.check_url(url)
+        try:
+            await self._resolution_warnings(checked)
+        except TargetRefusal as refusal:
+            raise TargetForbidden(str(refusal)) from refusal
+
+    def check_url(self, url: str) -> URL:
+        """The URL, of which no name is resolved. Raises TargetForbidden."""
+        try:
+            return self._guard.check_url(url)
+        except TargetRefusal as refusal:
+            raise TargetForbidden(str(refusal)) from refusal
+
     def added_when_sent(self, effect: Effect, workspace: str) -> tuple[str, ...]:
         """The names of the headers that `send` adds."""
+        return added_when_sent(effect, signed=self.signs(workspace))
+
+    def signs(self, workspace: str) -> bool:
+        """Whether requests of this workspace are signed."""
         try:
-            signed = bool(self._secrets_of(workspace))
+            return bool(self._secrets_of(workspace))
         except SecretsSealed:
-            signed = True  # or it is not sent
-        return added_when_sent(effect, signed=signed)
+            return True  # or it is not sent
 
     def _signing_warnings(self, workspace: str) -> tuple[str, ...]:
         try:
@@ -71,12 +98,12 @@ class Egress:
         return ("The request will not be signed: there is no signing secret.",)
 
     async def _resolution_warnings(self, url: URL) -> list[str]:
-        assert url.raw_host  # the guard refuses any other URL
-        if literal(url.raw_host):
+        connector = self._connections.connector
+        if connector.known(url):
             return []
         try:
             async with asyncio.timeout(INSPECT_PATIENCE):
-                await self._connections.connector.resolve(url.raw_host, url.port or 0)
+                await connector.look_up(url)
         except TargetRefusal:
             raise
         except OSError:
@@ -107,6 +134,32 @@ class Egress:
             self.breaker.record(workspace, effect.target, outcome)
             return outcome
 
+    async def send_notice(
+        self, effect: Effect, *, workspace: str, message_id: str, deadline: float
+    ) -> Outcome:
+        """Send a notice, signed as a run is. `message_id`: the same in every attempt. A channel
+        that fails suspends no target of runs. `deadline`: as of `send`.
+        """
+        try:
+            url = self._guard.check_url(effect.url)
+            signature = self._signature(effect, workspace, message_id)
+        except TargetRefusal as refusal:
+            return forbidden(refusal, current())
+        except SecretsSealed:
+            return NotSent("The signing secrets of this workspace cannot be read here.")
+        headers = signature or {"webhook-id": message_id}
+        return await self._exchange(effect, url, headers, deadline)
+
+    async def fetch(self, url: str, *, deadline: float) -> Outcome:
+        """GET a document; the outcome has up to 64 KiB of it. `deadline`: as of `send`."""
+        accept = {"Accept": "application/json"}
+        effect = Effect(method="GET", url=url, headers=accept, body=None, summary="")
+        try:
+            checked = self._guard.check_url(url)
+        except TargetRefusal as refusal:
+            return forbidden(refusal, current())
+        return await self._exchange(effect, checked, {}, deadline, kept_max=READ_MAX)
+
     def _signature(self, effect: Effect, workspace: str, run_id: str) -> dict[str, str]:
         return sign(
             self._secrets_of(workspace),
@@ -116,7 +169,13 @@ class Egress:
         )
 
     async def _exchange(
-        self, effect: Effect, url: URL, signature: Mapping[str, str], deadline: float
+        self,
+        effect: Effect,
+        url: URL,
+        signature: Mapping[str, str],
+        deadline: float,
+        *,
+        kept_max: int = KEPT_MAX,
     ) -> Outcome:
         request = request_bytes(effect, url, {**signature, **propagated()})
         try:
@@ -124,11 +183,13 @@ class Egress:
         except OSError as error:
             return not_sent(error)
         try:
-            return await self._ask(connection, request, deadline)
+            return await self._ask(connection, request, deadline, kept_max)
         finally:
             self._connections.give_back(url, connection)
 
-    async def _ask(self, connection: Connection, request: bytes, deadline: float) -> Outcome:
+    async def _ask(
+        self, connection: Connection, request: bytes, deadline: float, kept_max: int
+    ) -> Outcome:
         try:
             connection.write(request, deadline)
         except OSError as error:
@@ -139,7 +200,11 @@ class Egress:
         except (NotHttp, NoAnswer, TimeoutError) as error:
             return no_response(error)
         end(current(), answer.status)
-        return Answered(status_code=answer.status, response=answer.text, truncated=answer.truncated)
+        return Answered(
+            status_code=answer.status,
+            response=answer.text(kept_max),
+            truncated=answer.truncated(kept_max),
+        )
 
 
 @asynccontextmanager

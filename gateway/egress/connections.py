@@ -15,7 +15,7 @@ from yarl import URL
 
 from gateway.egress.answer import IDLE_MARGIN, IDLE_MAX
 from gateway.egress.connector import Connector
-from gateway.egress.exchange import Connection
+from gateway.egress.exchange import Connection, TooLate
 from gateway.egress.guard import Guard
 
 # More than one process can use. Waiting for a free place counts against the deadline.
@@ -46,13 +46,22 @@ class Connections:
         if not self._places.locked() and (connection := self._waiting(origin)):
             await self._places.acquire()  # at once
             return connection
-        async with asyncio.timeout(deadline - time.monotonic()):
-            await self._places.acquire()
-            try:
+        await self._take_place(deadline)
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
                 return self._waiting(origin) or await self.connector.connect(url)
-            except BaseException:
-                self._places.release()
-                raise
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def _take_place(self, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            raise TooLate
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise TooLate from error
 
     def give_back(self, url: URL, connection: Connection) -> None:
         self._places.release()

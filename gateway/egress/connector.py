@@ -1,8 +1,8 @@
 """Connect to a target: only to addresses that the guard allows.
 
-The guard checks in the three places that every connection passes: the answers of the resolver, of
-which one that is refused refuses all; an address that stands in the URL; and the address to which
-the socket is connected in the end.
+The guard checks in the three places that every connection passes: the answers of the resolver,
+where one refused address refuses the name; an address in the URL; and the address to which the
+socket is finally connected.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
+from time import monotonic
 from typing import Any
 
 import aiohappyeyeballs
@@ -21,6 +22,9 @@ from gateway.egress.guard import Guard
 
 # Seconds after which the next address is tried too (RFC 8305, 5).
 NEXT_ADDRESS = 0.25
+# Seconds for which previews take a name for accepted. Resolving it takes a thread and a query.
+KNOWN_FOR = 5.0
+KNOWN_MAX = 1000
 
 Infos = Sequence[tuple[int, int, int, str, Any]]  # what getaddrinfo answers
 
@@ -35,6 +39,25 @@ class Connector:
     def __init__(self, guard: Guard, tls: ssl.SSLContext) -> None:
         self._guard = guard
         self._tls = tls
+        self._known: dict[tuple[str | None, int | None], float] = {}
+
+    def known(self, url: URL) -> bool:
+        """Whether the host is an address, or a name that was accepted a moment ago."""
+        assert url.raw_host  # the guard refuses any other URL
+        if literal(url.raw_host):
+            return True
+        return self._known.get((url.raw_host, url.port), 0) > monotonic()
+
+    async def look_up(self, url: URL) -> None:
+        """Check the addresses of a name ahead of a send, which resolves it again.
+
+        Raises TargetRefusal and Unresolved.
+        """
+        assert url.raw_host
+        await self.resolve(url.raw_host, url.port or 0)
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[url.raw_host, url.port] = monotonic() + KNOWN_FOR
 
     async def resolve(self, host: str, port: int) -> Infos:
         """Raises TargetRefusal unless every address is allowed, and Unresolved."""

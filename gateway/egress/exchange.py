@@ -15,6 +15,10 @@ from gateway.effects import Effect
 from gateway.egress.answer import IDLE_MAX, Answer, NotHttp
 
 
+class TooLate(TimeoutError):
+    """The deadline passed before the target was tried, or between the connect and the write."""
+
+
 class NoAnswer(Exception):
     """The connection ended before a head had come."""
 
@@ -57,7 +61,7 @@ class Connection(asyncio.Protocol):
         does not send late.
         """
         if time.monotonic() >= deadline:
-            raise TimeoutError
+            raise TooLate
         if not self._open or self._transport.is_closing():
             raise ConnectionResetError
         self._answer = Answer()

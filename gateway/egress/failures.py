@@ -4,6 +4,7 @@ import ssl
 
 from gateway.egress.answer import NotHttp
 from gateway.egress.connector import Unresolved
+from gateway.egress.exchange import TooLate
 from gateway.egress.guard import TargetRefusal
 from gateway.outcomes import NoResponse, NotSent, TargetRefused
 from gateway.telemetry.metrics import refusals
@@ -19,6 +20,9 @@ def not_sent(error: OSError) -> NotSent | TargetRefused:
             detail = "The name of the target does not resolve."
         case ssl.SSLError():
             detail = "TLS with the target failed: its certificate or its protocol."
+        case TooLate():
+            current().fail(type(error).__name__)
+            return NotSent("Relay had no time left to try the target.", tried=False)
         case TimeoutError():
             detail = "The target did not accept a connection in time."
         case _:

@@ -10,8 +10,12 @@ from stores.audit_entries import Entry
 from stores.redis.reservations import Reservation
 
 
-def run_intended(principal: Principal, key: str, preview_id: str, run_id: str, link: str) -> bytes:
-    """The entry `run.intended`; the script adds the preview's action and digest."""
+def run_intended(
+    principal: Principal, key: str, preview_id: str, run_id: str, *, link: str, signed: bool
+) -> bytes:
+    """The entry `run.intended`; the script adds the preview's action, digest, requester and
+    approval.
+    """
     entry = Entry(
         event="run.intended",
         principal=principal.id,
@@ -21,6 +25,8 @@ def run_intended(principal: Principal, key: str, preview_id: str, run_id: str, l
         run_id=run_id,
         key_hash=sha256(key.encode()).hexdigest(),
         trace_link=link,
+        signed=signed,
+        via=principal.via,
     )
     return msgspec.json.encode(entry)
 

@@ -13,14 +13,20 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action
-from gateway.approvals.documents import ApprovalNeeded, ApprovedBy
+from gateway.approvals.documents import ApprovedBy
 from gateway.effects import Effect
-from gateway.execution.hidden_characters import hidden_characters
-from gateway.outcomes import Answered, NoResponse
+from gateway.http.responses import ApprovalNeeded
+from gateway.outcomes import Answered, NoResponse, run_status
 from gateway.timestamps import Timestamp, timestamp
 from stores.redis.reservations import Reservation, Run
 
-NotSentCode = Literal["target_unreachable", "target_forbidden", "store_unavailable"]
+NotSentCode = Literal[
+    "target_unreachable",
+    "target_suspended",
+    "target_forbidden",
+    "approval_outdated",
+    "store_unavailable",
+]
 
 
 class RunError(Struct, kw_only=True):
@@ -40,6 +46,8 @@ class Origin(Struct):
 
 class KeptOrigin(Origin):
     digest: str
+    method: str
+    host: str
 
 
 class StoredEffect(Struct, kw_only=True):
@@ -155,26 +163,36 @@ def preview_document(
     added_when_sent: Sequence[str] = (),
 ) -> tuple[bytes, bytes]:
     """The document and its origin."""
-    text, base64 = _body(effect.body)
     document = PreviewDocument(
         preview_id=preview_id,
         action=action.name,
         provider=action.provider,
         summary=effect.summary,
         params=params,
-        warnings=[*effect.warnings, *hidden_characters(effect), *warnings],
-        effect=StoredEffect(
-            method=effect.method,
-            url=effect.url,
-            headers=effect.headers,
-            body=text,
-            body_base64=base64,
-            digest=effect.digest,
-            added_when_sent=added_when_sent,
-        ),
+        warnings=warnings,
+        effect=_stored_effect(effect, added_when_sent),
     )
-    origin = KeptOrigin(action=action.name, provider=action.provider, digest=document.effect.digest)
+    origin = KeptOrigin(
+        action=action.name,
+        provider=action.provider,
+        digest=document.effect.digest,
+        method=effect.method,
+        host=effect.target.rpartition(":")[0],
+    )
     return msgspec.json.encode(document), msgspec.json.encode(origin)
+
+
+def _stored_effect(effect: Effect, added_when_sent: Sequence[str]) -> StoredEffect:
+    text, base64 = _body(effect.body)
+    return StoredEffect(
+        method=effect.method,
+        url=effect.url,
+        headers=effect.headers,
+        body=text,
+        body_base64=base64,
+        digest=effect.digest,
+        added_when_sent=added_when_sent,
+    )
 
 
 def _body(body: bytes | None) -> tuple[str | None, str | UnsetType]:
@@ -215,7 +233,7 @@ def outcome_document(
         preview_id=reservation.preview_id,
         action=origin.action,
         provider=origin.provider,
-        status="unknown",
+        status=run_status(outcome).status,
         duration_ms=duration_ms,
         started_at=timestamp(started_at_ms),
         trace_link=reservation.trace_link or None,
@@ -225,7 +243,6 @@ def outcome_document(
             run.error = RunError(code="no_response", detail=detail)
         case Answered(status_code=code, response=response, truncated=truncated):
             run.result = Result(status_code=code, response=response, truncated=truncated)
-            run.status = "success" if outcome.success else "failed"
             run.error = None if outcome.success else _target_status(code)
     return run
 
@@ -240,17 +257,17 @@ def run_answer(run: Run) -> bytes:
         preview_id=run.preview_id,
         action=origin.action,
         provider=origin.provider,
-        status="unknown" if run.interrupted else "running",
-        error=INTERRUPTED if run.interrupted else None,
+        status=run.status,
+        error=INTERRUPTED_ERROR if run.interrupted else None,
         started_at=timestamp(run.started_at_ms),
         trace_link=run.trace_link or None,
     )
     return msgspec.json.encode(document)
 
 
-INTERRUPTED = RunError(
+INTERRUPTED_ERROR = RunError(
     code="interrupted",
-    detail="The gateway that sent this ended before the answer was stored.",
+    detail="The lease of this run ended before its outcome was stored.",
 )
 _NOT_SENT: dict[str, RunError] = {
     code: RunError(code=code, detail="Nothing was sent.", safe_to_retry=True)
@@ -272,7 +289,7 @@ def recorded_error(reason: str | None, status_code: int | None) -> RunError | No
         case "no_response":
             return RunError(code="no_response", detail="No complete answer came back.")
         case "interrupted":
-            return INTERRUPTED
+            return INTERRUPTED_ERROR
         case "forgotten":
             lost = "The store lost this run before its outcome was recorded."
             return RunError(code="forgotten", detail=lost)

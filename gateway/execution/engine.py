@@ -1,9 +1,7 @@
 """Prepare and store previews; execute each at most once per Idempotency-Key."""
 
-import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -14,7 +12,8 @@ from gateway import problems
 from gateway.access.principal import Principal
 from gateway.actions.action import Action, Actions, BadParams
 from gateway.approvals.inbox import HeldPreview
-from gateway.approvals.policies import NOTHING_ASKED, Verdict, requester
+from gateway.approvals.policies import NOTHING_ASKED, Verdict, facts, requester
+from gateway.approvals.policy_file import PreviewFacts
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
@@ -25,12 +24,16 @@ from gateway.execution.documents import (
     run_answer,
     stored_effect,
 )
-from gateway.execution.runner import ExecuteResult, Runner, RunResult
-from gateway.ids import new_id
+from gateway.execution.hidden_characters import hidden_characters
+from gateway.execution.looking import Seen, look_at
+from gateway.execution.runner import ExecuteResult, Runner
+from gateway.execution.waiting import Waiting
 from gateway.outcomes import TargetRefused
+from gateway.pointers import FieldError
+from gateway.telemetry.ids import new_id
 from gateway.telemetry.spans import annotate, current
-from stores.redis.limits import Limited, Quota
-from stores.redis.previews import Live, Previews
+from stores.redis.limits import UNLIMITED, Limited, Quota, Rates, Usage
+from stores.redis.previews import Live, NewPreview, NoPreview, Previews
 from stores.redis.reservations import KeyTaken, NoRun, NotApproved, Reservation, Run
 from stores.redis.run_endings import RunEndings
 from stores.redis.runs import Runs
@@ -63,9 +66,9 @@ class Engine:
         self._egress = egress
         self._previews = previews
         self._runs = runs
-        self._run_endings = run_endings
         self._runner = runner
-        self._policies, self.inbox = runner.approvals
+        self.waiting = Waiting(runs, run_endings, runner)
+        self.policies, self.inbox = runner.approvals
 
     async def preview(self, principal: Principal, name: str, params: Raw) -> Previewed:
         """Prepare, check the target and store.
@@ -76,45 +79,66 @@ class Engine:
         action = self._action(name)
         effect = _effect(action, params)
         with one_patience():
+            # Before a name is resolved, or previews could flood a name server, and before a policy
+            # refuses. Otherwise saving the preview spends the quota, in one round trip.
+            if self._egress.known(effect) and not self.policies.any_for(principal.workspace):
+                return await self._save(principal, action, params, effect, principal.previews)
             quota = await self._spend(principal)
             try:
-                return (await self._save(principal, action, params, effect))._replace(quota=quota)
+                made = await self._save(principal, action, params, effect, UNLIMITED)
             except problems.Problem as problem:
                 problem.quota = quota
                 raise
+            return made._replace(quota=quota)
+
+    def facts(self, principal: Principal, name: str, params: Raw) -> PreviewFacts:
+        """What a policy may know of such a preview, before its name is resolved.
+
+        Raises UnknownAction, ProviderNotConfigured, InvalidParams and TargetForbidden.
+        """
+        effect = _effect(self._action(name), params)
+        self._egress.check_url(effect.url)
+        return facts(name, effect, requester(principal, warned=bool(_warnings(effect))))
 
     async def _save(
-        self, principal: Principal, action: Action[Any], params: Raw, effect: Effect
+        self,
+        principal: Principal,
+        action: Action[Any],
+        params: Raw,
+        effect: Effect,
+        rates: Rates,
     ) -> Previewed:
-        warnings = await self._egress.inspect(effect, principal.workspace)
-        if isinstance(warnings, TargetRefused):
-            raise problems.TargetForbidden(warnings.detail)
-        by = requester(principal, warned=bool(effect.warnings or warnings))
-        verdict = self._policies.verdict(principal.workspace, action.name, effect, by)
+        """`rates`: what saving still has to spend."""
+        workspace = principal.workspace
+        warnings = await self._inspected(effect, workspace)
+        by = requester(principal, warned=bool(warnings))
+        verdict = self.policies.verdict(workspace, action.name, effect, by)
         if verdict.requirement.denied_by:
             raise refusals.denied(verdict.requirement)
         preview_id = new_id()
-        added = self._egress.added_when_sent(effect, principal.workspace)
+        annotate(preview_id=preview_id, action=action.name)
+        added = self._egress.added_when_sent(effect, workspace)
         document, origin = preview_document(
             preview_id, action, params, effect, warnings, added_when_sent=added
         )
-        annotate(preview_id=preview_id, action=action.name)
         if verdict.requirement.needs:
-            held = HeldPreview(preview_id, document, origin, by, effect)
-            expires_at_ms = await self.inbox.hold(principal, held, verdict)
-        else:
-            expires_at_ms = await self._previews.save(
-                principal.workspace,
-                preview_id,
-                document,
-                origin=origin,
-                by=msgspec.json.encode(by),
-                target=effect.target,
-            )
-        return Previewed(preview_id, document, effect, expires_at_ms, verdict=verdict)
+            held = HeldPreview(preview_id, document, origin, by, effect, action.name, warnings)
+            decide_by_ms = await self.inbox.hold(principal, held, verdict)
+            return Previewed(preview_id, document, effect, decide_by_ms, verdict=verdict)
+        new = NewPreview(preview_id, document, origin, msgspec.json.encode(by), effect.target)
+        saved = await self._previews.save(workspace, new, principal.id, rates)
+        if isinstance(saved, Limited):
+            raise refusals.refusal(saved)
+        return Previewed(preview_id, document, effect, saved.expires_at_ms, saved.quota, verdict)
+
+    async def _inspected(self, effect: Effect, workspace: str) -> list[str]:
+        """The warnings. Raises TargetForbidden."""
+        inspected = await self._egress.inspect(effect, workspace)
+        if isinstance(inspected, TargetRefused):
+            raise problems.TargetForbidden(inspected.detail)
+        return [*_warnings(effect), *inspected]
 
     async def _spend(self, principal: Principal) -> Quota | None:
-        """Spend the quota before any name is resolved, or previews could flood a name server."""
         if not any(principal.previews):
             return None
         answer = await self._previews.limits.spend(
@@ -123,6 +147,12 @@ class Engine:
         if isinstance(answer, Limited):
             raise refusals.refusal(answer)
         return answer.quota
+
+    async def usage(self, principal: Principal) -> Usage:
+        """What the caller's limits have left. Raises RedisUnavailable."""
+        return await self._previews.limits.usage(
+            principal.workspace, principal.id, principal.previews, principal.executes
+        )
 
     def _action(self, name: str) -> Action[Any]:
         if name not in self.actions:
@@ -136,21 +166,45 @@ class Engine:
         return action
 
     async def find_preview(self, principal: Principal, preview_id: str) -> Previewed:
-        """Raises PreviewNotFound, PreviewAlreadyExecuted, and RedisUnavailable."""
-        match await self._previews.find(principal.workspace, preview_id):
-            case Live(document, expires_at_ms):
-                annotate(preview_id=preview_id)
-                effect, _ = stored_effect(document)
-                return Previewed(preview_id, document, effect, expires_at_ms)
-            case refused:
-                raise refusals.refusal(refused)
+        """Raises PreviewNotFound, PreviewAlreadyExecuted, what `execute` raises of an approval, and
+        RedisUnavailable.
+        """
+        with one_patience():
+            match await self._previews.find(principal.workspace, preview_id):
+                case Live(document, expires_at_ms):
+                    annotate(preview_id=preview_id)
+                    effect, _ = stored_effect(document)
+                    return Previewed(preview_id, document, effect, expires_at_ms)
+                case NoPreview():
+                    raise await self._without_preview(principal, preview_id)
+                case spent:
+                    raise refusals.refusal(spent)
+
+    async def look_at(self, principal: Principal, preview_id: str) -> Seen | None:
+        """What a preview says that can still be executed. Raises RedisUnavailable."""
+        with one_patience():
+            return await look_at(self._previews, self.inbox, principal.workspace, preview_id)
+
+    async def _without_preview(self, principal: Principal, preview_id: str) -> problems.Problem:
+        """Why there is no preview: it may be held, or its approval may have ended."""
+        if not (found := await self.inbox.look_for(principal.workspace, preview_id)):
+            return refusals.refusal(NoPreview())
+        return refusals.not_approved(
+            NotApproved(preview_id, found.state, found.decide_by_ms),
+            found,
+            url=self.inbox.page(preview_id),
+        )
 
     async def find_run(self, principal: Principal, run_id: str) -> bytes:
         """The document of the run as it is now. Raises RunNotFound, and RedisUnavailable."""
+        return run_answer(await self.inspect_run(principal, run_id))
+
+    async def inspect_run(self, principal: Principal, run_id: str) -> Run:
+        """Raises RunNotFound, and RedisUnavailable."""
         match await self._runs.inspect(principal.workspace, run_id):
             case Run() as run:
                 annotate(run_id=run.id, preview_id=run.preview_id)
-                return run_answer(run)
+                return run
             case NoRun():
                 raise problems.RunNotFound("There is no run with this id, or it has expired.")
 
@@ -161,61 +215,30 @@ class Engine:
 
         `key`: the preview's id unless given. `wait`: how long to wait for a run of this key that
         is in flight. Raises PreviewNotFound, PreviewAlreadyExecuted, RunInProgress, RunExpired,
-        IdempotencyKeyReused, RateLimited, TargetForbidden, TargetUnreachable and RedisUnavailable.
+        IdempotencyKeyReused, RateLimited, TargetForbidden, TargetUnreachable, TargetSuspended,
+        ApprovalPending, ApprovalDenied, ApprovalExpired, ApprovalOutdated and RedisUnavailable.
         """
         until = time.monotonic() + wait.total_seconds()
         while True:
             suspended = self._egress.breaker.suspended(principal.workspace)
-            reservation = _reservation(principal, key or preview_id, preview_id, suspended)
+            signed = self._egress.signs(principal.workspace)
+            reservation = _reservation(
+                principal, key or preview_id, preview_id, suspended, signed=signed
+            )
             answer = await self._runner.run(reservation)
-            if isinstance(answer, NotApproved) and answer.state == "pending":
-                left = timedelta(seconds=until - time.monotonic())
-                if not await self.wait_for_decision(principal.workspace, preview_id, left):
-                    raise refusals.refusal(answer)
+            if isinstance(answer, NotApproved):
+                if not await self.waiting.may_be_approved(principal.workspace, answer, until):
+                    found = await self.inbox.find(principal, preview_id)
+                    raise refusals.not_approved(answer, found, url=self.inbox.page(preview_id))
             elif isinstance(answer, KeyTaken) and answer.in_flight:
-                if not await self._ended(principal.workspace, answer.run, until):
+                if not await self.waiting.for_run(principal.workspace, answer.run, until):
                     raise refusals.refusal(answer)
             else:
                 return _execute_result(answer)
 
-    async def wait_for_decision(self, workspace: str, preview_id: str, wait: timedelta) -> bool:
-        """Wait for the decision on a held preview; whether there may be one now.
-
-        Raises RedisUnavailable.
-        """
-        if wait <= timedelta():
-            return False
-        async with self._run_endings.wait_for(workspace, preview_id) as decided:
-            if await self.inbox.state(workspace, preview_id) != "pending":
-                return True
-            with suppress(TimeoutError):
-                await asyncio.wait_for(decided.wait(), wait.total_seconds())
-                return True
-        return False
-
-    async def _ended(self, workspace: str, run: Run, until: float) -> bool:
-        """Wait for a run in flight; whether it has ended, or its lease has. `until`: monotonic."""
-        left = until - time.monotonic()
-        if left <= 0:
-            return False
-        if task := self._runner.in_flight(run.id):
-            done, _ = await asyncio.wait({task}, timeout=left)
-            return bool(done)
-        async with self._run_endings.wait_for(workspace, run.id) as ended:
-            now = await self._runs.inspect(workspace, run.id)
-            if not (isinstance(now, Run) and now.in_flight):
-                return True
-            lease_left = now.lease_left.total_seconds()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), min(left, lease_left))
-                return True
-            # The subscription may be deaf, and the lease may have ended.
-            now = await self._runs.inspect(workspace, run.id)
-            return not (isinstance(now, Run) and now.in_flight)
-
 
 def _reservation(
-    principal: Principal, key: str, preview_id: str, suspended: Sequence[str]
+    principal: Principal, key: str, preview_id: str, suspended: Sequence[str], *, signed: bool
 ) -> Reservation:
     request, run_id = current(), new_id()
     link = request.trace.link or ""
@@ -226,7 +249,7 @@ def _reservation(
         run_id=run_id,
         traceparent=request.traceparent,
         trace_link=link,
-        intent=run_intended(principal, key, preview_id, run_id, link),
+        intent=run_intended(principal, key, preview_id, run_id, link=link, signed=signed),
         principal=principal.id,
         rates=principal.executes,
         slots=principal.slots,
@@ -238,16 +261,21 @@ def _effect(action: Action[Any], params: Raw) -> Effect:
     try:
         return action.effect(params)
     except BadParams as error:
-        field = problems.FieldError(f"/params{error.pointer}", str(error))
+        field = FieldError(f"/params{error.pointer}", str(error))
         raise problems.InvalidParams(str(error), errors=[field]) from error
 
 
-def _execute_result(answer: RunResult) -> ExecuteResult:
+def _warnings(effect: Effect) -> list[str]:
+    """What its action warns of, and what a reader of it would not see."""
+    return [*effect.warnings, *hidden_characters(effect)]
+
+
+def _execute_result(answer: ExecuteResult | refusals.Refused) -> ExecuteResult:
     match answer:
         case ExecuteResult():
             return answer
         case KeyTaken(run=run, other_preview=False):
-            telemetry.replayed(run, origin(run.origin))
+            telemetry.replayed(run, origin(run.doc or run.origin))
             document = run_answer(run)
             return ExecuteResult(document, run.id, True, run.expires_at_ms, answer.quota)
         case refused:

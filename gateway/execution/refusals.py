@@ -1,13 +1,22 @@
-"""Translate the store's answers into problems."""
+"""Translate into problems what the store answers, and what the runner finds after it has reserved:
+`outdated`, `suspended` and `not_sent`.
+"""
 
 import math
+from collections.abc import Mapping
 from typing import assert_never
 
 from gateway import problems
+from gateway.approvals.documents import approval_needed
+from gateway.approvals.inbox import asked_of
 from gateway.approvals.policy import Requirement
 from gateway.egress.breaker import FAILURES, PAUSE
 from gateway.execution import telemetry
+from gateway.outcomes import NotSent, TargetRefused
 from gateway.timestamps import timestamp
+from stores.approvals import State
+from stores.audit_entries import RELAY
+from stores.redis.approvals import Approval
 from stores.redis.limits import Limited
 from stores.redis.previews import NoPreview, Spent
 from stores.redis.reservations import Expired, KeyTaken, NotApproved, Suspended
@@ -23,10 +32,11 @@ LIMITS = {
 }
 
 
-Refused = KeyTaken | NoPreview | NotApproved | Spent | Expired | Suspended | Limited
+# NotApproved is none of them: `not_approved` needs the approval too.
+Refused = KeyTaken | NoPreview | Spent | Expired | Suspended | Limited
 
 # What became of an approval.
-NOT_APPROVED = {
+NOT_APPROVED: Mapping[State, str] = {
     "denied": "An approver denied this preview.",
     "cancelled": "This preview was given up before it was decided.",
     "withdrawn": "The approval of this preview was withdrawn.",
@@ -45,9 +55,7 @@ def refusal(answer: Refused) -> problems.Problem:
 def _problem(answer: Refused) -> problems.Problem:
     match answer:
         case KeyTaken(run=run, other_preview=True):
-            detail = (
-                "This Idempotency-Key executed another preview; use a new key for a new action."
-            )
+            detail = "This Idempotency-Key has executed another preview; use a new key."
             return problems.IdempotencyKeyReused(detail, run_id=run.id)
         case KeyTaken(run=run):
             return problems.RunInProgress(
@@ -59,7 +67,7 @@ def _problem(answer: Refused) -> problems.Problem:
             return problems.PreviewNotFound("Invalid or expired preview_id; create a new preview.")
         case Spent(run_id=run_id):
             return problems.PreviewAlreadyExecuted(
-                "This preview was executed with another Idempotency-Key; see its run.",
+                "This preview belongs to the run of another Idempotency-Key; see that run.",
                 run_id=run_id,
                 headers={"Location": f"/runs/{run_id}"},
             )
@@ -70,10 +78,8 @@ def _problem(answer: Refused) -> problems.Problem:
             return _not_now(other)
 
 
-def _not_now(answer: NotApproved | Suspended | Limited) -> problems.Problem:
+def _not_now(answer: Suspended | Limited) -> problems.Problem:
     match answer:
-        case NotApproved():
-            return _not_approved(answer)
         case Suspended():
             return suspended(answer)
         case Limited():
@@ -86,28 +92,62 @@ def denied(asked: Requirement) -> problems.Problem:
     return problems.PolicyDenied(f"The policy denies this preview by its rule {rules}.")
 
 
-def _not_approved(answer: NotApproved) -> problems.Problem:
-    location = {"Location": f"/approvals/{answer.preview_id}"}
-    if answer.state == "pending":
-        return problems.ApprovalPending(
+def not_approved(answer: NotApproved, found: Approval, *, url: str | None) -> problems.Problem:
+    """What became of an approval: `answer` when it was to be executed, `found` a moment later.
+    `url`: of the page of the approval.
+    """
+    problem = _not_approved(answer, found, url)
+    problem.quota = answer.quota
+    return problem
+
+
+def _not_approved(answer: NotApproved, found: Approval, url: str | None) -> problems.Problem:
+    state, location = answer.state, {"Location": f"/approvals/{answer.preview_id}"}
+    if state in ("pending", "approved"):  # approved: of `find_preview`, which reads twice
+        pending = problems.ApprovalPending(
             f"Nothing was sent. A decision is due by {timestamp(answer.decide_by_ms)}; "
             "execute again with the same Idempotency-Key.",
-            safe_to_retry=True,
             headers={"Retry-After": "5", **location},
         )
-    detail = f"{NOT_APPROVED.get(answer.state, 'Nothing is left to execute.')} Make a new preview."
-    if answer.state in ("expired", "unused"):
+        asked = asked_of(found).requirement
+        pending.approval = approval_needed(asked, state, answer.decide_by_ms, url=url)
+        return pending
+    detail = f"{NOT_APPROVED[state]}{_by_whom(found)} Make a new preview."
+    if state in ("expired", "unused"):
         return problems.ApprovalExpired(detail, headers=location)
-    if answer.state == "outdated":
-        return problems.ApprovalOutdated(detail, safe_to_retry=False, headers=location)
+    if state == "outdated":
+        return problems.ApprovalOutdated(detail, headers=location)
     return problems.ApprovalDenied(detail, headers=location)
+
+
+def _by_whom(found: Approval) -> str:
+    """A sentence of its own, for the first one is what the audit counts refusals by."""
+    for decider in found.deciders:
+        if decider.decision == "deny":
+            reason = f' with the reason "{decider.reason}"' if decider.reason else ""
+            return f" It was {decider.subject}{reason}."
+    return f" It was {found.ended_by}." if found.ended_by not in ("", RELAY) else ""
+
+
+def outdated(reasons: str, preview_id: str, *, approved: bool) -> problems.Problem:
+    """`approved`: there is an approval, which ends."""
+    headers = {"Location": f"/approvals/{preview_id}"} if approved else {}
+    return problems.ApprovalOutdated(f"{reasons} Make a new preview.", headers=headers)
+
+
+def not_sent(outcome: NotSent | TargetRefused) -> problems.Problem:
+    if isinstance(outcome, NotSent):
+        return problems.TargetUnreachable(outcome.detail)
+    return problems.TargetForbidden(
+        f"The preview allowed this target, which is refused now: {outcome.detail}",
+        safe_to_retry=True,
+    )
 
 
 def suspended(answer: Suspended) -> problems.Problem:
     return problems.TargetSuspended(
         f"{answer.target} could not be connected to {FAILURES} times in a row. Nothing was sent; "
         f"try again in {PAUSE:.0f} s.",
-        safe_to_retry=True,
         headers={"Retry-After": f"{PAUSE:.0f}"},
     )
 
@@ -117,6 +157,5 @@ def _limited(limited: Limited) -> problems.Problem:
     seconds = max(1, math.ceil(limited.retry_in.total_seconds()))
     return problems.RateLimited(
         f"{LIMITS[limited.bound]} Nothing was sent; try again in {seconds} s.",
-        safe_to_retry=True,
         headers={"Retry-After": str(seconds)},
     )

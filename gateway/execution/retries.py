@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from stores import tasks
 from stores.redis.scripts import RedisUnavailable
 
 # Between two tries.
@@ -15,7 +16,7 @@ T = TypeVar("T")
 
 
 class NotStoredYet:
-    """The store was unavailable. The call goes on in the background, or its time is over."""
+    """The store was unavailable. Until its time is over the call goes on in the background."""
 
 
 class Retries:
@@ -51,9 +52,7 @@ class Retries:
 
     async def end(self) -> None:
         """Give up what still repeats: the store is about to close."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await tasks.end(self.tasks)
 
 
 async def _repeat(call: Callable[[], Awaitable[object]], until: float) -> object:

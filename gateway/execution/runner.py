@@ -20,7 +20,7 @@ import msgspec
 from gateway import problems
 from gateway.approvals.documents import approved_by
 from gateway.approvals.inbox import Approvals
-from gateway.approvals.policies import granted
+from gateway.approvals.policies import Granted, granted
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
@@ -33,7 +33,7 @@ from gateway.execution.documents import (
 )
 from gateway.execution.retries import NotStoredYet, Retries
 from gateway.execution.telemetry import Sent
-from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused, run_status
+from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, run_status
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.redis.limits import Limited, Quota
@@ -154,20 +154,21 @@ class Runner:
     ) -> ExecuteResult:
         effect, origin = stored_effect(reserved.preview)
         grant = granted(reserved.granted or b"{}")
-        if unmet := self.approvals.policies.unmet(
-            reservation.workspace, origin.action, effect, reserved.by, grant
-        ):
-            not_sent = Sent(reservation, origin, NotSent("The approval is outdated."), 0)
-            return await self._outdated(not_sent, deadline, " ".join(unmet))
+        asked = (reservation.workspace, origin.action, effect, reserved.by, grant)
+        if unmet := self.approvals.policies.unmet(*asked, now_ms=reserved.started_at_ms):
+            outdated = NotSent("The approval is outdated.", "approval_outdated")
+            sent = Sent(reservation, origin, outdated, 0)
+            return await self._outdated(sent, deadline, " ".join(unmet), grant)
         if not self._egress.breaker.admit(reservation.workspace, effect.target):  # a probe is out
-            sent = Sent(reservation, origin, NotSent("The target is suspended."), 0)
+            left_alone = NotSent("The target is suspended.", "target_suspended")
+            sent = Sent(reservation, origin, left_alone, 0)
             suspended = refusals.suspended(Suspended(effect.target))
             return await self._release(sent, deadline, suspended)
         started = time.monotonic()
         outcome = await self._send(effect, reservation, deadline)
         ended = Sent(reservation, origin, outcome, time.monotonic() - started)
         if not isinstance(outcome, Answered | NoResponse):
-            return await self._release(ended, deadline, _refusal(outcome))
+            return await self._release(ended, deadline, refusals.not_sent(outcome))
         run = outcome_document(
             outcome,
             reservation,
@@ -217,14 +218,17 @@ class Runner:
             return recorded
         raise refusal
 
-    async def _outdated(self, sent: Sent, deadline: float, reasons: str) -> ExecuteResult:
-        """Give the run back, and end the approval: another execute would fail the same way."""
-        run = sent.reservation
+    async def _outdated(
+        self, sent: Sent, deadline: float, reasons: str, grant: Granted
+    ) -> ExecuteResult:
+        """Give the run back, and end the approval, if there is one: it would fail once more."""
+        run, approved = sent.reservation, bool(grant.deciders)
         try:
-            outdated = problems.ApprovalOutdated(reasons, safe_to_retry=False)
+            outdated = refusals.outdated(reasons, run.preview_id, approved=approved)
             return await self._release(sent, deadline, outdated)
         finally:
-            await self.approvals.inbox.outdate(run.workspace, run.preview_id, reasons)
+            if approved:
+                await self.approvals.inbox.outdate(run.workspace, run.preview_id, reasons)
 
     async def _end(
         self, name: str, call: Callable[[], Awaitable[T]], sent: Sent, deadline: float
@@ -239,12 +243,16 @@ class Runner:
             telemetry.ended(sent, ended)
         return ended
 
-    async def _recorded(self, sent: Sent, ended: object, deadline: float) -> ExecuteResult | None:
+    async def _recorded(
+        self, sent: Sent, ended: Settled | Released | Lost | NotStoredYet, deadline: float
+    ) -> ExecuteResult | None:
         """What the record says of a run whose lease has ended; retries are answered from it.
-        None while the lease lasts, and if there is no record. Raises RedisUnavailable.
+        None where the answer is stored, while the lease lasts, and if Redis has lost the record:
+        then the caller gets the outcome itself. Raises RedisUnavailable.
         """
-        waits = isinstance(ended, NotStoredYet) and time.monotonic() < _lease_end(deadline)
-        if waits or not isinstance(ended, Lost | NotStoredYet):
+        if isinstance(ended, Settled | Released):
+            return None
+        if isinstance(ended, NotStoredYet) and time.monotonic() < _lease_end(deadline):
             return None
         recorded = await self._runs.inspect(sent.reservation.workspace, sent.reservation.run_id)
         if not isinstance(recorded, Run):
@@ -255,12 +263,3 @@ class Runner:
 def _lease_end(deadline: float) -> float:
     """Not after the end by Redis's clock, since the deadline counts from before the reservation."""
     return deadline + LEASE_MARGIN.total_seconds()
-
-
-def _refusal(outcome: NotSent | TargetRefused) -> problems.Problem:
-    if isinstance(outcome, NotSent):
-        return problems.TargetUnreachable(outcome.detail, safe_to_retry=True)
-    return problems.TargetForbidden(
-        f"The preview allowed this target, which is refused now: {outcome.detail}",
-        safe_to_retry=True,
-    )

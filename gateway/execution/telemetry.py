@@ -79,7 +79,8 @@ def annotate_run(sent: Sent, run: RunStatus) -> dict[str, Field]:
 
 def ended(sent: Sent, recorded: object) -> None:
     """Count and log one run as its record has it. `recorded`: the store's answer to its end. A run
-    whose end was not stored within its lease is `unknown`, whatever the target answered.
+    whose end was not stored within its lease is `unknown`, whatever the target answered. Runs
+    that `collect.lua` and the maintenance end are in the audit alone.
     """
     run = run_status(sent.outcome)
     if not isinstance(recorded, Settled | Released):
@@ -103,7 +104,7 @@ def ended(sent: Sent, recorded: object) -> None:
 def replayed(run: Run, origin: Origin) -> None:
     """Count a replay, and link the request's trace to the trace of the run."""
     span = current()
-    status = "unknown" if run.interrupted else run.state
+    status = run.status
     if span.trace.record:
         span.link(kept(run.traceparent))
     annotate(

@@ -11,11 +11,15 @@ from gateway import problems
 from gateway.http.responses import problem_response
 from gateway.telemetry.spans import annotate, current
 
-ALLOWED_METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
+ALLOWED_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 ALLOWED_HEADERS = [
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "If-Match",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
     "Prefer",
     "X-Request-ID",
     "X-Signature",
@@ -26,6 +30,7 @@ ALLOWED_HEADERS = [
     "tracestate",
 ]
 EXPOSED_HEADERS = [
+    "ETag",
     "Idempotency-Expires",
     "Idempotent-Replayed",
     "Location",

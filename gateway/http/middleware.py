@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import tracing as http
 from gateway.http.responses import problem_response
-from gateway.ids import new_id
 from gateway.problems import InternalError, NotReady
 from gateway.telemetry import metrics
+from gateway.telemetry.ids import new_id
 from gateway.telemetry.logs import log_event
 from gateway.telemetry.spans import Field, Span, Trace
 from gateway.telemetry.tracing import Tracing
@@ -49,6 +49,9 @@ class RequestContext:
     `default_headers`: headers of every response that does not set them itself. `probes`: paths
     that load balancers and scrapers poll every second: they have no span, and no log line while
     they answer 200; three replicas behind one balancer would log 260,000 lines a day.
+
+    A request ends when its answer has begun if it leaves `rest` in its state: what an endless
+    answer goes on with.
     """
 
     def __init__(
@@ -90,6 +93,8 @@ class RequestContext:
                     await internal_error(request_id)(scope, receive, response.send)
             finally:
                 self._end(scope, server, response.status, time.perf_counter() - started)
+        if rest := scope["state"].get("rest"):
+            await rest
 
     def _server_span(self, scope: Scope, request_id: str, given: Mapping[str, str]) -> Span:
         if self._tracing is None or scope["path"] in self._probes:

@@ -5,26 +5,28 @@ connection took 2 GB. What is not HTTP gets a problem.
 """
 
 import asyncio
-import re
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
+from weakref import ref
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import problems
-from gateway.http.middleware import ALWAYS, Header, RequestContext
+from gateway.http.heads import checked
+from gateway.http.middleware import ALWAYS, RequestContext
 from gateway.http.responses import problem_response
+from gateway.http.transport import JoinedWrites
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024
 # Bytes of chunk framing for each byte of a body: "1\r\nx\r\n" takes 5.
 FRAMING_MAX = 8
 END_OF_HEAD = b"\r\n\r\n"
-# RFC 9110, 7.2: a name, an IPv4 address or an IP literal, and a port. Not empty (4.2.1).
-HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+# Bytes around bodies that one turn of the event loop parses, in at most 2 ms: a read of 256 KiB may
+# hold 40,000 chunks.
+TURN_MAX = 8 * 1024
 
 
 class Patience(NamedTuple):
@@ -37,52 +39,28 @@ class Patience(NamedTuple):
 PATIENCE = Patience()
 
 
-class JoinedWrites:
-    """A transport that sends in one write all that one turn of the event loop wrote.
-
-    uvicorn writes head and body separately. That takes a second system call, and a gateway killed
-    between the two leaves half a response, which no proxy can retry.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._parts: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._parts:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._parts.append(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._parts and not self._transport.is_closing():
-            self._transport.write(b"".join(self._parts))
-        self._parts.clear()
-
-
 class UpgradeIgnored(httptools.HttpRequestParser):
     """A parser that reads a request with `Upgrade` by its framing, as RFC 9110, 7.8 allows.
 
     llhttp stops behind such a head: the body would be lost, and the bytes after it would be read as
-    a new request. This parser reads the head again without the header, and then the rest.
+    a new request. Another parser reads the head again without the header, and then the rest: this
+    one is closed if the connection ends with the request.
     """
 
     def __init__(self, protocol: "ProblemProtocol") -> None:
         super().__init__(protocol)
         self._protocol = protocol
+        # As uvicorn does: answer the request although data follows its `Connection: close`.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]
         """Raises HttpParserError."""
         try:
             super().feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self.feed_data(self._protocol.head_without_upgrade() + data[upgrade.args[0] :])
+            head = self._protocol.head_without_upgrade()
+            self._protocol.parser = UpgradeIgnored(self._protocol)
+            self._protocol.parser.feed_data(head + data[upgrade.args[0] :])
 
 
 class ProblemProtocol(HttpToolsProtocol):
@@ -97,14 +75,15 @@ class ProblemProtocol(HttpToolsProtocol):
         self._around, self._allowed = 0, HEAD_MAX
         self._body_left = 0
         self._headed, self._whole = False, True
+        self._turn: asyncio.Handle | None = None
         self._waiting: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.parser = UpgradeIgnored(self)
-        # As uvicorn does: answer the request although data follows its `Connection: close`.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
+        weakly = ref(self)  # a circle would wait for the collector
+        self._joined = JoinedWrites(transport, lambda: (it := weakly()) is not None and it.is_cut)
+        super().connection_made(cast(asyncio.Transport, self._joined))
         self._wait(self._patience.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,19 +104,43 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def _read(self) -> None:
         """Parse what was received up to the end of a request; the next one waits for the response,
-        so that a read of 7,000 requests begins one.
+        so that a read of 7,000 requests begins one. The rest of many chunks waits for another turn.
         """
         self._unset_keepalive_if_required()
-        data, at = self._unread, 0
-        while at < len(data) and not self._answering and not self.transport.is_closing():
-            end = self._end_of_part(data, at)
+        data, at, left = self._unread, 0, TURN_MAX
+        while at < len(data) and left > 0 and self._reading:
+            sized, end = self._body_left, self._end_of_part(data, at)
             self._parse(data[at:end])
+            left -= 0 if sized else end - at
             at = end
         self._unread = data[at:]
         self._tail = (self._tail + data[max(at - 3, 0) : at])[-3:]
         if self._unread and self._answering:
             self.flow.pause_reading()
+        self._set_turn()
         self._set_timers()
+
+    def _set_turn(self) -> None:
+        """What is left of a read is parsed in the next turn, and nothing more is read before."""
+        left = bool(self._unread) and self._reading
+        self._joined.hold(left)
+        if left and self._turn is None:
+            self._turn = self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._turn = None
+        self._read()
+
+    @property
+    def _reading(self) -> bool:
+        return not self._answering and not self.transport.is_closing()
+
+    @property
+    def is_cut(self) -> bool:
+        """The app returned before the end of its response, as for a client that does not read."""
+        if (it := self.cycle) is None or it.disconnected:
+            return False
+        return it.response_started and not it.response_complete
 
     @property
     def _answering(self) -> bool:
@@ -149,8 +152,8 @@ class ProblemProtocol(HttpToolsProtocol):
             return at + self._body_left
         if at == 0 and (found := (self._tail + data[:3]).find(END_OF_HEAD)) >= 0:
             return found + len(END_OF_HEAD) - len(self._tail)
-        found = data.find(END_OF_HEAD, at)
-        return len(data) if found < 0 else found + len(END_OF_HEAD)
+        found = data.find(END_OF_HEAD, at, at + TURN_MAX)
+        return min(at + TURN_MAX, len(data)) if found < 0 else found + len(END_OF_HEAD)
 
     def _parse(self, part: bytes) -> None:
         self._around += len(part)
@@ -167,7 +170,7 @@ class ProblemProtocol(HttpToolsProtocol):
             raise problems.InvalidRequest(f"The headers have more than {HEAD_MAX} bytes.")
 
     def _set_timers(self) -> None:
-        """A timer for what is awaited of the client; none while it waits for us."""
+        """A timer while we wait for the client; none while it waits for us."""
         if self._answering:
             self._wait(None)
         elif not self._whole:
@@ -213,7 +216,7 @@ class ProblemProtocol(HttpToolsProtocol):
             return
         self._check_size()
         version = self.parser.get_http_version()
-        fields = _checked(version, self.url, self.headers)
+        fields = checked(version, self.url, self.headers)
         expected = fields.get(b"expect", b"").lower()
         # RFC 9110, 10.1.1: HTTP/1.0 knows no 100 Continue.
         self.expect_100_continue = version == "1.1" and expected == b"100-continue"
@@ -261,27 +264,6 @@ class ProblemProtocol(HttpToolsProtocol):
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         lines += [b"connection: close\r\n\r\n", bytes(response.body)]
         return head.encode() + b"".join(lines)
-
-
-def _checked(version: str, url: bytes, headers: Sequence[Header]) -> dict[bytes, bytes]:
-    """The fields of a head, the last of each name. Raises Problem for a head that two servers
-    could read differently.
-    """
-    fields = dict(headers)
-    if version not in ("1.0", "1.1"):
-        raise problems.InvalidRequest("Relay speaks HTTP/1.1.")
-    if b"#" in url or url == b"*":
-        raise problems.InvalidRequest("This is no path of Relay (RFC 9112, 3.2).")
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or not all(map(HOST.fullmatch, hosts)) or (version == "1.1" and not hosts):
-        raise problems.InvalidRequest("Send one valid Host (RFC 9112, 3.2).")
-    if b"transfer-encoding" in fields:
-        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-        if version == "1.0":
-            raise problems.InvalidRequest("HTTP/1.0 has no Transfer-Encoding (RFC 9112, 6.1).")
-        if codings != [b"chunked"]:
-            raise problems.UnknownTransferCoding("The one transfer coding is chunked.")
-    return fields
 
 
 def _problem(error: httptools.HttpParserError) -> problems.Problem:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway import problems
 from gateway.http.strict_json import decode
-from gateway.problems import validation_detail
+from gateway.pointers import validation_detail
 
 # Room for a large webhook; JSON of this size is checked in about a millisecond.
 BODY_MAX = 256 * 1024
@@ -25,9 +25,12 @@ WAIT_MAX = timedelta(seconds=30)
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
 Instant = Annotated[datetime, Meta(tz=True)]
+PreviewId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+VisibleKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
 # Human-readable error per query parameter.
 EXPECTED = {
     "limit": "Give a number from 1 to 200.",
+    "version": "Give a number from 1 on.",
     **dict.fromkeys(
         ("status", "action", "principal", "event"), "Give 1 to 200 characters, no NUL."
     ),
@@ -75,7 +78,7 @@ async def _body(request: Request[Any]) -> bytes:
 
 
 def _too_large() -> problems.BodyTooLarge:
-    """Not a variable of the frame that raises it: the two would hold each other, and the body."""
+    """Made outside of the frame that raises it: else each keeps the other, and the body."""
     return problems.BodyTooLarge(f"A body can have at most {BODY_MAX} bytes.")
 
 
@@ -102,7 +105,12 @@ def idempotency_key(request: Request[Any]) -> str | None:
     quoted = re.fullmatch(r'"((?:[^"\\]|\\["\\])*)"', given[0])
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0].removeprefix('"')
     bare = key == given[0]
-    if len(given) > 1 or not (quoted or bare) or not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+    return checked_key(key if len(given) == 1 and (quoted or bare) else "")
+
+
+def checked_key(key: str) -> str:
+    """Raises InvalidIdempotencyKey."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise problems.InvalidIdempotencyKey(
             "Send one Idempotency-Key of 1 to 255 visible ASCII characters, bare or quoted."
         )
@@ -117,10 +125,14 @@ def wait(request: Request[Any]) -> timedelta:
 
 def wait_asked(request: Request[Any]) -> timedelta | None:
     """The same; None where the caller does not ask."""
-    for preference in ",".join(header_values(request, b"prefer")).split(","):
+    given = header_values(request, b"prefer")
+    for preference in ",".join(given).split(",") if given else ():
         if match := re.fullmatch(r"\s*wait\s*=\s*\"?(\d{1,9})\"?\s*", preference, re.IGNORECASE):
             return min(timedelta(seconds=int(match[1])), WAIT_MAX)
     return None
+
+
+NUMBERS = ("limit", "version")
 
 
 def query(request: Request[Any], kind: type[Query]) -> Query:
@@ -129,7 +141,7 @@ def query(request: Request[Any], kind: type[Query]) -> Query:
     for name, text in request.query_params.multi_items():
         if name in given:
             raise parameter_refused(name, "Give it once.")
-        number = name == "limit" and re.fullmatch(r"[0-9]{1,9}", text)
+        number = name in NUMBERS and re.fullmatch(r"[0-9]{1,9}", text)
         given[name] = int(text) if number else text
     try:
         return msgspec.convert(given, kind)

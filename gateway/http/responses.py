@@ -1,12 +1,15 @@
 """Encode answers: JSON bodies, stored documents and problems."""
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 from starlette.responses import Response
 
 from gateway import problems
+from gateway.pointers import FieldError
+from gateway.timestamps import Timestamp
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -14,11 +17,34 @@ PROBLEM_JSON = "application/problem+json"
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="relay"'}
 
 
+class CheckBody(Struct, kw_only=True, frozen=True):
+    """One check of /ready."""
+
+    name: str
+    verdict: Literal["ok", "warning", "failed"]
+    detail: str
+
+
+class ApprovalNeeded(Struct, kw_only=True, frozen=True):
+    """What a held preview waits for. `needed`: approvals of the rule that asks for most. `from`: of
+    all rules, who counts; empty: every key that may decide. `url`: the page of the approval, where
+    the gateway has PUBLIC_URL.
+    """
+
+    state: str
+    needed: int
+    rules: Sequence[str]
+    approvers: Sequence[str] = field(name="from")
+    decide_by: Timestamp
+    url: str | None
+
+
 class ProblemBody(Struct, frozen=True, kw_only=True):
     """The body of every refusal: RFC 9457's members, then Relay's.
 
-    `safe_to_retry`: the request may be repeated with the same Idempotency-Key. Only behind 429, 502
-    and `target_forbidden` does it also mean that nothing was sent.
+    `safe_to_retry`: the request may be repeated with the same Idempotency-Key. Only behind 429,
+    502, `target_forbidden`, `target_suspended` and `approval_pending` does it also mean that
+    nothing was sent. `approval`: what the preview waits for.
     """
 
     type: str
@@ -26,10 +52,11 @@ class ProblemBody(Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     code: str
-    errors: Sequence[problems.FieldError] | UnsetType = UNSET
+    errors: Sequence[FieldError] | UnsetType = UNSET
     run_id: str | UnsetType = UNSET
     safe_to_retry: bool | UnsetType = UNSET
-    checks: Sequence[problems.CheckBody] | UnsetType = UNSET
+    checks: Sequence[CheckBody] | UnsetType = UNSET
+    approval: ApprovalNeeded | UnsetType = UNSET
     request_id: str
 
 
@@ -46,6 +73,7 @@ def problem_response(problem: problems.Problem, request_id: str) -> Response:
 
 def problem_body(problem: problems.Problem, request_id: str) -> ProblemBody:
     name = problems.code(type(problem))
+    assert isinstance(problem.approval, ApprovalNeeded | UnsetType)
     return ProblemBody(
         type=f"/problems/{name}",
         title=problem.title,
@@ -55,6 +83,7 @@ def problem_body(problem: problems.Problem, request_id: str) -> ProblemBody:
         errors=problem.errors,
         run_id=problem.run_id,
         safe_to_retry=problem.safe_to_retry,
-        checks=problem.checks,
+        checks=cast("Sequence[CheckBody] | UnsetType", problem.checks),
+        approval=problem.approval,
         request_id=request_id,
     )

@@ -33,10 +33,28 @@ class StartError(Exception):
 
 
 def _reason(error: OSError) -> str:
-    """A host that does not resolve has numbers of its own (EAI), which strerror does not know."""
-    if isinstance(error, socket.gaierror):
-        return error.strerror or "the host does not resolve"
-    return os.strerror(error.errno or 0)
+    """A host that does not resolve has a number below 0 (EAI), which strerror does not know."""
+    number = error.errno or 0
+    return os.strerror(number) if number >= 0 else "the host does not resolve"
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Raises StartError."""
+    if not _is_host(host):
+        raise StartError(f"cannot listen on {host!a}: this is no host")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+
+
+def _is_host(text: str) -> bool:
+    """Whether a resolver can be asked for it. For an empty one sockets take every address."""
+    try:
+        return bool(text.encode("idna")) and text.isprintable()
+    except UnicodeError:
+        return False
 
 
 class ListeningServer(uvicorn.Server):
@@ -62,11 +80,7 @@ class ListeningServer(uvicorn.Server):
             timeout_graceful_shutdown=round(grace),
         )
         super().__init__(config)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self._socket = socket.create_server((host, port), family=family, backlog=2048)
-        except OSError as error:
-            raise StartError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+        self._socket = listening_socket(host, port)
         # asyncio leaves sockets that it has not made to Nagle: 40 ms an answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = self._socket.getsockname()[1]

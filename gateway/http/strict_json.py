@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway import problems
-from gateway.problems import pointer, validation_detail
+from gateway.pointers import FieldError, pointer, validation_detail
 
 # Deeper or larger than what any client sends on purpose, and checked in about a millisecond.
 DEPTH_MAX = 32
@@ -98,4 +98,4 @@ def _check(value: Any, path: tuple[str, ...], verbatim: tuple[str, ...]) -> None
 
 
 def _invalid(where: str, detail: str) -> problems.InvalidRequest:
-    return problems.InvalidRequest(detail, errors=[problems.FieldError(where, detail)])
+    return problems.InvalidRequest(detail, errors=[FieldError(where, detail)])

@@ -49,7 +49,8 @@ def end(server: Span, method: str, endpoint: str, status: int) -> None:
     """Set the attributes that are known at the end."""
     attributes = server.attrs
     verb = "HTTP" if method == OTHER else method
-    server.rename(verb if endpoint == "unmatched" else f"{verb} {endpoint}")
+    path = verb if endpoint == "unmatched" else f"{verb} {endpoint}"
+    server.rename(server.trace.operation or path)
     if endpoint != "unmatched":
         attributes["http.route"] = endpoint
     if status:

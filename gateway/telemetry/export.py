@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext
 from opentelemetry.util.re import parse_env_headers
+from requests.utils import get_auth_from_url
 from urllib3.exceptions import HTTPError
 
 from gateway.telemetry import metrics
@@ -103,7 +104,8 @@ async def _shut_down(processor: BatchSpanProcessor) -> None:
 
     threading.Thread(target=shut_down, name="telemetry-flush", daemon=True).start()
     with suppress(TimeoutError):
-        await asyncio.wait_for(flushed.wait(), FLUSH_PATIENCE)
+        async with asyncio.timeout(FLUSH_PATIENCE):
+            await flushed.wait()
 
 
 class CollectorClient:
@@ -119,6 +121,10 @@ class CollectorClient:
         self._authorities = _variable("CERTIFICATE") or True
         self._closed = threading.Event()
         self._session = requests.Session()
+        # Credentials come from the variables alone: a .netrc would replace their header, and is
+        # looked for with every batch.
+        named = get_auth_from_url(endpoint)
+        self._session.auth = named if any(named) else lambda request: request
         certificate, key = _variable("CLIENT_CERTIFICATE"), _variable("CLIENT_KEY")
         self._session.cert = (certificate, key) if certificate and key else certificate or None
         self._session.headers["Content-Type"] = "application/x-protobuf"
@@ -153,7 +159,7 @@ class CollectorClient:
                 stream=True,
                 allow_redirects=False,
             )
-        except requests.RequestException:
+        except OSError:  # a RequestException too; requests raises others for files that have gone
             return 0, RETRY_PAUSE
         # A connection whose response was read to its end is used again; this closes any other.
         with response, suppress(HTTPError):

@@ -4,9 +4,10 @@ A test compares the metrics that the dashboard, the alerts and the gate query wi
 gateway emits. A new route appears in them by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import cache
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -14,9 +15,12 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from gateway.version import VERSION
-from stores.redis.health import Check
 from stores.redis.limits import Bound
+from stores.redis.notices import Event
+from stores.redis.server.health import Check
 
+# What becomes of an attempt to send a notice; `superseded`: nothing was left to decide.
+NoticeOutcome = Literal["sent", "failed", "refused", "given_up", "superseded"]
 # Seconds. 0.05 and 1.2 are the objectives; 10 and 20 are on both sides of a send's deadline.
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.2, 2.5, 5, 10, 20, 40)
 # Seconds. A round trip takes a tenth of a millisecond on loopback; the client gives up at 0.8 s.
@@ -56,6 +60,11 @@ replays = Counter(
     "action_replay",
     "How many requests were answered from a stored run.",
     ["provider", "action", "status"],
+)
+tool_calls = Counter(
+    "relay_tool_calls",
+    "How many calls of tools were answered, by what they say: a result or an error.",
+    ["tool", "answer"],
 )
 reservations = Counter(
     "relay_run_reservations",
@@ -101,10 +110,18 @@ audit_chain_broken = Gauge(
     "relay_audit_chain_broken",
     "Whether an audit chain could not be continued at the last turn: 1 or 0.",
 )
+audit_broken_chains = Gauge(
+    "relay_audit_broken_chains", "How many audit chains failed their last verification."
+)
 approvals = Counter(
     "relay_approvals",
     "How many approvals were asked for, decided and ended, by state.",
     ["action", "state"],
+)
+approval_rules = Counter(
+    "relay_approval_rules",
+    "How many approvals that a rule asked for have ended, by state.",
+    ["rule", "state"],
 )
 approval_duration = Histogram(
     "relay_approval_seconds",
@@ -112,8 +129,31 @@ approval_duration = Histogram(
     ["action", "state"],
     buckets=(1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600),
 )
+approvals_pending = Gauge(
+    "relay_approvals_pending", "How many approvals waited for a decision at the last sweep."
+)
+approvals_used = Gauge(
+    "relay_approvals_used_ratio",
+    "How much of its time to decide had passed for the approval with the next deadline.",
+)
+approval_notices = Counter(
+    "relay_approval_notices",
+    "How many attempts to send a notice of an approval were made, by outcome.",
+    ["event", "outcome"],
+)
+studio_streams = Gauge(
+    "relay_studio_streams", "How many streams of events are open at this process."
+)
 policy_errors = Counter(
     "relay_policy_errors", "How many times a policy failed while it decided, and so denied."
+)
+assertions_refused = Counter(
+    "relay_assertions_refused",
+    "How many assertions of the identity-aware proxy were refused, by reason.",
+    ["reason"],
+)
+issuer_reads = Counter(
+    "relay_issuer_reads", "How many times the keys of the identity issuer were read.", ["outcome"]
 )
 audit_shipped = Counter(
     "relay_audit_entries_shipped", "How many audit entries this process wrote to the database."
@@ -132,8 +172,14 @@ lines_dropped = Counter(
     "relay_log_lines_dropped",
     "How many log lines were dropped because stderr was too slow or closed.",
 )
+background_failures = Counter(
+    "relay_background_failures", "How many times the work of a background loop failed."
+)
 for reason in ("queue_full", "export_failed"):
     spans_dropped.labels(reason)
+for event in get_args(Event):
+    for outcome in get_args(NoticeOutcome):
+        approval_notices.labels(event, outcome)
 for bound in get_args(Bound):
     limited.labels(bound)
 
@@ -142,6 +188,31 @@ openmetrics: Callable[[CollectorRegistry], bytes] = generate_openmetrics
 # Labels have few values, and prometheus_client takes longer to look a child up than to count.
 counter = cache(Counter.labels)
 histogram = cache(Histogram.labels)
+
+
+class FirstNames:
+    """Labels whose names others choose: each of the first `most` is one, the rest are one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._names: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        if len(self._names) < self._most:
+            self._names.add(name)
+        return name if name in self._names else "(others)"
+
+
+# Each workspace has rules, and may change their names any number of times.
+rule_label = FirstNames(200)
+
+
+def approval_ended(action: str, state: str, waited: timedelta, rules: Iterable[str]) -> None:
+    """`rules`: those that asked for it."""
+    counter(approvals, action, state).inc()
+    for rule in rules:
+        counter(approval_rules, rule_label(rule), state).inc()
+    histogram(approval_duration, action, state).observe(waited.total_seconds())
 
 
 def checked(check: Check) -> None:
@@ -156,7 +227,7 @@ def round_trip(seconds: float, calls: int) -> None:
 def exposition(accept: str) -> tuple[bytes, str]:
     """All instruments as OpenMetrics where `accept` names it, else as plain text; its media type.
 
-    The choice of prometheus_client raises for a version that is none.
+    prometheus_client's own choice raises for an invalid version.
     """
     named = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     if "application/openmetrics-text" in named:

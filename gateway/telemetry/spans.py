@@ -45,6 +45,7 @@ class Trace:
     """What the spans of one request share, and the fields of its canonical line.
 
     `id`: 0 without tracing. `record`: None if the trace is not sampled.
+    `operation`: what the request does, where the path does not say it.
     `counted`: whether this request counts in metrics and log lines.
     `trusting`: whether a caller's tracestate is sent on.
     """
@@ -56,6 +57,7 @@ class Trace:
         "flags",
         "id",
         "link",
+        "operation",
         "record",
         "request_id",
         "state",
@@ -81,6 +83,7 @@ class Trace:
         self.trusting = False
         self.exemplar = {"trace_id": f"{trace_id:032x}"} if sampled else None
         self.link: str | None = None
+        self.operation = ""
         self.fields: dict[str, Field] = {}
 
 

@@ -46,7 +46,7 @@ def lasts(key: Any) -> timedelta:
     return datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
 
 
-async def test_what_is_not_asked_for_is_as_published(admin: Relay) -> None:
+async def test_omitted_members_have_their_published_defaults(admin: Relay) -> None:
     """A live key of all of its role, for 90 days."""
     key = (await made(admin))["key"]
     assert (key["kind"], key["scopes"], lasts(key)) == ("live", None, timedelta(days=90))

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from gateway.execution.documents import INTERRUPTED
+from gateway.execution.documents import INTERRUPTED_ERROR, NotSentCode
 from gateway.timestamps import timestamp
 from stores.sql.database import Database, open_database
 from tests.support.chains import NOON, append, ended, intended
@@ -59,14 +59,14 @@ ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
     ),
     (
         {"status": "unknown", "status_code": 0, "reason": "interrupted"},
-        ("unknown", None, None, {"code": "interrupted", "detail": INTERRUPTED.detail}),
+        ("unknown", None, None, {"code": "interrupted", "detail": INTERRUPTED_ERROR.detail}),
     ),
     *(
         (
             {"status": "not_sent", "status_code": 0, "reason": reason},
             ("not_sent", None, None, {"code": reason, "detail": "Nothing was sent."}),
         )
-        for reason in ("target_unreachable", "target_forbidden", "store_unavailable")
+        for reason in get_args(NotSentCode)
     ),
 ]
 

@@ -5,7 +5,7 @@ import pytest
 from gateway.api.errors import database_problems
 from gateway.problems import Problem, StoreUnavailable
 from stores.audit.chain import BrokenChain
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 
 RAISED = [
     (SchemaOutdated("run `relay migrate`"), "run `relay migrate`"),

@@ -13,6 +13,7 @@ import pytest
 from gateway.actions.webhook import WebhookParams
 from gateway.api.routes import ENDPOINTS
 from stores.redis import names
+from tests.support.checks import CHECKS
 from tests.support.gateways import Relay, gateway
 from tests.support.keyed import keyed_gateway
 from tests.support.target import Target
@@ -59,19 +60,7 @@ async def test_ready_names_each_check(relay: Relay) -> None:
     """The process, the store, what correctness rests on, the keys, and what /ready shows."""
     body = answer(await relay.get("/ready"))
     assert body["status"] == "ready"
-    names = [
-        "process",
-        "store",
-        "writes",
-        "subscription",
-        "eviction",
-        "persistence",
-        "clock",
-        "memory",
-        "keys",
-        "audit",
-    ]
-    assert [check["name"] for check in body["checks"]] == names
+    assert tuple(check["name"] for check in body["checks"]) == CHECKS
     assert {check["verdict"] for check in body["checks"]} == {"ok"}
     assert all(check["detail"] for check in body["checks"])
 

@@ -24,9 +24,9 @@ DOCUMENT = document(ENDPOINTS)
 CALLS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from relay_client import Client
-from relay_client.api.actions import execute, preview
-from relay_client.models import ExecuteRequest, PreviewRequest
+from generated_client import Client
+from generated_client.api.actions import execute, preview
+from generated_client.models import ExecuteRequest, PreviewRequest
 
 client = Client(base_url=sys.argv[2])
 params = {"url": sys.argv[3], "body": {"n": 1}}
@@ -60,12 +60,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A client made by openapi-python-client, which must not warn of anything."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "openapi.json").write_bytes(DOCUMENT)
-    (folder / "config.json").write_text(json.dumps({"package_name_override": "relay_client"}))
+    (folder / "config.json").write_text(json.dumps({"package_name_override": "generated_client"}))
     made = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("openapi-python-client")), "generate"),
             *("--path", "openapi.json", "--config", "config.json", "--meta", "none"),
-            *("--output-path", "client/relay_client", "--fail-on-warning"),
+            *("--output-path", "client/generated_client", "--fail-on-warning"),
         ],
         cwd=folder,
         # It formats what it made with the ruff that it finds.

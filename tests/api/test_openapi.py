@@ -148,7 +148,7 @@ def test_every_refusal_is_named(kind: type[Problem]) -> None:
     assert re.search(rf"\b{code(kind)}\b", document(ENDPOINTS).decode())
 
 
-async def test_a_refusal_stands_under_its_status(published: Published) -> None:
+async def test_a_refusal_is_listed_under_its_status(published: Published) -> None:
     """Each code that an operation names is of the status it stands under."""
     statuses = {code(kind): str(kind.status) for kind in refusals()}
     for methods in published.document["paths"].values():

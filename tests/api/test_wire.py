@@ -45,7 +45,7 @@ def assert_all_of_it_was_shown(effect: dict[str, Any], sent: Delivery) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
 @pytest.mark.parametrize("body", ['{"a":  1.50, "é": "\\u00e9"}', None])
-async def test_a_raw_target_gets_what_was_shown(
+async def test_a_raw_target_gets_the_bytes_that_were_shown(
     relay: Relay, target: Target, method: str, body: str | None
 ) -> None:
     """Each method, with and without a body, signed and traced."""
@@ -68,7 +68,7 @@ async def test_a_raw_target_gets_what_was_shown(
         ({"trust_traceparent": True}, {"webhook-id", "X-Signature", "traceparent", "tracestate"}),
     ],
 )
-async def test_only_what_is_added_is_named(
+async def test_only_added_headers_are_named(
     valkey: Valkey, target: Target, given: dict[str, Any], named: set[str]
 ) -> None:
     """Signatures with a secret, trace context with tracing, its state if the caller is trusted."""

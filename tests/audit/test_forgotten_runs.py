@@ -6,7 +6,7 @@ from time import time
 import pytest
 
 from gateway.audit.maintenance import HEADS_PACE
-from stores.redis.previews import Previews
+from stores.redis.previews import NewPreview, Previews
 from stores.redis.reservations import Reserved
 from stores.redis.runs import RUN_TTL
 from stores.sql.runs import RunRow, find_run
@@ -60,7 +60,7 @@ async def test_a_run_that_redis_lost_ends_after_its_lease(
 
 async def test_a_run_that_redis_has_is_not_ended(audit: Audit) -> None:
     """However old it is: its own gateway or its lease ends it."""
-    await Previews(audit.runs._scripts).save("w", "p-1", b"{}", origin=ORIGIN)
+    await Previews(audit.runs._scripts).save("w", NewPreview("p-1", b"{}", ORIGIN))
     assert isinstance(await audit.runs.reserve(reservation("r"), lease=RUN_TTL), Reserved)
     await intend(audit, LEASE + SECOND)
     await audit.shipper().turn()

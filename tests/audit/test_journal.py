@@ -165,6 +165,13 @@ async def test_entries_are_written_at_the_close(journal: Journal, outbox: Flaky)
     assert len(await entries(outbox)) == 1
 
 
+async def test_two_writes_at_once_are_one(journal: Journal, outbox: Flaky) -> None:
+    """As at the close, while the loop still writes."""
+    journal.note("w", REFUSED)
+    await asyncio.gather(journal.write(), journal.write())
+    assert len(await entries(outbox)) == 1
+
+
 async def test_a_cancelled_write_loses_no_entry(journal: Journal, outbox: Flaky) -> None:
     """The next write sends its entries."""
     outbox.gate.clear()

@@ -9,7 +9,7 @@ from gateway.audit.backlog import LATE
 from gateway.audit.shipper import BATCH, PACE, PAUSE_MAX
 from stores.audit.walk import Verified
 from stores.audit_entries import NOWHERE
-from stores.redis.health import Check
+from stores.redis.server.health import Check
 from tests.support.shipping import Audit, audit, numbered
 
 __all__ = ["audit"]
@@ -86,6 +86,7 @@ async def test_a_trickle_is_shipped_once_a_turn(audit: Audit) -> None:
         assert await audit.waits() == BATCH - 1
 
 
+@pytest.mark.slow
 async def test_a_workspace_that_stays_flooded_delays_nothing(audit: Audit) -> None:
     """A turn ends after a second, with heads signed and entries left. The next turn starts at once,
     with all workspaces.

@@ -12,7 +12,7 @@ from stores.audit.chain import BrokenChain
 from stores.audit.signatures import SignedHead
 from stores.audit.walk import Broken, Verified
 from stores.redis.scripts import RedisUnavailable
-from stores.sql.errors import DatabaseUnavailable, SchemaOutdated
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from tests.support.observed import Lines, lines
 from tests.support.shipping import KEPT, SECOND, Audit, audit, later
 

@@ -1,5 +1,6 @@
 """`python -m tests.bench`: what Relay costs. tests/bench/README.md has the method."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from tests.bench.agents import Plan, agents, facts
 from tests.bench.compare import compared
 from tests.bench.gate import judged
 from tests.bench.machine import described
@@ -113,6 +115,21 @@ def compare(
     asked = rows.split(",")
     measured = uvloop.run(compared(base, asked, numbers, number=rounds, requests=requests))
     _finish(measured, path, markdown=markdown, references={"relay": "base"})
+
+
+@bench.command("agents")
+@click.option("--clients", default=50, show_default=True)
+@click.option("--calls", default=10_000, show_default=True, help="Of all clients.")
+@click.option("--seed", default=1, show_default=True, help="Of what is lost and repeated.")
+def agents_command(clients: int, calls: int, seed: int) -> None:
+    """Fail if agents that lose answers and call again deliver anything twice.
+
+    They call three gateways through an address that cuts connections.
+    """
+    outcome = asyncio.run(agents(Plan(clients, calls, seed)))
+    for fact in facts(outcome):
+        click.echo(f"{fact.name}: {fact.value:.0f}")
+    raise SystemExit(not outcome.whole)
 
 
 @bench.command()

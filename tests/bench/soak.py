@@ -99,7 +99,8 @@ async def _read_during(
         task = progress.add_task("soak", total=seconds)
         while not load.done():
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(load), PACE_SECONDS)
+                async with asyncio.timeout(PACE_SECONDS):
+                    await asyncio.shield(load)
             at = monotonic() - began
             progress.update(task, completed=at)
             resources = process.resident_mb(), process.descriptors(), process.threads()

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.bench.environments import PEERS, Unavailable, restate_server
+from tests.support.agents import LOCK as OF_AGENTS
 
 LOCKS = sorted(PEERS.glob("*.lock"))
 
@@ -14,7 +15,7 @@ def test_each_peer_has_a_lock() -> None:
     assert [lock.stem for lock in LOCKS] == ["dbos", "middleware", "restate"]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [*LOCKS, OF_AGENTS], ids=lambda lock: lock.stem)
 def test_every_package_has_hashes(lock: object) -> None:
     text = (PEERS / str(lock)).read_text()
     pinned = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]

@@ -25,9 +25,9 @@ async def test_the_floor_beside_itself_is_as_fast() -> None:
 
 
 async def test_a_delay_in_every_request_is_seen() -> None:
-    """The floor with 5 ms of work more in every request, beside the floor."""
+    """The floor with 20 ms of work more in every request, beside the floor."""
     judgement = await judged(
-        rounds=1, requests=200, subject=lambda rig: again(rig, BENCH_BURN_SECONDS="0.005")
+        rounds=1, requests=200, subject=lambda rig: again(rig, BENCH_BURN_SECONDS="0.02")
     )
     assert judgement.lost, judgement.text()
     assert judgement.text().startswith("LOST")

@@ -26,7 +26,8 @@ def running(*command: str) -> Iterator[Process]:
 async def resting(subject: Subject, seconds: float) -> bool:
     """Whether it comes to rest within these seconds."""
     try:
-        await asyncio.wait_for(at_rest(subject), seconds)
+        async with asyncio.timeout(seconds):
+            await at_rest(subject)
     except TimeoutError:
         return False
     return True

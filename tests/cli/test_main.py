@@ -68,13 +68,14 @@ def printing(*arguments: str, env: Mapping[str, str]) -> Iterator["subprocess.Po
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["serve", "smoke", "receive", "gate", "trace"]),
-        (["-h"], ["serve", "smoke", "receive", "gate", "trace"]),
+        (["--help"], ["serve", "smoke", "receive", "gate", "trace", "approvals"]),
+        (["-h"], ["serve", "smoke", "receive", "gate", "trace", "approvals"]),
         (["serve", "--help"], ["--host", "127.0.0.1", "--port", "8000", "--reload"]),
         (["smoke", "--help"], ["--url", "--target", "--json"]),
         (["receive", "--help"], ["--port", "9000"]),
         (["gate", "--help"], ["--prometheus", "--window", "--baseline-window", "--json"]),
         (["trace", "--help"], ["RUN_ID", "--url", "--json"]),
+        (["approvals", "approve", "-h"], ["PREVIEW_ID", "--reason", "--yes", "--url"]),
         (["--version"], [f"relay, version {VERSION}"]),
     ],
 )

@@ -24,7 +24,7 @@ def test_times_are_utc_unless_they_say_else() -> None:
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
-def test_a_time_that_is_none_in_utc_is_refused(text: str) -> None:
+def test_a_time_outside_of_utc_is_refused(text: str) -> None:
     """What is recorded of a reading could not name it."""
     with pytest.raises(click.BadParameter, match="is not a time like"):
         Instant().convert(text, None, None)

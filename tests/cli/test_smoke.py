@@ -48,7 +48,7 @@ def test_smoke_needs_nothing_and_prints_a_row_a_step() -> None:
     assert "1 delivery, signature verified" in result.output
 
 
-def test_smoke_tells_machines_in_json() -> None:
+def test_smoke_prints_json_for_machines() -> None:
     """The same steps, each with verdict, time and detail."""
     result = run("--json")
 

@@ -15,7 +15,7 @@ PRODUCTION = {
 
 
 @pytest.mark.parametrize("variable", sorted(PRODUCTION.keys() - {"RELAY_ENV"}))
-def test_production_demands_what_it_rests_on(variable: str) -> None:
+def test_production_requires_stores_and_secrets(variable: str) -> None:
     """The embedded stores are for one machine, and every request needs a key."""
     assert Settings.from_env(PRODUCTION).production
     for environ in ({**PRODUCTION, variable: ""}, {**PRODUCTION, variable: " "}):
@@ -24,3 +24,12 @@ def test_production_demands_what_it_rests_on(variable: str) -> None:
     without = {name: text for name, text in PRODUCTION.items() if name != variable}
     with pytest.raises(SettingsError, match=rf"{variable} is not set; .*RELAY_ENV=production"):
         Settings.from_env(without)
+
+
+def test_links_are_encrypted_in_production() -> None:
+    """A page of approvals is reached over https; in development also over http."""
+    https = Settings.from_env({**PRODUCTION, "PUBLIC_URL": "https://relay.example"})
+    assert https.public_url == "https://relay.example"
+    with pytest.raises(SettingsError, match="PUBLIC_URL begins with http:"):
+        Settings.from_env({**PRODUCTION, "PUBLIC_URL": "http://relay.example"})
+    assert Settings.from_env({"PUBLIC_URL": "http://relay.example"}).public_url

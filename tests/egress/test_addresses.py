@@ -57,6 +57,7 @@ _edges = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_million_random_addresses(version: int) -> None:
     """The table agrees with the ranges of this test, which are spelled apart from it. Half of the
@@ -139,7 +140,7 @@ def test_an_address_is_refused_for_what_it_embeds(address: str, why: str | None)
         ("64:ff9b::169.254.0.1", "metadata"),
     ],
 )
-def test_an_exception_for_a_translator_is_none_for_what_it_reaches(
+def test_allowing_a_translator_allows_no_private_target_behind_it(
     address: str, why: str | None
 ) -> None:
     """Behind NAT64 only public addresses and other exceptions are allowed."""

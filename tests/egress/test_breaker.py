@@ -1,21 +1,22 @@
 """Targets that cannot be connected to are suspended, for one workspace, and probed again."""
 
+import ssl
+
 import pytest
 
 from gateway.egress.breaker import CIRCUITS, FAILURES, PAUSE, Breaker
+from gateway.egress.client import Egress
+from gateway.egress.connections import CONNECTIONS_MAX, Connections
+from gateway.egress.guard import Guard
 from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, TargetRefused
+from tests.egress.test_client import effect, send
+from tests.support.clocks import Clock
+from tests.support.gateways import LOOPBACK, unsigned
+from tests.support.target import Target
 
 TARGET = "bank.example:443"
 AWAY = NotSent("The target refused the connection.")
 ANSWERED = Answered(status_code=500, response="", truncated=False)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -56,6 +57,32 @@ def test_a_refusal_of_the_guard_says_nothing_about_the_target(breaker: Breaker) 
     assert breaker.suspended("w") == []
     fail(breaker, 1)
     assert breaker.suspended("w") == [TARGET]
+
+
+def test_an_attempt_without_time_says_nothing_about_the_target(breaker: Breaker) -> None:
+    fail(breaker, FAILURES - 1)
+    breaker.record("w", TARGET, NotSent("Relay had no time left.", tried=False))
+    assert breaker.suspended("w") == []
+    fail(breaker, 1)
+    assert breaker.suspended("w") == [TARGET]
+
+
+async def test_a_crowd_at_other_targets_suspends_none(target: Target) -> None:
+    """Nor does a deadline that has passed: the target was never tried."""
+    guard = Guard(networks=LOOPBACK)
+    connections = Connections(guard, ssl.create_default_context())
+    egress = Egress(connections, guard, unsigned)
+    for _ in range(CONNECTIONS_MAX):
+        await connections._places.acquire()
+    for within in [0.01] * FAILURES + [-1.0] * FAILURES:
+        outcome = await send(egress, effect(target.url), within=within)
+        assert outcome == NotSent("Relay had no time left to try the target.", tried=False)
+    for _ in range(CONNECTIONS_MAX):
+        connections._places.release()
+    for _ in range(FAILURES):
+        await send(egress, effect(target.url), within=-1.0)
+    assert egress.breaker.suspended("w") == []
+    await connections.close()
 
 
 def test_no_workspace_suspends_a_target_for_another(breaker: Breaker) -> None:

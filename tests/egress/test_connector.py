@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -86,6 +85,31 @@ async def test_a_name_with_one_private_address_is_forbidden(
     assert isinstance(await strict.inspect(wanted, "w"), TargetRefused)
     assert isinstance(await send(strict, wanted), TargetRefused)
     assert target.connections == 0
+
+
+async def test_previews_take_a_name_for_accepted_for_a_while(
+    strict: Egress, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five seconds, and on the port that was looked at; a refused name is resolved each time."""
+    now = 100.0
+    monkeypatch.setattr("gateway.egress.connector.monotonic", lambda: now)
+    names.answers.update({"pub.example.org": [PUBLIC], "in.example.org": ["10.0.0.1"]})
+    public, private = effect("https://pub.example.org/"), effect("https://in.example.org/")
+    assert not strict.known(public)
+    for _ in range(2):
+        assert not isinstance(await strict.inspect(public, "w"), TargetRefused)
+        assert isinstance(await strict.inspect(private, "w"), TargetRefused)
+    assert names.asked == ["pub.example.org", "in.example.org", "in.example.org"]
+    assert strict.known(public)
+    assert not strict.known(private)
+    assert not strict.known(effect("http://pub.example.org/"))
+    now += 5
+    assert not strict.known(public)
+
+
+async def test_an_address_needs_no_resolving(strict: Egress) -> None:
+    assert strict.known(effect(f"https://{PUBLIC}/"))
+    assert not strict.known(effect("https://127.0.0.1/"))
 
 
 async def test_a_name_that_turned_private_is_forbidden(names: Names, target: Target) -> None:
@@ -196,19 +220,6 @@ async def test_a_send_that_meets_a_closing_connection_is_unknown(
     assert outcome == NoResponse("The target closed the connection without an answer.")
     assert [delivery.line.split()[0] for delivery in target.deliveries] == ["POST", method]
     assert target.connections == 1
-
-
-@pytest.mark.parametrize(("idle", "connections"), [(0.0, 1), (3.9, 1), (4.1, 2)])
-async def test_a_connection_is_reused_for_four_seconds(
-    target: Target, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
-) -> None:
-    """Servers close after five. The test moves the clock of the connections."""
-    async with egress_to() as egress:
-        await send(egress, effect(target.url))
-        moved = time.monotonic
-        monkeypatch.setattr("gateway.egress.exchange.time.monotonic", lambda: moved() + idle)
-        await send(egress, effect(target.url))
-    assert (len(target.deliveries), target.connections) == (2, connections)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])

@@ -75,7 +75,8 @@ async def attempt(egress: Egress, url: str, *, within: float = 5.0) -> tuple[lis
     """The addresses that were dialled, and whether preview or send refused the target."""
     wanted = effect(url)
     with spied() as connects:
-        verdict = await asyncio.wait_for(_inspect(egress, url), within)
+        async with asyncio.timeout(within):
+            verdict = await _inspect(egress, url)
         assert connects == [], "a preview sends no packet to the target"
         outcome = await egress.send(
             wanted, workspace="w", run_id="r", deadline=time.monotonic() + within

@@ -124,6 +124,8 @@ def of_length(length: int) -> str:
         ("https://pub.example.org/\x7f", "DENY url_bad_char"),
         ("https://" + "a" * 63 + ".example.org/", "ALLOW"),
         ("https://" + "a" * 64 + ".example.org/", "DENY host_invalid"),
+        (f"https://{'a.' * 125}com/", "ALLOW"),
+        (f"https://{'a.' * 125}coms/", "DENY host_invalid"),
     ],
 )
 def test_the_form_of_a_url(url: str, verdict: str) -> None:

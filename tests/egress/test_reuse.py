@@ -10,7 +10,7 @@ import pytest
 
 from gateway.egress.client import Egress
 from gateway.outcomes import Answered, NoResponse
-from tests.egress.test_client import effect, egress, raw, send
+from tests.egress.test_client import effect, egress, egress_to, raw, send
 from tests.support.target import Target, listening, status
 from tests.support.tcp import tcp_server
 
@@ -142,3 +142,16 @@ async def test_an_answer_before_the_end_of_the_request_ends_the_connection(
             assert isinstance(await send(egress, large), Answered)
         gone.set()
     assert connections == 2
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(0.0, 1), (3.9, 1), (4.1, 2)])
+async def test_a_connection_is_reused_for_four_seconds(
+    target: Target, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
+) -> None:
+    """Servers close after five. The test moves the clock of the connections."""
+    async with egress_to() as fresh:
+        await send(fresh, effect(target.url))
+        moved = time.monotonic
+        monkeypatch.setattr("gateway.egress.exchange.time.monotonic", lambda: moved() + idle)
+        await send(fresh, effect(target.url))
+    assert (len(target.deliveries), target.connections) == (2, connections)

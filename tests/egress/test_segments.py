@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway.egress.answer import HEAD_MAX
+from gateway.egress.answer import HEAD_MAX, INTERIM_MAX, PARTS_MAX
 from gateway.egress.client import Egress
 from gateway.outcomes import Answered, NoResponse
 from tests.egress.test_client import effect, egress, send
@@ -25,6 +25,11 @@ def answered(code: int, text: str = "", *, truncated: bool = False) -> Answered:
 
 def fields(count: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\n" + b"X-Field: value\r\n" * (count - 1) + EMPTY
+
+
+def chunks(count: int) -> bytes:
+    """So many chunks of a byte, and the last one."""
+    return CHUNKED + b"1\r\na\r\n" * count + b"0\r\n\r\n"
 
 
 def head(size: int) -> bytes:
@@ -53,6 +58,16 @@ HEADS = {
     "128 fields": (fields(128), answered(200)),
     "129 fields": (fields(129), answered(200)),
     "5,000 fields": (fields(5000), answered(200)),
+    "most fields": (fields(PARTS_MAX), answered(200)),
+    "most chunks": (chunks(PARTS_MAX - 2), answered(200, "a" * (PARTS_MAX - 2))),
+    "too many chunks": (
+        chunks(PARTS_MAX - 1),
+        answered(200, "a" * (PARTS_MAX - 1), truncated=True),
+    ),
+    "too many trailers": (
+        CHUNKED + b"1\r\na\r\n0\r\n" + b"X: y\r\n" * PARTS_MAX + b"\r\n",
+        answered(200, "a", truncated=True),
+    ),
     "64 KiB": (head(64 * KIB), answered(200)),
     "largest head": (head(HEAD_MAX), answered(200)),
     "101": (
@@ -65,6 +80,7 @@ HEADS = {
         EARLY + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
         answered(200, "a"),
     ),
+    "most interim answers": (EARLY * INTERIM_MAX + fields(1), answered(200)),
     "status 100 to 599": (b"HTTP/1.1 599 X\r\n" + EMPTY, answered(599)),
     "line feeds alone": (b"HTTP/1.1 200 OK\nContent-Length: 1\n\na", answered(200, "a")),
     "folded": (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n" + EMPTY, answered(200)),
@@ -83,6 +99,8 @@ NO_HEADS = {
     "20": b"HTTP/1.1 20 X\r\n" + EMPTY,
     "-200": b"HTTP/1.1 -200 X\r\n" + EMPTY,
     "head too large": head(HEAD_MAX + 1),
+    "too many fields": fields(PARTS_MAX + 1),
+    "too many interim answers": EARLY * (INTERIM_MAX + 1) + fields(1),
     "endless 103": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 12_000,
     "body first": b'{"ok": true}\r\n\r\n',
     "no colon": b"HTTP/1.1 200 OK\r\nX y\r\n\r\n",

@@ -60,8 +60,8 @@ def test_an_effect_comes_back_as_it_was(body: str | None) -> None:
     assert again.digest == effect.digest == json.loads(document)["effect"]["digest"]
     assert (again.method, again.url, again.body) == (effect.method, effect.url, effect.body)
     assert list(again.headers.items()) == list(effect.headers.items())
-    digest = f',"digest":"{effect.digest}"}}'
-    assert origin == ORIGIN[:-1] + digest.encode()
+    kept = f',"digest":"{effect.digest}","method":"POST","host":"a.example"}}'
+    assert origin == ORIGIN[:-1] + kept.encode()
     assert (known.action, known.provider) == ("webhook.save", "independent")
     assert json.loads(document)["warnings"][-1] == "careful"
     assert bytes(params) in document

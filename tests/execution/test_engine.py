@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from gateway import problems
 from gateway.effects import Effect
@@ -16,6 +17,7 @@ from gateway.execution.runner import Runner
 from gateway.outcomes import NotSent, TargetRefused
 from stores.redis import names
 from stores.redis.client import Store, open_store
+from stores.redis.limits import Quota, Rates
 from tests.support.approvals import unasked
 from tests.support.engines import (
     ASKING,
@@ -62,6 +64,39 @@ async def test_a_refused_target_is_not_kept(store: Store) -> None:
     assert await store.client.dbsize() == 0
 
 
+class Counted(Scripted):
+    """Counts the targets that are looked at. `accepted`: without resolving a name."""
+
+    def __init__(self, *, accepted: bool) -> None:
+        super().__init__()
+        self.accepted, self.inspected = accepted, 0
+
+    def known(self, effect: Effect) -> bool:
+        return self.accepted
+
+    async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
+        self.inspected += 1
+        return ()
+
+
+@pytest.mark.parametrize(("accepted", "inspected"), [(False, 1), (True, 2)])
+async def test_a_preview_beyond_the_quota_resolves_no_name(
+    store: Store, accepted: bool, inspected: int
+) -> None:
+    """And is not kept. A target that needs no resolving may be looked at."""
+    egress = Counted(accepted=accepted)
+    limited, asked = replace(ASKING, previews=Rates(1, 0)), params("http://target.de/")
+    making = engine(store, egress)
+    made = await making.preview(limited, "webhook.save", asked)
+    assert made.quota
+    assert made.quota.left == 0
+    with pytest.raises(problems.RateLimited) as refused:
+        await making.preview(limited, "webhook.save", asked)
+    assert isinstance(refused.value.quota, Quota)
+    assert egress.inspected == inspected
+    assert len(await store.client.keys("relay:{w}:preview:*")) == 1
+
+
 async def test_a_preview_warns_of_the_effect_and_of_its_way(store: Store) -> None:
     """What the action says comes first, then what egress says."""
     asked = Raw(b'{"url": "http://target.de/", "headers": {"Cookie": "a=b"}}')
@@ -94,7 +129,7 @@ async def test_waiters_for_a_released_run_execute_once(store: Store) -> None:
     assert len(egress.sent) == 2
 
 
-async def test_another_process_takes_what_is_given_back(
+async def test_another_process_takes_a_run_that_was_given_back(
     store: Store, valkey: Valkey, tmp_path: Path
 ) -> None:
     """It hears of it at once, and has a way to the target that the first had not."""

@@ -22,7 +22,7 @@ SLACK = timedelta(seconds=10)
 
 async def told(scripts: Scripts, verb: str) -> list[bytes]:
     """The raw answer of a script that ends run-1 and that its caller need not read."""
-    channel = names.settled("w", "run-1")
+    channel = names.changed("w", "run-1")
     return await scripts.call(
         verb, reservation().redis_keys(), "run-1", channel, RELEASED_TTL, "{}"
     )

@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.egress.breaker import FAILURES
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
-from gateway.problems import Problem, TargetForbidden, TargetUnreachable
+from gateway.problems import Problem, TargetForbidden, TargetSuspended, TargetUnreachable
 from stores.redis import names
 from stores.redis.client import Store
+from stores.redis.outbox import Outbox
 from stores.redis.previews import Live, NoPreview, Previews
 from stores.redis.reservations import NoRun, Reservation, Run
 from stores.redis.runs import Runs
@@ -121,6 +123,20 @@ async def test_nothing_sent_is_given_back(
     assert isinstance(await runs.inspect("w", "run-1"), NoRun)
     answer = await executed(executes.run(reservation("run-2")))
     assert msgspec.json.decode(answer.document)["status"] == "success"
+
+
+async def test_a_target_that_was_suspended_meanwhile_is_the_reason(
+    store: Store, reservation: Callable[[str], Reservation]
+) -> None:
+    """Since the reservation, other runs have found that it cannot be connected to."""
+    egress = scripted()
+    for _ in range(FAILURES):
+        egress.breaker.record("w", "a.de:80", NotSent("No."))
+    with pytest.raises(TargetSuspended):
+        await runner(store, egress).run(reservation("run-1"))
+    entry = (await Outbox(store.scripts).collect("w", limit=10)).entries[-1][1]
+    assert (entry.status, entry.reason) == ("not_sent", "target_suspended")
+    assert egress.sent == []
 
 
 async def test_a_reservation_whose_reply_was_lost_sends_nothing(

@@ -1,13 +1,14 @@
 """An installation of several gateways with one store and one database, whose processes may die."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.fleet import Site
 from tests.support.forks import Forks, forking
+from tests.support.office import Office, working
 from tests.support.valkey import Valkey
 
 
@@ -28,3 +29,17 @@ def site(valkey: Valkey, migrated_file: Path, tmp_path: Path) -> Site:
 def shared_site(migrated_postgres: str, postgres_url: str, valkey: Valkey, tmp_path: Path) -> Site:
     """An installation on PostgreSQL."""
     return Site(valkey, postgres_url, tmp_path)
+
+
+@pytest.fixture(params=["site", "shared_site"], ids=["sqlite", "postgresql"])
+def each_site(request: pytest.FixtureRequest) -> Site:
+    """An installation on each database. Not async: migrations run a loop of their own."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def office(each_site: Site, forks: Forks) -> AsyncIterator[Office]:
+    """Two gateways that ask the same policy, on each database."""
+    async with working(each_site, forks) as opened:
+        yield opened

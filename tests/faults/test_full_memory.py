@@ -13,7 +13,7 @@ from stores.redis import names
 from stores.redis.client import Store, open_store
 from stores.redis.limits import Granted, Limits, Rates, Slots
 from stores.redis.outbox import Outbox
-from stores.redis.previews import Live, Previews
+from stores.redis.previews import Live, NewPreview, Previews
 from stores.redis.reservations import KeyTaken, Reservation, Reserved, Run, Settled
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
@@ -36,7 +36,7 @@ async def full(own_valkey: Valkey, tmp_path: Path) -> AsyncIterator[Store]:
         previews, runs = Previews(store.scripts), Runs(store.scripts)
         for reservation in (SENT, UNSENT, DEAD, LATE):
             await previews.save(
-                "w", reservation.preview_id, b"doc", origin=b"{}", target="a.example:443"
+                "w", NewPreview(reservation.preview_id, b"doc", b"{}", target="a.example:443")
             )
         for reservation, lease in ((SENT, LEASE), (UNSENT, LEASE), (DEAD, timedelta(0))):
             assert isinstance(await runs.reserve(reservation, lease=lease), Reserved)
@@ -54,7 +54,7 @@ async def test_nothing_new_starts(full: Store) -> None:
     refused = await asyncio.gather(
         runs.reserve(LATE, lease=LEASE),
         runs.reserve(LATE._replace(rates=RATES, principal="k-1"), lease=LEASE),
-        previews.save("w", "p-9", b"doc", origin=b"{}"),
+        previews.save("w", NewPreview("p-9", b"doc", b"{}")),
         limits.spend("w", "k-1", "preview", RATES),
         outbox.record("w", [("source", ENTRY)]),
         return_exceptions=True,

@@ -78,6 +78,6 @@ async def honoured(storm: Storm) -> Answer:
     ],
     ids=["at once", "at the rate", "both", "one too many", "as many as had grown"],
 )
-def test_a_burst_is_what_exceeds_the_rate(granted: list[int], held: int) -> None:
+def test_a_burst_is_the_part_above_the_rate(granted: list[int], held: int) -> None:
     """Of 60 a minute, less the millisecond that each time may be cut by."""
     assert burst(granted, 60) == pytest.approx(held, abs=0.02)

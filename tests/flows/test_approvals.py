@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
-from gateway.admin.keys import KeyRequest
+from stores.redis.client import Store
+from tests.support.deciding import client_of, code, decide, digest_of
 from tests.support.gateways import Relay
-from tests.support.keyed import BY, Keyed, keyed_gateway
+from tests.support.keyed import Keyed, keyed_gateway
+from tests.support.shipping import shipped
 from tests.support.target import Target
 from tests.support.valkey import Valkey
 
@@ -21,6 +21,10 @@ name = "posts"
 when = { methods = ["POST"] }
 need = { approvals = 1, from = ["role:approver"], reason = "deny" }
 [[rule]]
+name = "soon"
+when = { paths = ["/soon"] }
+need = { approvals = 1, within = "1s" }
+[[rule]]
 name = "never"
 when = { paths = ["/forbidden*"] }
 deny = true
@@ -29,35 +33,8 @@ deny = true
 
 @pytest.fixture
 async def keyed(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Keyed]:
-    policy = tmp_path / "policy.toml"
-    policy.write_text(POLICY)
-    async with keyed_gateway(valkey.url, tmp_path / "data", approval_policy=policy) as opened:
+    async with keyed_gateway(valkey.url, tmp_path / "data", policy=POLICY) as opened:
         yield opened
-
-
-async def client_of(keyed: Keyed, role: str, subject: str | None = None) -> Relay:
-    wanted = KeyRequest("test", role, subject=subject)
-    new = await (await keyed.services()).keys.create_key("default", wanted, actor=BY)
-    await keyed.look()
-    return keyed.client(new.secret)
-
-
-async def digest_of(approver: Relay, preview_id: str) -> str:
-    """Computed from what is shown, as an approver does."""
-    wire = (await approver.get(f"/approvals/{preview_id}")).json()["wire"]
-    return f"sha256:{sha256((wire['head'] + wire['body']).encode()).hexdigest()}"
-
-
-async def decide(
-    approver: Relay, preview_id: str, decision: str = "approve", **given: str
-) -> httpx2.Response:
-    digest = given.pop("digest", "") or await digest_of(approver, preview_id)
-    body: dict[str, Any] = {"decision": decision, "digest": digest, **given}
-    return await approver.post(f"/approvals/{preview_id}/decision", json=body)
-
-
-def code(answer: httpx2.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 async def test_an_execute_waits_for_the_approval(keyed: Keyed, target: Target) -> None:
@@ -72,6 +49,10 @@ async def test_an_execute_waits_for_the_approval(keyed: Keyed, target: Target) -
     assert early.headers["Location"] == f"/approvals/{preview_id}"
     (waiting,) = (await ann.get("/approvals")).json()["approvals"]
     assert (waiting["preview_id"], waiting["state"]) == (preview_id, "pending")
+    assert (waiting["method"], waiting["url"]) == ("POST", target.url)
+    assert waiting["warnings"] == preview["warnings"]
+    looked_at = (await ann.get(f"/approvals/{preview_id}")).json()
+    assert looked_at["added_when_sent"] == preview["effect"]["added_when_sent"]
 
     execute = asyncio.create_task(agent.execute(preview_id, "order-1", wait=30))
     assert (await decide(ann, preview_id)).json()["state"] == "approved"
@@ -84,11 +65,23 @@ async def test_an_execute_waits_for_the_approval(keyed: Keyed, target: Target) -
     assert len(target.deliveries) == 1
 
 
+async def test_a_wait_ends_with_the_deadline_of_the_decision(keyed: Keyed, target: Target) -> None:
+    """Nothing is decided after it, so there is nothing to wait for."""
+    agent, ann = await client_of(keyed, "operator"), await client_of(keyed, "approver", "ann")
+    preview_id = await agent.preview_id(target.url.replace("/hook", "/soon"))
+    async with asyncio.timeout(15):
+        execute = asyncio.create_task(agent.execute(preview_id, "order-1", wait=30))
+        shown = await ann.get(f"/approvals/{preview_id}", headers={"Prefer": "wait=30"})
+        assert shown.json()["state"] == "expired"
+        assert code(await execute) == (410, "approval_expired")
+
+
 async def test_a_denial_is_final(keyed: Keyed, target: Target) -> None:
     """With its reason, which this policy asks for."""
     agent, ann = await client_of(keyed, "operator"), await client_of(keyed, "approver", "ann")
     preview_id = await agent.preview_id(target.url)
-    assert code(await decide(ann, preview_id, "deny")) == (400, "invalid_request")
+    for none in ("", " \n "):
+        assert code(await decide(ann, preview_id, "deny", reason=none)) == (400, "invalid_request")
     denied = await decide(ann, preview_id, "deny", reason="Not this month.")
     assert denied.json()["state"] == "denied"
     assert code(await agent.execute(preview_id, "order-1")) == (403, "approval_denied")
@@ -112,13 +105,24 @@ async def test_requester_and_approver_are_two_identities(keyed: Keyed, target: T
     assert code(await decide(admin, preview_id, digest=digest)) == (403, "forbidden")
 
 
+async def test_a_stranger_does_not_learn_by_waiting(keyed: Keyed, target: Target) -> None:
+    """What another subject asked for answers as quickly as what does not exist."""
+    agent, other = await client_of(keyed, "operator"), await client_of(keyed, "operator")
+    preview_id = await agent.preview_id(target.url)
+    async with asyncio.timeout(15):
+        for path in (preview_id, "unknown"):
+            answer = await other.get(f"/approvals/{path}", headers={"Prefer": "wait=30"})
+            assert code(answer) == (404, "preview_not_found")
+
+
 async def test_a_decision_about_other_bytes_is_refused(keyed: Keyed, target: Target) -> None:
     agent, ann = await client_of(keyed, "operator"), await client_of(keyed, "approver", "ann")
     preview_id = await agent.preview_id(target.url)
     wrong = await decide(ann, preview_id, digest="sha256:" + "0" * 64)
     assert code(wrong) == (409, "digest_mismatch")
-    malformed = await decide(ann, preview_id, digest="md5:0")
-    assert code(malformed) == (400, "invalid_request")
+    for malformed in ("md5:0", "sha256:" + "A" * 64, "sha256:" + "0" * 64 + "\n"):
+        refused = await decide(ann, preview_id, digest=malformed)
+        assert code(refused) == (400, "invalid_request")
     assert code(await decide(ann, "unknown", digest="sha256:" + "0" * 64)) == (
         404,
         "preview_not_found",
@@ -149,7 +153,7 @@ async def test_the_requester_gives_up(keyed: Keyed, target: Target) -> None:
         if approved:
             await decide(ann, preview_id)
         assert (await stranger.get(f"/approvals/{preview_id}")).status_code == 404
-        assert (await stranger.delete(f"/approvals/{preview_id}")).status_code == 403
+        assert (await stranger.delete(f"/approvals/{preview_id}")).status_code == 404
         states.append((await agent.delete(f"/approvals/{preview_id}")).json()["state"])
         assert code(await agent.execute(preview_id, preview_id)) == (403, "approval_denied")
     assert states == ["cancelled", "withdrawn"]
@@ -166,3 +170,57 @@ async def test_a_rule_can_deny(keyed: Keyed, target: Target) -> None:
     allowed = (await agent.post("/actions/preview", json=free)).json()
     assert allowed["approval"] is None
     assert (await agent.execute(allowed["preview_id"], "order-1")).json()["approval"] is None
+
+
+async def test_the_history_outlives_redis(keyed: Keyed, store: Store, target: Target) -> None:
+    """Who decided, when and why; the bytes are gone. A stranger sees nothing of it."""
+    agent = await client_of(keyed, "operator", "robot")
+    ann = await client_of(keyed, "approver", "ann")
+    stranger = await client_of(keyed, "operator", "eve")
+    denied, run = await agent.preview_id(target.url), await agent.preview_id(target.url)
+    await decide(ann, denied, "deny", reason="Not this month.")
+    await decide(ann, run)
+    await agent.execute(run, "order-1")
+    await shipped(store, keyed.state)
+    before = (await ann.get(f"/approvals/{denied}")).json()
+    await store.client.flushall()
+
+    shown = (await ann.get(f"/approvals/{denied}")).json()
+    assert (shown["state"], shown["wire"], shown["requester"]) == ("denied", None, "robot")
+    assert shown["deciders"] == before["deciders"]
+    assert shown["deciders"][0]["reason"] == "Not this month."
+    listed = (await agent.get("/approvals", params={"state": "executed"})).json()["approvals"]
+    assert [it["preview_id"] for it in listed] == [run]
+    assert listed[0]["rules"][0]["left"] == 0
+    await agent.preview_id(target.url)
+    await shipped(store, keyed.state)
+    ended = (await ann.get("/approvals", params={"state": "ended"})).json()["approvals"]
+    assert {it["preview_id"] for it in ended} == {denied, run}
+    assert (await stranger.get(f"/approvals/{denied}")).status_code == 404
+    assert (await stranger.get("/approvals", params={"state": "denied"})).json()["approvals"] == []
+
+
+async def test_an_approver_sees_what_was_approved_last(
+    valkey: Valkey, tmp_path: Path, target: Target
+) -> None:
+    """Where the rule has `remember`; of the same requester and place, and nothing denied."""
+    policy = POLICY.replace('name = "posts"', 'name = "posts"\nremember = "7d"')
+    async with keyed_gateway(valkey.url, tmp_path / "data", policy=policy) as keyed:
+        agent = await client_of(keyed, "operator", "robot")
+        other = await client_of(keyed, "operator", "eve")
+        ann = await client_of(keyed, "approver", "ann")
+
+        async def shown(relay: Relay, body: int, query: str = "") -> Any:
+            preview = (await relay.preview(f"{target.url}{query}", body)).json()
+            return (await ann.get(f"/approvals/{preview['preview_id']}")).json()
+
+        first = await shown(agent, 1)
+        assert first["previous"] is None
+        await decide(ann, first["preview_id"])
+        again, changed = await shown(agent, 1), await shown(agent, 2, "?page=2")
+        assert again["previous"]["preview_id"] == first["preview_id"]
+        assert (again["previous"]["same_bytes"], changed["previous"]["same_bytes"]) == (True, False)
+        assert changed["previous"]["wire"] == first["wire"]
+        await decide(ann, changed["preview_id"], "deny", reason="No.")
+        assert (await shown(agent, 1))["previous"]["preview_id"] == first["preview_id"]
+        assert (await shown(other, 1))["previous"] is None

@@ -110,8 +110,8 @@ async def test_the_audit_names_the_key_of_each_change(
     ]
 
 
-async def test_a_replay_is_a_reading_that_is_asked_for(keyed: Keyed, target: Target) -> None:
-    """Who may not execute, or no more, gets no answer of a run by its key."""
+async def test_a_replay_needs_the_scope_to_execute(keyed: Keyed, target: Target) -> None:
+    """A key that may not execute, or no longer, gets no answer of a run by its Idempotency-Key."""
     operator = keyed.client(await made(keyed.relay, "operator"))
     preview_id = await operator.preview_id(target.url)
     run = (await operator.execute(preview_id, "order-1")).json()

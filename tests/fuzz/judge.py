@@ -23,12 +23,13 @@ def faults(method: str, path: str, response: httpx2.Response) -> list[str]:
     """What is wrong with the response. `path`: as in the document."""
     if response.status_code >= 500:
         return [f"{response.status_code}: {response.text}"]
-    if response.status_code >= 400:
-        if response.headers.get("content-type") != PROBLEM_JSON:
-            return [f"{response.status_code} is no problem: {response.text}"]
-        return _violations("ProblemBody", response)
     described = DOCUMENT["paths"].get(path, {}).get(method.lower(), {})
     content = described.get("responses", {}).get(str(response.status_code), {}).get("content", {})
+    kind = response.headers.get("content-type")
+    if response.status_code >= 400 and (kind == PROBLEM_JSON or kind not in content):
+        if kind != PROBLEM_JSON:
+            return [f"{response.status_code} is no problem: {response.text}"]
+        return _violations("ProblemBody", response)
     if "application/json" not in content:
         return []
     return _violations(content["application/json"]["schema"]["$ref"].rpartition("/")[2], response)

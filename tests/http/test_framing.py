@@ -21,6 +21,10 @@ UPGRADES = {
     "websocket": b"Connection: upgrade\r\nUPGRADE: websocket\r\n",
     "kept alive": b"Connection: keep-alive, Upgrade\r\nUpgrade: TLS/1.0\r\n",
 }
+LAST = {
+    "closed": (b"1.1", b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n"),
+    "HTTP/1.0": (b"1.0", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"),
+}
 NEXT = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -108,6 +112,22 @@ async def test_a_body_is_no_request(relay: Relay, upgrade: bytes) -> None:
         await wire.send(head(b"/actions/preview", upgrade, length(NEXT)), NEXT)
         status, answer = await wire.answer()
         assert (status, answer["code"]) == (400, "malformed_json")
+        assert await wire.nothing_more()
+
+
+@pytest.mark.parametrize(("version", "upgrade"), LAST.values(), ids=LAST)
+@pytest.mark.parametrize("cut", ["whole", "behind the head", "every byte"])
+async def test_an_upgrade_on_the_last_request_is_ignored_too(
+    relay: Relay, target: Target, version: bytes, upgrade: bytes, cut: str
+) -> None:
+    """It has its body, and nothing behind it gets a response."""
+    body = preview_of(target)
+    sent = head(b"/actions/preview", upgrade, length(body)).replace(b"1.1", version, 1)
+    segments = {"whole": [sent + body + NEXT], "behind the head": [sent, body]}
+    async with wired(relay.base_url) as wire:
+        await wire.send(*segments.get(cut, single(sent + body)))
+        status, answer = await wire.answer()
+        assert (status, answer.get("action")) == (200, "webhook.save"), answer
         assert await wire.nothing_more()
 
 

@@ -63,6 +63,7 @@ QUERIES = (
 )
 
 
+@pytest.mark.timeout(180)  # 3,000 requests
 async def test_any_value_of_any_header(valkey: Valkey, tmp_path: Path) -> None:
     """On paths without a key, on preflights and behind a trusted proxy."""
     origins = ("https://a.example",)

@@ -122,7 +122,7 @@ async def test_a_preflight_is_answered(valkey: Valkey) -> None:
     assert response.status_code == 200
     assert is_new(response.headers["x-request-id"])
     assert response.headers["access-control-allow-origin"] == ORIGIN
-    assert response.headers["access-control-allow-methods"] == "GET, POST, DELETE, OPTIONS"
+    assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, DELETE, OPTIONS"
     allowed = response.headers["access-control-allow-headers"].lower().split(", ")
     assert {name.lower() for name in ALLOWED_HEADERS} <= set(allowed)
     assert "access-control-allow-credentials" not in response.headers
@@ -133,7 +133,7 @@ async def test_a_refused_preflight_gets_a_problem(valkey: Valkey) -> None:
     async with gateway(valkey.url, cors_origins=(ORIGIN,)) as relay:
         for origin, method, detail in (
             ("https://evil.example", "POST", "Disallowed CORS origin."),
-            (ORIGIN, "PUT", "Disallowed CORS method."),
+            (ORIGIN, "PATCH", "Disallowed CORS method."),
         ):
             headers = {"Origin": origin, "Access-Control-Request-Method": method}
             refused = await relay.options("/keys", headers=headers)
@@ -188,10 +188,10 @@ async def preflight(relay: Relay, origin: str) -> httpx2.Response:
 
 async def test_what_a_page_may_send_and_see() -> None:
     """The documented headers, each by name."""
-    sent = """Authorization Content-Type Idempotency-Key Prefer X-Request-ID X-Signature
-    traceparent tracestate baggage sentry-trace"""
+    sent = """Authorization Content-Type Idempotency-Key If-Match Prefer X-Request-ID X-Signature
+    traceparent tracestate baggage sentry-trace MCP-Protocol-Version Mcp-Method Mcp-Name"""
     assert set(sent.split()) == set(ALLOWED_HEADERS)
-    seen = """Idempotent-Replayed Idempotency-Expires Location RateLimit RateLimit-Policy
+    seen = """ETag Idempotent-Replayed Idempotency-Expires Location RateLimit RateLimit-Policy
     Retry-After X-Request-ID X-Trace-Link"""
     assert set(seen.split()) == set(EXPOSED_HEADERS)
 

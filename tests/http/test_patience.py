@@ -6,8 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.http.protocol import PATIENCE, Patience, ProblemProtocol
@@ -95,6 +97,7 @@ def test_the_times_in_production() -> None:
     assert Patience(head=10, body=30) == PATIENCE
 
 
+@pytest.mark.slow
 async def test_half_open_connections_leave_room_for_others(relay: Relay) -> None:
     """2,000 of them, of every kind, while requests are served."""
     url = relay.base_url
@@ -166,3 +169,36 @@ async def test_a_closed_connection_leaves_nothing_to_collect(relay: Relay) -> No
         await until(free, patience=3)
     finally:
         gc.enable()
+
+
+async def half_a_response(scope: Scope, receive: Receive, send: Send) -> None:
+    """More than the kernel takes for a client that does not read."""
+    if scope["type"] == "lifespan":
+        for word in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{word}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    part = {"type": "http.response.body", "body": bytes(8_000_000), "more_body": True}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            for _ in range(2):
+                await send(part)
+                await asyncio.sleep(0)  # the write happens at the end of a turn
+            await send(part)
+
+
+async def test_half_a_response_that_is_not_read_is_dropped() -> None:
+    """When the app gives it up: it does not wait for the client."""
+    server = ListeningServer(half_a_response, host="127.0.0.1", port=0)
+    async with running(server) as url:
+        address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1)
+        writer.write(GET)
+        await reader.readexactly(9)
+
+        async def dropped() -> bool:
+            return not server.server_state.connections
+
+        await until(dropped, 5)
+        writer.close()

@@ -15,7 +15,8 @@ async def answered(relay: Relay, sent: bytes) -> tuple[int, dict[str, str], Any]
     url = relay.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(sent)
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()
     line, *rest = head.decode().split("\r\n")

@@ -6,8 +6,8 @@ from urllib.parse import quote
 import pytest
 from starlette.requests import Request
 
-from gateway.api.audit import AuditQuery
-from gateway.api.runs import RunsQuery
+from gateway.api.admin.audit import AuditQuery
+from gateway.api.runs import HistoryQuery
 from gateway.http.requests import query
 from gateway.problems import InvalidRequest
 from gateway.timestamps import epoch_ms
@@ -20,21 +20,21 @@ def asked(text: str) -> Request:
 
 
 RIGHT = [
-    ("", RunsQuery()),
-    ("limit=1", RunsQuery(limit=1)),
-    ("limit=200", RunsQuery(limit=200)),
-    ("cursor=" + "c" * 200, RunsQuery(cursor="c" * 200)),
-    ("status=null&action=50", RunsQuery(status="null", action="50")),
-    ("principal=%C3%A9", RunsQuery(principal="é")),
-    ("since=2026-11-23T12:00:00Z", RunsQuery(since=NOON)),
-    (f"until={quote('2026-11-23T13:00:00+01:00')}", RunsQuery(until=NOON)),
+    ("", HistoryQuery()),
+    ("limit=1", HistoryQuery(limit=1)),
+    ("limit=200", HistoryQuery(limit=200)),
+    ("cursor=" + "c" * 200, HistoryQuery(cursor="c" * 200)),
+    ("status=null&action=50", HistoryQuery(status="null", action="50")),
+    ("principal=%C3%A9", HistoryQuery(principal="é")),
+    ("since=2026-11-23T12:00:00Z", HistoryQuery(since=NOON)),
+    (f"until={quote('2026-11-23T13:00:00+01:00')}", HistoryQuery(until=NOON)),
 ]
 
 
 @pytest.mark.parametrize(("text", "right"), RIGHT)
-def test_what_is_published_is_read(text: str, right: RunsQuery) -> None:
+def test_what_is_published_is_read(text: str, right: HistoryQuery) -> None:
     """The same for both listings; the audit has events besides."""
-    assert query(asked(text), RunsQuery) == right
+    assert query(asked(text), HistoryQuery) == right
     audit = query(asked(f"{text}&event=run.ended"), AuditQuery)
     assert audit.event == "run.ended"
     assert [getattr(audit, name) for name in right.__struct_fields__] == [
@@ -57,13 +57,13 @@ WRONG = [
 @pytest.mark.parametrize(("name", "text"), WRONG)
 def test_what_is_not_published_is_refused_by_name(name: str, text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^The parameter {name}: [A-Z].*[.]$"):
-        query(asked(f"{name}={text}"), RunsQuery)
+        query(asked(f"{name}={text}"), HistoryQuery)
 
 
 def test_what_is_given_twice_is_refused() -> None:
     """It is not clear which of the two is meant."""
     with pytest.raises(InvalidRequest, match="The parameter limit"):
-        query(asked("limit=5&limit=5"), RunsQuery)
+        query(asked("limit=5&limit=5"), HistoryQuery)
 
 
 MOMENTS = [

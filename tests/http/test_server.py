@@ -75,6 +75,7 @@ async def test_a_store_that_does_not_start_stops_the_start(folder: Path) -> None
             httpx2.get(second.url, trust_env=False, timeout=2)
 
 
+@pytest.mark.slow
 async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey, folder: Path) -> None:
     """`--reload` speaks HTTP like any other gateway, and ends with all its processes."""
     port = free_port()
@@ -104,3 +105,11 @@ async def test_a_gateway_can_start_anew_with_each_change(valkey: Valkey, folder:
         said, _ = await process.communicate()
     assert said.decode().startswith(f"Relay listens on http://127.0.0.1:{port} (development)\n")
     assert not await serves()
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "[::1]"])
+def test_a_host_that_does_not_resolve_is_named(host: str) -> None:
+    """Its error has a number that no table of errors knows."""
+    with pytest.raises(StartError) as raised:
+        ListeningServer(Starlette(), host=host, port=0)
+    assert str(raised.value) == f"cannot listen on {host}:0: the host does not resolve"

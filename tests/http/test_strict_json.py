@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import keys
+from gateway.api.admin import keys
 from gateway.http.requests import BODY_MAX
 from gateway.http.strict_json import DEPTH_MAX, INTEGER_MAX, VALUES_MAX, decode
 from gateway.problems import InvalidRequest, MalformedJson
@@ -194,3 +194,10 @@ def test_a_typed_body_has_its_own_pointers() -> None:
     with pytest.raises(InvalidRequest) as raised:
         decode(b'{"name": 1, "role": "admin"}', keys._create_request)
     assert raised.value.errors
+
+
+def test_the_decoder_alone_takes_a_repeated_member() -> None:
+    """The negative control: of two values it silently has the last."""
+    for _, body, _ in REPEATED.values():
+        assert msgspec.json.decode(body)
+    assert msgspec.json.decode(b'{"preview_id": "A", "preview_id": "B"}') == {"preview_id": "B"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.gateways import Relay, client, until
 from tests.support.stack.files import installed
-from tests.support.stack.replicas import Network, Proxy, Replica, network, proxy, replicas
+from tests.support.stack.replicas import PORT, Network, Proxy, Replica, network, proxy, replicas
 from tests.support.valkey import Valkey
 
 
@@ -34,11 +34,25 @@ class Stack(NamedTuple):
         assert served
         return served
 
+    async def sender(self) -> Replica:
+        """The replica that has a run in flight."""
+        (sending,) = [it for it in self.replicas if await runs_in_flight(it)]
+        return sending
+
     async def servers(self) -> int:
         """How many replicas HAProxy uses."""
         lines = (await self.stats.get("/metrics")).text.splitlines()
         wanted = 'haproxy_backend_active_servers{proxy="gateway"} '
         return int(next(line for line in lines if line.startswith(wanted)).split()[1])
+
+
+async def runs_in_flight(replica: Replica) -> float:
+    """The gauge of this replica."""
+    async with client(f"http://{replica.address}:{PORT}") as relay:
+        lines = (await relay.get("/metrics")).text.splitlines()
+    return float(
+        next(line for line in lines if line.startswith("relay_runs_in_flight ")).split()[1]
+    )
 
 
 @contextmanager

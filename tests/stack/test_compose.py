@@ -20,7 +20,7 @@ from gateway.database import exists
 from gateway.execution.runner import LEASE_MARGIN
 from gateway.http.requests import WAIT_MAX
 from stores.redis.client import open_store
-from stores.redis.embedded import server_binary
+from stores.redis.server.embedded import server_binary
 from tests.support.gateways import until
 from tests.support.stack.files import COMPOSE, DEPLOY, ROOT, services, yaml
 

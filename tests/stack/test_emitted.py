@@ -1,18 +1,22 @@
 """A gateway emits the metrics that alerts, dashboard and gate query."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.support.checks import CHECKS
 from tests.support.gateways import Relay, client, gateway_process
+from tests.support.mcp import Agent
 from tests.support.stack.contract import HISTOGRAMS, METRICS, labels
 from tests.support.stack.files import ROOT
 from tests.support.target import Target, reset, status
 from tests.support.valkey import Valkey
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+POLICY = '[[rule]]\nname = "puts"\nwhen = { methods = ["PUT"] }\nneed = {}'
 LIGHT = {"/actions", "/actions/preview", "/previews/{preview_id}", "/runs/{run_id}", "/version"}
 
 
@@ -23,7 +27,7 @@ class Emitted(NamedTuple):
 
 
 async def every_kind(relay: Relay, target: Target) -> None:
-    """Runs with every outcome, replays, conflicts, wrong requests and reads."""
+    """Runs with every outcome, replays, conflicts, wrong requests, reads and an approval."""
     ran = await relay.preview_id(target.url)
     run = (await relay.execute(ran, "order-1")).json()
     await relay.execute(ran, "order-1")
@@ -44,6 +48,9 @@ async def every_kind(relay: Relay, target: Target) -> None:
         "/openapi.json",
     ):
         await relay.get(path)
+    await Agent(relay).call("get_run", run_id=run["run_id"])
+    held = await relay.preview(target.url, method="PUT")
+    await relay.delete(f"/approvals/{held.json()['preview_id']}")
     await relay.get(f"/previews/{ran}")
     await relay.get(f"/runs/{run['run_id']}")
 
@@ -65,8 +72,10 @@ async def emitted(relay: Relay) -> Emitted:
 
 
 @pytest.fixture
-async def seen(valkey: Valkey, target: Target) -> Emitted:
-    with gateway_process({"REDIS_URL": valkey.url}) as process:
+async def seen(valkey: Valkey, target: Target, tmp_path: Path) -> Emitted:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    env = {"REDIS_URL": valkey.url, "RELAY_APPROVAL_POLICY": str(tmp_path / "policy.toml")}
+    with gateway_process(env) as process:
         async with client(process.url) as relay:
             await every_kind(relay, target)
             return await emitted(relay)
@@ -83,21 +92,11 @@ async def test_a_gateway_emits_what_queries_name(seen: Emitted) -> None:
     assert "1.2" in seen.values["action_latency_seconds.le"]
     assert seen.values["http_requests_total.endpoint"] >= LIGHT | {"/actions/execute", "unmatched"}
     assert seen.values["action_exec_total.status"] == {"success", "failed", "unknown", "not_sent"}
+    assert seen.values["relay_approvals_total.state"] == {"requested", "cancelled"}
+    outcomes = {"sent", "failed", "refused", "given_up", "superseded"}
+    assert seen.values["relay_approval_notices_total.outcome"] == outcomes
     assert seen.values["action_exec_total.action"] == {"webhook.save"}
-    assert seen.values["relay_ready_check.check"] == {
-        *(
-            "process",
-            "store",
-            "writes",
-            "subscription",
-            "eviction",
-            "persistence",
-            "clock",
-            "memory",
-            "keys",
-            "audit",
-        )
-    }
+    assert seen.values["relay_ready_check.check"] == set(CHECKS)
     assert seen.values["relay_rate_limited_total.limit"] == {"key", "workspace", "runs", "target"}
     assert seen.exemplars == {
         *("http_request_duration_seconds", "action_latency_seconds"),

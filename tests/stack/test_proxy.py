@@ -158,6 +158,8 @@ async def test_only_a_missing_response_is_retried(net: Network, relay: Relay) ->
     [
         ("GET", "/keys", 4),
         ("POST", "/actions/preview", 4),
+        ("POST", "/mcp", 4),
+        ("POST", "/mcpx", 1),
         ("POST", "/keys", 1),
         ("POST", "/keys/1/rotate", 1),
         ("PATCH", "/keys/1", 1),
@@ -165,7 +167,7 @@ async def test_only_a_missing_response_is_retried(net: Network, relay: Relay) ->
         ("POST", "/actionsx", 1),
     ],
 )
-async def test_only_what_may_happen_twice_is_repeated(
+async def test_only_repeatable_requests_are_repeated(
     net: Network, relay: Relay, method: str, path: str, attempts: int
 ) -> None:
     """A key is not made twice because the replica died after it had made the first."""

@@ -1,5 +1,6 @@
 """Alerts and dashboard query existing metrics only, and all of them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from tests.support.stack.files import DEPLOY, dashboard_queries, panels, rules, 
 from tests.support.stack.promql import Named, named
 
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
-CASES = ("alerts_test.yml", "alerts_slow_test.yml", "alerts_access_test.yml")
+CASES = (
+    *("alerts_test.yml", "alerts_slow_test.yml"),
+    *("alerts_access_test.yml", "alerts_approvals_test.yml"),
+)
 QUERIES = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
 
 
@@ -116,9 +120,10 @@ def test_every_alert_has_a_runbook(rule: dict[str, dict[str, str]]) -> None:
 
 
 def test_latency_panels_show_exemplars() -> None:
-    """A dot leads to its trace."""
+    """A dot leads to its trace. Approvals end outside of the trace of their preview."""
     asked = [t for panel in panels() for t in panel.get("targets", []) if "expr" in t]
     latencies = [t for t in asked if "seconds_bucket" in t["expr"] and "[20s]" not in t["expr"]]
-    graphs = [t for t in latencies if "$__rate_interval" in t["expr"] and "redis" not in t["expr"]]
+    own = [t for t in latencies if not re.search("redis|approval", t["expr"])]
+    graphs = [t for t in own if "$__rate_interval" in t["expr"]]
     assert len(graphs) == 5
     assert all(target["exemplar"] for target in graphs)

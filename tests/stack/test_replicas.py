@@ -12,9 +12,9 @@ from collections.abc import Callable
 import httpx2
 
 from tests.stack.conftest import Stack
-from tests.support.gateways import client, until
+from tests.support.gateways import until
 from tests.support.held import Gate
-from tests.support.stack.replicas import PORT, Replica
+from tests.support.stack.replicas import Replica
 from tests.support.target import Target
 
 
@@ -121,15 +121,6 @@ async def test_stopping_a_replica_under_load_fails_no_caller(stack: Stack, targe
     assert {line["retries"] for line in stack.haproxy.lines()} == {"0"}
 
 
-async def runs_in_flight(replica: Replica) -> float:
-    """The gauge of this replica."""
-    async with client(f"http://{replica.address}:{PORT}") as relay:
-        lines = (await relay.get("/metrics")).text.splitlines()
-    return float(
-        next(line for line in lines if line.startswith("relay_runs_in_flight ")).split()[1]
-    )
-
-
 async def test_a_run_whose_replica_dies_is_in_progress_for_the_others(
     stack: Stack, target: Target
 ) -> None:
@@ -148,9 +139,9 @@ async def in_flight(stack: Stack, target: Target) -> tuple[asyncio.Task[httpx2.R
     """An execution that the target does not answer yet, and the replica that sends it."""
     preview_id = await stack.relay.preview_id(target.url)
     asked = asyncio.create_task(stack.relay.execute(preview_id, "order-1", wait=0))
-    await asyncio.wait_for(target.arrived.wait(), 10)
-    (ran,) = [replica for replica in stack.replicas if await runs_in_flight(replica)]
-    return asked, ran
+    async with asyncio.timeout(10):
+        await target.arrived.wait()
+    return asked, await stack.sender()
 
 
 async def test_a_replica_that_hangs_loses_its_requests(stack: Stack, target: Target) -> None:
@@ -161,7 +152,8 @@ async def test_a_replica_that_hangs_loses_its_requests(stack: Stack, target: Tar
     asked, ran = await in_flight(stack, target)
     ran.process.send_signal(signal.SIGSTOP)
     try:
-        answer = await asyncio.wait_for(asked, 10)
+        async with asyncio.timeout(10):
+            answer = await asked
     finally:
         ran.process.send_signal(signal.SIGCONT)
     gate.open.set()
@@ -181,6 +173,7 @@ async def test_a_replica_that_drains_keeps_its_requests(stack: Stack, target: Ta
     ran.process.terminate()
     await until(two_left)
     gate.open.set()
-    answer = await asyncio.wait_for(asked, 10)
+    async with asyncio.timeout(10):
+        answer = await asked
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
     assert await served_by(stack, answer) == ran.address

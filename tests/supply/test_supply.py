@@ -37,6 +37,7 @@ def test_text_that_is_no_token_passes(line: str) -> None:
     assert [*secrets([("file:1", line)])] == []
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_lists_what_runs(tmp_path: Path) -> None:
     """The command of `make sbom` writes CycloneDX with the packages of requirements/run.lock."""
     out, lock = tmp_path / "sbom.json", str(ROOT / "requirements" / "run.lock")

@@ -3,12 +3,26 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+import msgspec
+from msgspec.structs import replace
+
 from gateway.approvals import inbox
+from gateway.approvals.notices import Facts
 from gateway.approvals.policies import Policies
 from gateway.approvals.policy import Policy
-from stores.redis.approvals import Approval, Approvals, Decider, Decision, Held, Vote
+from stores.approvals import Decider, Decision
+from stores.redis.approvals import Approval, Approvals, Held, Vote
 from stores.redis.scripts import Scripts
 
+FACTS = Facts(
+    action="webhook.save",
+    summary="POST bank.example/",
+    method="POST",
+    host="bank.example",
+    digest="sha256:d",
+    requester="agent",
+    needed=1,
+)
 HOUR = timedelta(hours=1)
 ORIGIN = b'{"action":"webhook.save","provider":"independent","digest":"sha256:d"}'
 
@@ -16,7 +30,7 @@ ORIGIN = b'{"action":"webhook.save","provider":"independent","digest":"sha256:d"
 def unasked(scripts: Scripts, policy: str = "") -> inbox.Approvals:
     """The approvals of a gateway whose policy asks for none."""
     floor = Policy(policy) if policy else None
-    policies = Policies(floor, lambda workspace, subject: True)
+    policies = Policies(floor, lambda workspace, decider, **_: decider.role)
     return inbox.Approvals(policies, inbox.Inbox(Approvals(scripts)))
 
 
@@ -26,6 +40,8 @@ async def hold(
     preview_id: str = "p-1",
     within: timedelta = HOUR,
     use_within: timedelta = HOUR,
+    remind: timedelta = timedelta(),
+    escalate: Sequence[str] = (),
 ) -> int:
     held = Held(
         preview_id=preview_id,
@@ -38,6 +54,8 @@ async def hold(
         requester_key="k-agent",
         requirement=b'{"needs":[]}',
         needs=needs or (1,),
+        facts=msgspec.json.encode(replace(FACTS, escalate=escalate)),
+        remind=remind,
         decide_within=within,
         use_within=use_within,
     )
@@ -68,5 +86,6 @@ async def found(approvals: Approvals, preview_id: str = "p-1") -> Approval:
     return approval
 
 
-async def withdraw(approvals: Approvals, **how: bool) -> object:
-    return await approvals.withdraw("w", "p-1", b'{"event":"approval.ended"}', **how)
+async def withdraw(approvals: Approvals, preview_id: str = "p-1", **how: bool) -> object:
+    entry = b'{"event":"approval.ended"}'
+    return await approvals.withdraw("w", preview_id, entry, by="agent", **how)

@@ -1,4 +1,4 @@
-"""How long something takes, less the time in which a busy machine did not run this process."""
+"""A clock that a test sets, and how long something takes on a machine that does other work."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -12,8 +12,21 @@ TICK = 0.01
 USUAL = 0.005
 
 
+class Clock:
+    """`now`: seconds, as the test sets them."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 async def timed(asked: Awaitable[T]) -> tuple[T, float]:
-    """The answer, and the seconds. What blocks the event loop itself is not taken off."""
+    """The answer, and the seconds, less those in which the machine did not run this process.
+
+    What blocks the event loop itself is not taken off.
+    """
     kept_waiting = 0.0
 
     async def tick() -> None:

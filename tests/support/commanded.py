@@ -8,12 +8,13 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
+from gateway.cli.admin.channels import channels
 from gateway.cli.admin.keys import keys
 from gateway.cli.admin.signing_secrets import secrets
 from gateway.cli.admin.workspaces import workspaces
 from gateway.cli.migrate import migrate
 
-RELAY = click.Group(commands=[keys, migrate, secrets, workspaces])
+RELAY = click.Group(commands=[channels, keys, migrate, secrets, workspaces])
 # What another test or a developer's own shell has set.
 UNSET = dict.fromkeys(
     """RELAY_ENV DATABASE_URL REDIS_URL

@@ -43,8 +43,14 @@ class Scripted(Egress):
     async def inspect(self, effect: Effect, workspace: str) -> TargetRefused | tuple[str, ...]:
         return ()
 
+    def known(self, effect: Effect) -> bool:
+        return False
+
     def added_when_sent(self, effect: Effect, workspace: str) -> tuple[str, ...]:
         return ("Host",)
+
+    def signs(self, workspace: str) -> bool:
+        return False
 
     async def send(
         self, effect: Effect, *, workspace: str, run_id: str, deadline: float

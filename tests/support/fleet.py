@@ -27,6 +27,7 @@ from stores.redis.outbox import Outbox
 from stores.redis.runs import Runs
 from stores.sql.database import Database, open_database
 from tests.support.forks import Fork, Forks
+from tests.support.gateways import until
 from tests.support.line import Line, line
 from tests.support.services import AUDIT_KEY, PEPPER, services
 from tests.support.shipping import shipper
@@ -55,9 +56,9 @@ class Site:
         async with open_database(self.database_url, self.folder) as opened:
             yield opened
 
-    async def key(self, name: str = "CI", role: str = "operator") -> NewKey:
+    async def key(self, name: str = "CI", role: str = "operator", **wanted: object) -> NewKey:
         async with self.database() as database:
-            return await services(database).key(name, role)
+            return await services(database).key(name, role, **wanted)
 
     @asynccontextmanager
     async def redis_line(self) -> AsyncIterator[Line]:
@@ -121,6 +122,14 @@ class Site:
             await shipping.turn()
             await key_cache.close()
         assert shipping.backlog.entries == 0, shipping.check()
+
+    async def shipped(self) -> None:
+        """Wait until the gateways that run have shipped every entry."""
+
+        async def none_waits() -> bool:
+            return self.waiting() == 0
+
+        await until(none_waits)
 
     def end_leases(self) -> int:
         """End all leases, as time does. Returns how many runs were in flight."""

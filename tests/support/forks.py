@@ -21,7 +21,7 @@ from gateway.cli.main import relay
 from tests.support.gateways import unmeasured, until
 
 # Modules that a gateway or a command loads when it needs them.
-LOADED = "asyncpg stores.sql.postgresql gateway.http.server".split()
+LOADED = "asyncpg stores.sql.drivers.postgresql gateway.http.server".split()
 DEVELOPMENT = {"EGRESS_ALLOW": "127.0.0.0/8", "STOP_DELAY": "0", "TELEMETRY_ENABLED": "false"}
 
 
@@ -30,7 +30,7 @@ class Fork:
 
     def __init__(self, forks: "Forks", pid: int, output: Path) -> None:
         self._forks, self.pid, self._output = forks, pid, output
-        self._ended = False
+        self.ended = False
         self.url = ""
 
     async def printed(self) -> str:
@@ -44,8 +44,8 @@ class Fork:
 
     def kill(self) -> None:
         """Kill it without any clean-up, like a crash. Returns when it is gone."""
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             os.kill(self.pid, signal.SIGKILL)
             self._forks.ask(wait=self.pid)
 

@@ -1,6 +1,7 @@
 """Executions that are held in flight: the target has the request and does not answer yet."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 
@@ -32,9 +33,9 @@ class Held:
             return await self.answer
 
 
-async def held(relay: Relay, target: Target, key: str) -> Held:
+async def held(relay: Relay, target: Target, key: str, **params: Any) -> Held:
     """Execute a new preview; returns when the target has it."""
-    preview_id = await relay.preview_id(target.url)
+    preview_id = (await relay.preview(target.url, **params)).json()["preview_id"]
     gate = Gate(target)
     target.arrived.clear()
     answer = asyncio.create_task(relay.execute(preview_id, key))

@@ -76,7 +76,11 @@ class Keyed:
 
 @asynccontextmanager
 async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIterator[Keyed]:
-    """`folder`: its data directory; a database is put there unless there is one."""
+    """`folder`: its data directory; a database is put there unless there is one. `policy`: the
+    text of its operator's policy; the others are settings.
+    """
+    if policy := given.pop("policy", ""):
+        given["approval_policy"] = written(folder / "policy.toml", policy)
     defaults: dict[str, Any] = {
         "key_peppers": (Secret(PEPPER),),
         "audit_keys": (Secret(AUDIT_KEY),),
@@ -90,6 +94,16 @@ async def keyed_gateway(redis_url: str, folder: Path, **given: Any) -> AsyncIter
         yield Keyed(url, states[0], stack, admin=admin)
 
 
+def written(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+async def unchecked(url: str) -> None:
+    """Every target is allowed."""
+
+
 async def first_key(chosen: Settings) -> str:
     """An admin's, in the database of these settings; made if there is none."""
     if not exists(chosen):
@@ -100,6 +114,7 @@ async def first_key(chosen: Settings) -> str:
             audit_keys=audit_keys(chosen),
             pepper=peppers(chosen)[0],
             sealer=Sealer(encryption_keys(chosen)),
+            check_target=unchecked,
         ).keys
         return (await keys.create_key("default", KeyRequest("first", "admin"), actor=BY)).secret
 

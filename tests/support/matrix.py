@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from gateway.admin.keys import KeyRequest, NewKey
+from tests.support.events import head
 from tests.support.gateways import Relay
 from tests.support.keyed import BY, Keyed
 
@@ -22,17 +23,35 @@ TABLE: Mapping[str, str] = {
     "GET /previews/{preview_id}": "401 200 200 200 200 200 403 200 403 401 401",
     "GET /runs": "                 401 200 200 200 200 200 403 200 200 401 401",
     "GET /runs/{run_id}": "        401 200 200 200 200 200 403 200 200 401 401",
+    "POST /mcp": "                 401 200 200 200 200 200 200 200 200 401 401",
     "GET /approvals": "            401 403 200 200 200 200 403 200 403 401 401",
     "GET /approvals/{preview_id}": "401 403 404 404 404 404 403 404 403 401 401",
+    "GET /approvals/{preview_id}/receipt": "401 403 404 404 404 404 403 404 403 401 401",
+    "GET /runs/{run_id}/receipt": "401 200 200 200 200 200 403 200 200 401 401",
+    "GET /receipts/keys": "        200 200 200 200 200 200 200 200 200 200 200",
     "DELETE /approvals/{preview_id}": "401 403 404 404 404 404 403 404 403 401 401",
     "POST /approvals/{preview_id}/decision": "401 403 403 403 403 404 403 404 403 401 401",
+    "GET /channels": "             401 403 403 403 403 403 403 200 403 401 401",
+    "POST /channels": "            401 403 403 403 403 403 403 201 403 401 401",
+    "POST /channels/{channel_id}/test": "401 403 403 403 403 403 403 200 403 401 401",
+    "DELETE /channels/{channel_id}": "401 403 403 403 403 403 403 200 403 401 401",
     "GET /audit": "                401 403 403 403 403 403 200 200 403 401 401",
+    "GET /audit/verification": "   401 403 403 403 403 403 200 200 403 401 401",
     "GET /keys": "                 401 403 403 403 403 403 403 200 200 401 401",
     "POST /keys": "                401 403 403 403 403 403 403 201 201 401 401",
     "DELETE /keys/{key_id}": "     401 403 403 403 403 403 403 200 200 401 401",
     "POST /keys/{key_id}/rotate": "401 403 403 403 403 403 403 201 201 401 401",
     "GET /secrets": "              401 403 403 403 403 403 403 200 403 401 401",
     "POST /secrets": "             401 403 403 403 403 403 403 201 403 401 401",
+    "POST /session": "             401 401 401 401 401 401 401 401 401 401 401",
+    "GET /session": "              401 200 200 200 200 200 200 200 200 401 401",
+    "DELETE /session": "           401 204 204 204 204 204 204 204 204 401 401",
+    "GET /limits": "              401 200 200 200 200 200 200 200 200 401 401",
+    "GET /runs/{run_id}/replays": "401 200 200 200 200 200 403 200 200 401 401",
+    "GET /events": "              401 200 200 200 200 200 403 200 200 401 401",
+    "GET /policy": "               401 403 403 403 403 403 403 200 403 401 401",
+    "PUT /policy": "               401 403 403 403 403 403 403 200 403 401 401",
+    "POST /policy/explain": "      401 403 403 403 403 403 403 200 403 401 401",
     "GET /health": "               200 200 200 200 200 200 200 200 200 200 200",
     "GET /ready": "                200 200 200 200 200 200 200 200 200 200 200",
     "GET /version": "              200 200 200 200 200 200 200 200 200 200 200",
@@ -48,9 +67,14 @@ NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /actions/execute": (404, "preview_not_found"),
     "GET /previews/{preview_id}": (404, "preview_not_found"),
     "GET /runs/{run_id}": (404, "run_not_found"),
+    "GET /runs/{run_id}/replays": (404, "run_not_found"),
     "GET /approvals/{preview_id}": (404, "preview_not_found"),
+    "GET /approvals/{preview_id}/receipt": (404, "preview_not_found"),
+    "GET /runs/{run_id}/receipt": (404, "run_not_found"),
     "DELETE /approvals/{preview_id}": (404, "preview_not_found"),
     "POST /approvals/{preview_id}/decision": (404, "preview_not_found"),
+    "POST /channels/{channel_id}/test": (404, "channel_not_found"),
+    "DELETE /channels/{channel_id}": (404, "channel_not_found"),
     "DELETE /keys/{key_id}": (404, "key_not_found"),
     "POST /keys/{key_id}/rotate": (404, "key_not_found"),
     "GET /docs/{name}": (404, "not_found"),
@@ -77,14 +101,16 @@ class Ids(NamedTuple):
     preview_id: str
     run_id: str
     key_id: str
+    channel_id: str
     name: str = "none"
 
 
 _NO_ID = "6b3c1d0e-6f6c-4d0a-9f3e-0a1b2c3d4e5f"
-UNKNOWN = Ids(preview_id=_NO_ID, run_id=_NO_ID, key_id="0aA9zZ5x")
+UNKNOWN = Ids(preview_id=_NO_ID, run_id=_NO_ID, key_id="0aA9zZ5x", channel_id=_NO_ID)
 
 
 PREVIEW = {"action": "webhook.save"}
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 DECISION = {"decision": "approve", "digest": "sha256:" + "0" * 64}
 
 
@@ -101,12 +127,19 @@ class Asking:
             "/actions/preview": PREVIEW | {"params": {"url": self._target, "body": 1}},
             "/actions/execute": {"preview_id": ids.preview_id},
             "/approvals/{preview_id}/decision": DECISION,
+            "/session": {"key": "unknown"},
+            "/mcp": PING,
+            "/policy": {"text": ""},
+            "/policy/explain": {"facts": {"action": "a", "method": "PUT", "url": "https://a/"}},
+            "/channels": {"name": "duty", "url": self._target},
             "/keys": {"name": "made", "role": "viewer", "scopes": ["runs:read"]},
         }
         headers = {"X-Request-ID": "asked"}
         headers |= {"Authorization": f"Bearer {key}"} if key else {}
-        json = bodies.get(path, {}) if method == "POST" else None
+        json = bodies.get(path, {}) if method in ("POST", "PUT") else None
         url = path.format(**ids._asdict())
+        if path == "/events":
+            return await head(self._relay, **headers)
         return await self._relay.request(method, url, json=json, headers=headers)
 
 

@@ -59,11 +59,11 @@ class History:
             for at in times:
                 value += self._counted(count, at)
                 if value:
-                    self._write(name, labels, value, at)
+                    self.write(name, labels, value, at)
         for name, count in gauges.items():
             for at in times:
                 value = count(self._ago(at)) if callable(count) else count
-                self._write(name, labels, value, at)
+                self.write(name, labels, value, at)
 
     def _ago(self, at: int) -> int:
         return self._now // 60 - at // 60
@@ -73,7 +73,7 @@ class History:
             return count
         return count(self._ago(at)) if at % 60 == 30 else 0
 
-    def _write(self, name: str, labels: str, value: float, at: int) -> None:
+    def write(self, name: str, labels: str, value: float, at: float) -> None:
         metric, _, own = name.removesuffix("}").partition("{")
         own = f"{own}," if own else ""
         self._lines.append(f"{metric}{{{own}{labels}}} {value!r} {at}")

@@ -15,7 +15,9 @@ Then = Literal["close", "hang"]
 
 
 class Proxy:
-    """`lost` counts lost replies; `alter` may change the others."""
+    """`lost` counts lost replies; `alter` may change the others, and `slow` is how many seconds
+    each of them takes.
+    """
 
     def __init__(self, backend: Path) -> None:
         self._backend = backend
@@ -23,6 +25,7 @@ class Proxy:
         self._seen = 0
         self.port = 0
         self.lost = 0
+        self.slow = 0.0
         self.alter: Callable[[bytes], bytes] = bytes
 
     @property
@@ -67,6 +70,7 @@ class Proxy:
     async def _reply(self, server: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while reply := await server.read(1 << 20):
+                await asyncio.sleep(self.slow)
                 back.write(self.alter(reply))
         back.close()
 

@@ -29,9 +29,9 @@ from stores.redis.outbox import Outbox, Waiting
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable, Scripts
 from stores.sql import workspaces
-from stores.sql.connection import Connection
 from stores.sql.database import Database
-from stores.sql.errors import DatabaseUnavailable
+from stores.sql.drivers.connection import Connection
+from stores.sql.drivers.errors import DatabaseUnavailable
 from tests.support.chains import entry, head, rows
 from tests.support.keyed import first_key
 

@@ -77,8 +77,9 @@ async def _request(reader: asyncio.StreamReader) -> Delivery:
 
 
 @asynccontextmanager
-async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[Target]:
+async def listening(tls: ssl.SSLContext | None = None, *, port: int = 0) -> AsyncIterator[Target]:
+    """`port`: a free one unless given."""
     target = Target()
-    async with tcp_server(target.serve, tls=tls) as port:
-        target.url = f"http{'s' if tls else ''}://127.0.0.1:{port}/hook"
+    async with tcp_server(target.serve, tls=tls, port=port) as bound:
+        target.url = f"http{'s' if tls else ''}://127.0.0.1:{bound}/hook"
         yield target

@@ -10,8 +10,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from stores.redis.embedded import server_binary
 from stores.redis.scripts import Scripts
+from stores.redis.server.embedded import server_binary
 
 START_PATIENCE = 10.0
 # Fifty concurrent connections take seconds on a busy machine.
@@ -67,6 +67,9 @@ class Valkey:
 
     def client(self) -> "Redis":
         return Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def async_client(self) -> "AsyncRedis":
+        return AsyncRedis(unix_socket_path=str(self.socket), socket_timeout=5)
 
     def stop(self) -> None:
         self._signal(signal.SIGTERM)

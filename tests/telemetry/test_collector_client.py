@@ -46,6 +46,24 @@ async def test_headers_come_from_the_environment(
     assert delivery.body == b"spans"
 
 
+async def test_a_netrc_gives_no_password(
+    target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The header that the variable sets reaches the collector; requests would replace it."""
+    (tmp_path / "netrc").write_text("default login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20ours")
+    assert await posted(target.url) == 200
+    [delivery] = target.deliveries
+    assert delivery.header("authorization") == "Bearer ours"
+
+
+async def test_the_endpoint_may_hold_a_password(target: Target) -> None:
+    assert await posted(target.url.replace("//", "//user:secret@")) == 200
+    [delivery] = target.deliveries
+    assert delivery.header("authorization") == "Basic dXNlcjpzZWNyZXQ="
+
+
 @pytest.mark.parametrize(
     ("name", "decompress"),
     [("gzip", gzip.decompress), ("Deflate", zlib.decompress), ("none", bytes), ("zstd", bytes)],
@@ -83,6 +101,15 @@ async def test_a_collector_proves_its_certificate_and_gets_ours(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", client_certificate)
         assert await posted(target.url) == 200
     assert [delivery.body for delivery in target.deliveries] == [b"spans"]
+
+
+async def test_a_certificate_that_has_gone_loses_a_batch_and_no_more(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was there at the start. The thread of the exporter goes on."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "gone.pem"))
+    assert await posted(target.url.replace("http:", "https:")) == 0
 
 
 async def test_a_busy_collector_gets_the_batch_again(target: Target) -> None:

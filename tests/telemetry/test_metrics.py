@@ -1,5 +1,6 @@
 """What Relay counts, under which labels, and how a scraper reads it."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -7,6 +8,7 @@ import pytest
 from prometheus_client import parser as plain_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
+from tests.support.checks import CHECKS
 from tests.support.collector import Collector
 from tests.support.gateways import Relay, gateway
 from tests.support.held import held
@@ -87,6 +89,23 @@ async def test_failures_are_counted_by_reason(
     assert (line["outcome"], line["reason"]) == (outcome, reason)
 
 
+async def test_an_outdated_approval_is_a_reason_of_its_own(
+    relay: Relay, target: Target, lines: Lines, valkey: Valkey, tmp_path: Path
+) -> None:
+    """Not that the target was unreachable: the policy has become stricter since the preview."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text('default = "approve"')
+    preview_id = await relay.preview_id(target.url)
+    async with gateway(valkey.url, approval_policy=policy) as strict:
+        count = await Count.begin(strict)
+        assert (await strict.execute(preview_id)).status_code == 409
+        reason = "approval_outdated"
+        assert await count.of("action_error_total", **WEBHOOK, reason=reason) == 1
+        assert await count.of("action_error_total", **WEBHOOK, reason="target_unreachable") == 0
+    [line] = lines.of("run.ended")
+    assert (line["outcome"], line["reason"]) == ("not_sent", reason)
+
+
 async def test_refusals_are_counted_by_reason(relay: Relay) -> None:
     """The label is the guard's reason, one of few."""
     count = await Count.begin(relay)
@@ -125,33 +144,21 @@ async def test_ids_are_no_labels(relay: Relay, target: Target) -> None:
 
 
 async def test_round_trips_to_the_store_are_observed(relay: Relay, target: Target) -> None:
-    """A preview spends its quota and saves, a run reserves and settles; each takes one call."""
+    """A preview spends its quota in the call that saves it; a run reserves and settles."""
     await relay.preview_id(target.url)  # the first call connects, and loads the scripts
     count = await Count.begin(relay)
     await relay.execute(await relay.preview_id(target.url))
-    assert await count.of("relay_redis_call_seconds_count") == 4
-    assert await count.of("relay_redis_pipeline_calls_sum") == 4
+    assert await count.of("relay_redis_call_seconds_count") == 3
+    assert await count.of("relay_redis_pipeline_calls_sum") == 3
 
 
 async def test_each_check_has_a_gauge(own_valkey: Valkey) -> None:
     """1 if it passes and 0 if it fails, also in development."""
     async with gateway(own_valkey.url) as relay:
         await relay.get("/ready")
-        names = (
-            "process",
-            "store",
-            "writes",
-            "subscription",
-            "eviction",
-            "persistence",
-            "clock",
-            "memory",
-            "keys",
-            "audit",
-        )
-        checks = {name: ("relay_ready_check", frozenset({("check", name)})) for name in names}
+        checks = {name: ("relay_ready_check", frozenset({("check", name)})) for name in CHECKS}
         before = await samples(relay)
-        assert [before[checks[name]] for name in names] == [1] * len(names)
+        assert [before[checks[name]] for name in CHECKS] == [1] * len(CHECKS)
         own_valkey.stop()
     async with gateway(own_valkey.url) as relay:
         await relay.get("/ready")

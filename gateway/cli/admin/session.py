@@ -13,7 +13,7 @@ from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.database import create_if_missing, location
-from gateway.problems import Problem
+from gateway.problems import Problem, TargetForbidden
 from gateway.transaction import Actor
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ CLI = Actor("cli")
 def ask(question: Callable[[Services], Awaitable[T]]) -> T:
     """The answer. In development a missing database is created first."""
     from stores.audit.chain import BrokenChain
-    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
+    from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 
     try:
         settings = Settings.from_env(os.environ)
@@ -41,7 +41,15 @@ def ask(question: Callable[[Services], Awaitable[T]]) -> T:
 
 
 async def _asked(settings: Settings, question: Callable[[Services], Awaitable[T]]) -> T:
+    from gateway.egress.guard import Guard, TargetRefusal
     from stores.sql.database import open_database
+
+    async def check_target(url: str) -> None:
+        """By the URL alone: what its name resolves to is the gateway's to check."""
+        try:
+            Guard(**settings.egress).check_url(url)
+        except TargetRefusal as refusal:
+            raise TargetForbidden(str(refusal)) from refusal
 
     async with open_database(*location(settings)) as database:
         await database.check()
@@ -51,5 +59,6 @@ async def _asked(settings: Settings, question: Callable[[Services], Awaitable[T]
                 audit_keys=audit_keys(settings),
                 pepper=peppers(settings)[0],
                 sealer=Sealer(encryption_keys(settings)),
+                check_target=check_target,
             )
         )

@@ -173,7 +173,7 @@ def _document(verdict: "Verified | Broken") -> dict[str, Any]:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from stores.sql.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
+    from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 
     try:
         return asyncio.run(work)

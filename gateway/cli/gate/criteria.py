@@ -1,109 +1,112 @@
-"""The criteria that are a share, a peak or a comparison, each from samples to a row."""
+"""The criteria, each from what Prometheus answers to a row."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.cli.gate.prometheus import Series
-from gateway.cli.gate.samples import Buckets, Counter, Window
 from gateway.cli.gate.verdicts import Criterion, Unit, Verdict, enough, share
 
-MEMORY_LIMIT = 150e6
+REPLICAS = Criterion("replicas scraped", "all of", 0, Unit.REPLICAS, 1)
+ERRORS = Criterion("error rate", "at most", 0.01, Unit.RATIO, enough(100))
+MINUTES = Criterion("minutes of 5xx in a row", "under", 3, Unit.MINUTES, 3)
+LIGHT = Criterion("light endpoints, p99", "at most", 0.05, Unit.SECONDS, enough(100))
+WEBHOOK = Criterion("webhook.save, p95", "at most", 1.2, Unit.SECONDS, enough(20))
 # A peak between two scrapes goes unseen; ten scrapes are more than a moment.
-MEMORY_SCRAPES = 10
-CPU_LIMIT = 3
+MEMORY = Criterion("resident memory", "under", 150e6, Unit.BYTES, 10)
 # CPU time comes in ticks of 10 ms: 300 requests of 0.6 ms are 18 of them.
-CPU_REQUESTS = 300
+CPU = Criterion("CPU against baseline", "under", 3, Unit.TIMES, 300)
 
 
 class Load(NamedTuple):
-    """What a window took: CPU seconds and requests, in so many seconds."""
+    """What a window took: CPU seconds and requests, and how many seconds it lasted."""
 
     cpu: float
     requests: float
     seconds: float
 
 
+def total(counted: list[Series]) -> float:
+    return math.fsum(series.number for series in counted)
+
+
 def replicas(up: list[Series]) -> Criterion:
     """Every replica is scraped when the window ends: what Prometheus cannot see may be bad."""
-    away = [_replica(series) for series in up if series.samples[-1].value != 1]
+    away = [series.replica for series in up if series.number != 1]
     note = f"not scraped: {', '.join(away)}" if away else ""
     return Criterion(
-        criterion="replicas scraped",
-        limit="all of",
-        threshold=len(up),
+        *(REPLICAS.criterion, REPLICAS.limit, len(up), REPLICAS.unit, REPLICAS.minimum),
         measured=len(up) - len(away),
-        unit=Unit.REPLICAS,
         samples=len(up),
-        minimum=1,
         verdict=Verdict.NOT_JUDGED if away or not up else Verdict.PASSED,
         note=note if up else "none is scraped any more",
     )
 
 
-def error_rate(requests: list[Counter], errors: list[Counter]) -> Criterion:
+def error_rate(requests: float, errors: float) -> Criterion:
     """At most one request in a hundred is answered 5xx."""
-    total = round(sum(counter.total for counter in requests))
-    failed = round(sum(counter.total for counter in errors))
-    return Criterion(
-        criterion="error rate",
-        limit="at most",
-        threshold=0.01,
-        measured=failed / total if total else None,
-        unit=Unit.RATIO,
-        samples=total,
-        minimum=enough(100),
-        verdict=share(failed, total, one_in=100),
-        note=f"{failed:,} answers of 5xx",
-    )
+    answered, failed = round(requests), round(errors)
+    verdict = share(failed, answered, one_in=100)
+    rate = failed / answered if answered else None
+    return ERRORS.judged(rate, answered, verdict, f"{failed:,} answers of 5xx")
 
 
-def latency(name: str, times: Buckets, *, limit: float, one_in: int) -> Criterion:
-    """One in so many may take longer than `limit` seconds, which must be an edge of a bucket.
+def errors_in_a_row(
+    errors: list[Series], unseen: list[Series], minutes: range, watched: int
+) -> Criterion:
+    """No three minutes of the clock in a row have each seen a 5xx. A shorter window cannot tell.
+
+    A 5xx belongs to the minute of the scrape that saw it. After a time without scrapes it may
+    be of any minute since the scrape before, among the `minutes` of the window.
+    """
+    gaps = {series.replica: _minutes(series) for series in unseen}
+    seen = [(gaps.get(one.replica, set()), minute) for one in errors for minute in _minutes(one)]
+    row = _longest(minute for gap, minute in seen if minute not in gap)
+    possible = (_since_scrape(minute, gap, minutes) for gap, minute in seen)
+    doubtful = row < MINUTES.threshold <= _longest(one for many in possible for one in many)
+    verdict = Verdict.NOT_JUDGED if doubtful else Verdict.PASSED
+    if watched < MINUTES.minimum:
+        verdict = Verdict.TOO_FEW
+    if row >= MINUTES.threshold:
+        verdict = Verdict.FAILED
+    note = "5xx came between scrapes that are minutes apart" if doubtful else ""
+    return MINUTES.judged(row if watched else None, watched, verdict, note)
+
+
+def latency(
+    row: Criterion, buckets: list[Series], quantile: list[Series], *, one_in: int
+) -> Criterion:
+    """One in `one_in` may take longer than the threshold, which must be an edge of a bucket.
 
     Judged by counts. The quantile that is shown is a guess within its bucket, but
     always on the same side of the edge.
     """
-    total, within = round(times.total), times.within(limit)
+    counts: dict[float, float] = defaultdict(float)
+    for bucket in buckets:
+        counts[float(bucket.metric["le"])] += bucket.number
+    observed, within = round(counts.pop(math.inf, 0)), counts.get(row.threshold)
+    if not observed:
+        return row
+    # histogram_quantile() returns the last edge for all that is above it.
+    above = observed - max(counts.values(), default=0) > observed / one_in
+    measured = math.inf if above else total(quantile)
     if within is None:
-        verdict = Verdict.NOT_JUDGED if total else Verdict.TOO_FEW
-        note = f"no bucket ends at {limit} s" if total else ""
-    else:
-        slow = total - round(within)
-        verdict, note = share(slow, total, one_in=one_in), f"{slow:,} were slower"
-    return Criterion(
-        criterion=name,
-        limit="at most",
-        threshold=limit,
-        measured=times.slowest_of(one_in - 1, one_in),
-        unit=Unit.SECONDS,
-        samples=total,
-        minimum=enough(one_in),
-        verdict=verdict,
-        note=note,
-    )
+        note = f"no bucket ends at {row.threshold} s"
+        return row.judged(measured, observed, Verdict.NOT_JUDGED, note)
+    slow = observed - round(within)
+    verdict = share(slow, observed, one_in=one_in)
+    return row.judged(measured, observed, verdict, f"{slow:,} were slower")
 
 
-def memory(resident: list[Series], window: Window) -> Criterion:
+def memory(peaks: list[Series], scrapes: float) -> Criterion:
     """No scrape of any replica saw the limit reached."""
-    seen = [
-        (sample.value, _replica(series))
-        for series in resident
-        for sample in series.samples
-        if window.holds(sample)
-    ]
-    peak, replica = max(seen, default=(-math.inf, ""))
-    scarce = Verdict.TOO_FEW if len(seen) < MEMORY_SCRAPES else Verdict.PASSED
-    return Criterion(
-        criterion="resident memory",
-        limit="under",
-        threshold=MEMORY_LIMIT,
-        measured=peak if seen else None,
-        unit=Unit.BYTES,
-        samples=len(seen),
-        minimum=MEMORY_SCRAPES,
-        verdict=Verdict.FAILED if peak >= MEMORY_LIMIT else scarce,
-        note=f"most: {replica}" if seen else "",
-    )
+    if not peaks:
+        return MEMORY
+    peak, replica = max((series.number, series.replica) for series in peaks)
+    scarce = Verdict.TOO_FEW if scrapes < MEMORY.minimum else Verdict.PASSED
+    verdict = Verdict.FAILED if peak >= MEMORY.threshold else scarce
+    return MEMORY.judged(peak, round(scrapes), verdict, f"most: {replica}")
 
 
 def cpu(now: Load, before: Load) -> Criterion:
@@ -112,28 +115,37 @@ def cpu(now: Load, before: Load) -> Criterion:
     The lesser of the two: more requests may take more, and in a quiet hour
     each request carries what an idle process takes.
     """
-    samples, measured = round(min(now.requests, before.requests)), None
-    note = "no baseline: Prometheus holds nothing of it" if not before.cpu else ""
-    if now.cpu and before.cpu and samples:
-        use, requests = now.cpu / before.cpu, now.requests / before.requests
-        measured = min(use * before.seconds / now.seconds, use / requests)
-        each, base = (1000 * load.cpu / load.requests for load in (now, before))
-        note = f"{each:.2f} ms a request, baseline {base:.2f} ms"
-    verdict = Verdict.TOO_FEW
-    if measured is not None and samples >= CPU_REQUESTS:
-        verdict = Verdict.PASSED if measured < CPU_LIMIT else Verdict.FAILED
-    return Criterion(
-        criterion="CPU against baseline",
-        limit="under",
-        threshold=CPU_LIMIT,
-        measured=measured,
-        unit=Unit.TIMES,
-        samples=samples,
-        minimum=CPU_REQUESTS,
-        verdict=verdict,
-        note=note,
+    samples = round(min(now.requests, before.requests))
+    if not (now.cpu and before.cpu and samples):
+        note = "no baseline: Prometheus holds nothing of it" if not before.cpu else ""
+        return CPU.judged(None, samples, Verdict.TOO_FEW, note)
+    use, requests = now.cpu / before.cpu, now.requests / before.requests
+    measured = min(use * before.seconds / now.seconds, use / requests)
+    each, base = (1000 * load.cpu / load.requests for load in (now, before))
+    verdict = Verdict.PASSED if measured < CPU.threshold else Verdict.FAILED
+    if samples < CPU.minimum:
+        verdict = Verdict.TOO_FEW
+    return CPU.judged(
+        measured, samples, verdict, f"{each:.2f} ms a request, baseline {base:.2f} ms"
     )
 
 
-def _replica(series: Series) -> str:
-    return series.labels.get("instance", "?")
+def _minutes(series: Series) -> set[int]:
+    return {round(at / 60) for at, _ in series.values}
+
+
+def _since_scrape(minute: int, unseen: set[int], minutes: range) -> Iterable[int]:
+    """The minutes from the last scrape before a gap, up to this one."""
+    since = minute
+    while since in unseen and since - 1 in minutes:
+        since -= 1
+    return range(since, minute + 1)
+
+
+def _longest(minutes: Iterable[int]) -> int:
+    """How many of them follow one another at most."""
+    every, length, best = set(minutes), 0, 0
+    for minute in sorted(every):
+        length = length + 1 if minute - 1 in every else 1
+        best = max(best, length)
+    return best

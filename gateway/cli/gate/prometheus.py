@@ -1,13 +1,12 @@
-"""Ask a Prometheus: the samples that it holds, or one sentence that says why there are none.
+"""Ask a Prometheus: the series that it answers, or one sentence that says why there are none.
 
 Nothing that it sends is trusted to be an answer; no sentence shows the password of its URL.
 """
 
 import asyncio
-import json
 import math
+from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple
 
 import httpx2
 import msgspec
@@ -22,43 +21,39 @@ _LAST_SECOND, _HUGE = 253_402_300_800, 1e18
 
 
 class Unusable(ValueError):
-    """What the caller gave cannot be asked with."""
+    """The URL is not that of a Prometheus."""
 
 
 class Unanswered(Exception):
     """Prometheus gave no answer that can be judged."""
 
 
-class Sample(NamedTuple):
-    """`at`: seconds since 1970."""
+class Series(msgspec.Struct):
+    """One answer has a `value`, one over time `values`: seconds since 1970, and a number each."""
 
-    at: float
-    value: float
-
-
-class Series(NamedTuple):
-    """Oldest sample first; each is a number that can be added up."""
-
-    labels: dict[str, str]
-    samples: list[Sample]
-
-
-def selector(metric: str, job: str, *matchers: str, over: timedelta | None = None) -> str:
-    """The series of one job; with `over` every sample of that time."""
-    # JSON's escapes are among PromQL's as long as letters beyond ASCII stay as they are.
-    chosen = ",".join((f"job={json.dumps(job, ensure_ascii=False)}", *matchers))
-    span = f"[{over // timedelta(milliseconds=1)}ms]" if over else ""
-    return f"{metric}{{{chosen}}}{span}"
-
-
-class _Found(msgspec.Struct):
     metric: dict[str, str] = {}
-    value: tuple[float, str] | None = None
+    value: tuple[float, str] = (0, "NaN")
     values: list[tuple[float, str]] = []
+
+    @property
+    def number(self) -> float:
+        """NaN where the value is no number."""
+        with suppress(ValueError):
+            return float(self.value[1])
+        return math.nan
+
+    @property
+    def replica(self) -> str:
+        return self.metric.get("instance", "?")
+
+    @property
+    def is_usable(self) -> bool:
+        """NaN is greater and less than nothing, so that it would pass every limit."""
+        return bool(self.values) or abs(self.number) < _HUGE
 
 
 class _Data(msgspec.Struct):
-    result: list[_Found]
+    result: list[Series]
 
 
 class _Answer(msgspec.Struct):
@@ -93,13 +88,13 @@ class Prometheus:
     async def now(self) -> float:
         """Its clock, which timed the samples; ours may be another."""
         answer = await self.ask("vector(time())")
-        now = answer[0].samples[0].value if answer else 0.0
+        now = answer[0].number if answer else 0.0
         if not 0 < now < _LAST_SECOND:
             raise Unanswered(f"{self.shown} does not tell its time")
         return now
 
     async def ask(self, query: str, *, at: float | None = None) -> list[Series]:
-        """Every series with a sample that is a number. Raises Unanswered."""
+        """Every series whose value is a number that can be added up. Raises Unanswered."""
         asked = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
         try:
             async with asyncio.timeout(self._patience):
@@ -107,10 +102,10 @@ class Prometheus:
         except TimeoutError as error:
             raise Unanswered(f"{self.shown} did not answer in {self._patience:g} s") from error
         except httpx2.HTTPError as error:
-            raise Unanswered(f"{self.shown} cannot be reached: {_said(str(error))}") from error
-        return [series for series in map(_series, self._read(response)) if series.samples]
+            raise Unanswered(f"{self.shown} cannot be reached: {_printable(str(error))}") from error
+        return [series for series in self._read(response) if series.is_usable]
 
-    def _read(self, response: httpx2.Response) -> list[_Found]:
+    def _read(self, response: httpx2.Response) -> list[Series]:
         if response.is_redirect:
             raise Unanswered(f"{self.shown} redirects; give the address that it leads to")
         if response.status_code in (401, 403):
@@ -121,26 +116,12 @@ class Prometheus:
             status = response.status_code
             raise Unanswered(f"{self.shown} is no Prometheus: its answer ({status})") from error
         if answer.status != "success" or answer.data is None:
-            raise Unanswered(f"{self.shown} answers: {_said(answer.error)}")
+            raise Unanswered(f"{self.shown} answers: {_printable(answer.error)}")
         if answer.warnings:
-            raise Unanswered(f"{self.shown} answers in part: {_said(answer.warnings[0])}")
+            raise Unanswered(f"{self.shown} answers in part: {_printable(answer.warnings[0])}")
         return answer.data.result
 
 
-def _series(found: _Found) -> Series:
-    pairs = found.values if found.value is None else [found.value]
-    samples = (Sample(at, _number(value)) for at, value in pairs)
-    # NaN is greater and less than nothing, so that it would pass every limit; here it does not.
-    return Series(found.metric, [sample for sample in samples if abs(sample.value) < _HUGE])
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _said(text: str) -> str:
-    """What a stranger says, on one line of a terminal."""
+def _printable(text: str) -> str:
+    """A message of another server, on one line of a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)[:300] or "nothing"

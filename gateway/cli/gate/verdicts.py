@@ -7,6 +7,7 @@ are too many even if every sample that is missing were good.
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Verdict(StrEnum):
@@ -25,27 +26,32 @@ class Unit(StrEnum):
     REPLICAS = "replicas"
 
 
-class Criterion(Struct, kw_only=True, frozen=True):
+class Criterion(Struct, frozen=True):
     """One row. `measured`: None when there is nothing to measure. `note`: what was seen."""
 
     criterion: str
     limit: str
     threshold: float
-    measured: float | None
     unit: Unit
-    samples: int
     minimum: int
-    verdict: Verdict
+    measured: float | None = None
+    samples: int = 0
+    verdict: Verdict = Verdict.TOO_FEW
     note: str = ""
+
+    def judged(
+        self, measured: float | None, samples: int, verdict: Verdict, note: str
+    ) -> "Criterion":
+        return replace(self, measured=measured, samples=samples, verdict=verdict, note=note)
 
 
 def enough(one_in: int) -> int:
-    """The rule of three: none bad among so many shows, by 95 %, at most one in `one_in`."""
+    """The rule of three: with none bad among these, at most one in `one_in` is bad (by 95 %)."""
     return 3 * one_in
 
 
 def share(bad: int, total: int, *, one_in: int) -> Verdict:
-    """At most one in so many is bad. Whole numbers, so that the edge itself passes."""
+    """At most one in `one_in` is bad. Whole numbers, so that the edge itself passes."""
     if bad * one_in > max(total, enough(one_in)):
         return Verdict.FAILED
     return Verdict.PASSED if total >= enough(one_in) else Verdict.TOO_FEW

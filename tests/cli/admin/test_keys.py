@@ -29,7 +29,7 @@ def relay(migrated_file: str, tmp_path: Path) -> Typed:
     return typed(migrated_file, tmp_path)
 
 
-def test_the_key_stands_alone_on_stdout(relay: Typed) -> None:
+def test_stdout_has_only_the_key(relay: Typed) -> None:
     """`KEY=$(relay keys create …)` works; stderr says that the key is shown once."""
     done = relay.well(*CREATE)
     key = parse(done.stdout.removesuffix("\n"))

@@ -21,7 +21,7 @@ def states(relay: Typed) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("word", "state"), [("revoke", "revoked"), ("rotate", "replaced")])
-def test_a_whole_key_stands_for_its_id(relay: Typed, word: str, state: str) -> None:
+def test_a_whole_key_is_taken_for_its_id(relay: Typed, word: str, state: str) -> None:
     """The output does not repeat the key."""
     made = relay.json(*CREATE, "viewer")
     done = relay.well("keys", word, f" {made['secret']}\n")

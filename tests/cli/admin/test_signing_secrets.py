@@ -45,7 +45,7 @@ def signing(folder: Path, key: bytes) -> list[bytes]:
     return asyncio.run(read())
 
 
-def test_the_secret_stands_alone_on_stdout(relay: Typed) -> None:
+def test_stdout_has_only_the_secret(relay: Typed) -> None:
     """As Standard Webhooks writes it, 32 bytes; a gateway signs with it."""
     done = relay.well("secrets", "create")
     text = done.stdout.removesuffix("\n")

@@ -55,7 +55,7 @@ def test_a_limit_that_is_one_is_taken(relay: Typed, limit: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "1000001", "-1", "1.5", "", "٣", "none", "9" * 5000])
-def test_a_limit_that_is_none_is_a_usage_error(relay: Typed, limit: str) -> None:
+def test_an_invalid_limit_is_a_usage_error(relay: Typed, limit: str) -> None:
     done = relay("workspaces", "limits", "default", "--preview", limit)
     assert done.exit_code == 2
     assert "nor `default`" in " ".join(done.stderr.split())

@@ -23,7 +23,7 @@ def table(output: str) -> dict[str, list[str]]:
 
 
 @needs_prometheus
-def test_a_row_tells_threshold_measure_samples_and_verdict(past: str) -> None:
+def test_a_row_has_threshold_measure_samples_and_verdict(past: str) -> None:
     """Every criterion has a row, and the last line says which time was judged."""
     result = run(past, "--job", "1.21 s", "--baseline-window", "10m")
 

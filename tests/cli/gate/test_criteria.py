@@ -1,14 +1,14 @@
 """The criteria on numbers: neighbours that a history of scrapes cannot hit exactly."""
 
+import math
+
 import pytest
 
-from gateway.cli.gate.criteria import Load, cpu, latency, memory, replicas
-from gateway.cli.gate.minutes import errors_in_a_row
-from gateway.cli.gate.prometheus import Sample, Series
-from gateway.cli.gate.samples import Buckets, Counter, Rise, Scrapes, Window
+from gateway.cli.gate import criteria
+from gateway.cli.gate.criteria import Load, cpu, errors_in_a_row, latency, memory, replicas
+from gateway.cli.gate.prometheus import Series
 from gateway.cli.gate.verdicts import share
 
-WINDOW = Window(600, 1500)
 BASE = Load(cpu=6, requests=6_000, seconds=900)
 
 
@@ -56,31 +56,31 @@ def test_cpu_needs_a_baseline_with_requests(base: Load, verdict: str) -> None:
     assert cpu(Load(6, 300, 900), base).verdict == verdict
 
 
-def resident(*megabytes: float) -> list[Series]:
-    return [Series({"instance": "a"}, [Sample(700, value * 1e6) for value in megabytes])]
+def replica(name: str, value: float) -> Series:
+    return Series({"instance": name}, (1, str(value)))
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("megabytes", "scrapes", "verdict"),
     [
-        (resident(*[149.9] * 10), "pass"),
-        (resident(*[149.9] * 9), "too few samples"),
-        (resident(*[149.9] * 9, 150), "fail"),
-        (resident(150), "fail"),
-        (resident(), "too few samples"),
-        ([], "too few samples"),
-        ([Series({}, [Sample(600, 200e6), Sample(1501, 200e6)])], "too few samples"),
+        (149.9, 10, "pass"),
+        (149.9, 9, "too few samples"),
+        (150, 10, "fail"),
+        (150, 1, "fail"),
+        (None, 10, "too few samples"),
     ],
 )
-def test_memory_takes_ten_scrapes_in_the_window(seen: list[Series], verdict: str) -> None:
+def test_memory_takes_ten_scrapes_in_the_window(
+    megabytes: float | None, scrapes: int, verdict: str
+) -> None:
     """One that is too high is enough to fail."""
-    assert memory(seen, WINDOW).verdict == verdict
+    peaks = [] if megabytes is None else [replica("a", megabytes * 1e6)]
+    assert memory(peaks, scrapes).verdict == verdict
 
 
 def test_memory_is_the_highest_of_all_replicas() -> None:
     """And says whose it was."""
-    other = Series({"instance": "b"}, [Sample(800, 151e6)])
-    row = memory([*resident(*[100] * 10), other], WINDOW)
+    row = memory([replica("a", 100e6), replica("b", 151e6)], 11)
     assert (row.measured, row.samples, row.verdict, row.note) == (151e6, 11, "fail", "most: b")
 
 
@@ -103,52 +103,77 @@ def test_a_share_needs_three_times_as_many_samples(bad: int, total: int, verdict
     assert share(bad, total, one_in=100) == verdict
 
 
+def buckets(*counts: tuple[str, float]) -> list[Series]:
+    return [Series({"le": edge}, (1, str(count))) for edge, count in counts]
+
+
 @pytest.mark.parametrize(
     ("edge", "verdict", "note"),
     [("0.05", "pass", "0 were slower"), ("0.025", "not judged", "no bucket ends at 0.05 s")],
 )
 def test_a_latency_needs_a_bucket_at_its_limit(edge: str, verdict: str, note: str) -> None:
     """Without one the share within the limit is not known."""
-    rows = [Counter({"le": each}, [Rise(0, 1, 1_000)]) for each in (edge, "+Inf")]
-    row = latency("light", Buckets(rows), limit=0.05, one_in=100)
+    counts = buckets((edge, 1_000), ("+Inf", 1_000))
+    row = latency(criteria.LIGHT, counts, [replica("", 0.02)], one_in=100)
     assert (row.verdict, row.note) == (verdict, note)
 
 
 def test_a_latency_without_buckets_has_too_few_samples() -> None:
     """Nothing was observed."""
-    row = latency("light", Buckets([]), limit=0.05, one_in=100)
+    row = latency(criteria.LIGHT, [], [], one_in=100)
     assert (row.verdict, row.measured, row.samples) == ("too few samples", None, 0)
 
 
+@pytest.mark.parametrize(("finite", "measured"), [(989, math.inf), (990, 0.1), (1_000, 0.1)])
+def test_above_the_last_edge_a_quantile_is_infinite(finite: int, measured: float) -> None:
+    """Prometheus would say: the last edge."""
+    counts = buckets(("0.05", 900), ("0.1", finite), ("+Inf", 1_000))
+    assert latency(criteria.LIGHT, counts, [replica("", 0.1)], one_in=100).measured == measured
+
+
+def test_one_edge_may_be_written_in_two_ways() -> None:
+    """Buckets of one edge add up."""
+    counts = buckets(("0.05", 400), ("0.050", 600), ("+Inf", 500), ("+Inf", 500))
+    row = latency(criteria.LIGHT, counts, [replica("", 0.02)], one_in=100)
+    assert (row.samples, row.note) == (1_000, "0 were slower")
+
+
+def minutes(name: str, *ends: int) -> Series:
+    return Series({"instance": name}, values=[(60 * end, "1") for end in ends])
+
+
 @pytest.mark.parametrize(
-    ("rises", "measured", "verdict"),
+    ("seen", "unseen", "measured", "verdict"),
     [
-        # Seconds of the clock: minute 10 is from 600 to 660.
-        ([(650, 665), (710, 725), (770, 785)], 3, "fail"),
-        ([(650, 665), (710, 725), (770, 779.9), (830, 841)], 2, "pass"),
-        ([(650, 659), (770, 779)], 1, "pass"),
-        # A minute and its jitter is a rhythm that tells; longer is not.
-        ([(600, 661), (661, 721.9), (722, 781)], 3, "fail"),
-        ([(600, 662), (662, 722), (722, 782)], 2, "not judged"),
-        ([(620, 800)], 0, "not judged"),
-        ([(660, 779)], 0, "pass"),
+        ([11, 12, 13], [], 3, "fail"),
+        ([11, 12, 14], [], 2, "pass"),
+        ([11, 13, 15], [], 1, "pass"),
+        # One 5xx that may have come in any of four minutes, or of two.
+        ([14], [12, 13, 14], 0, "not judged"),
+        ([13], [13], 0, "pass"),
+        ([13], [10, 11], 1, "pass"),
+        ([11, 13], [13], 1, "not judged"),
         # Only the part inside the window can have been in it.
-        ([(300, 700)], 0, "pass"),
+        ([11], [8, 9, 10, 11], 0, "pass"),
     ],
 )
-def test_minutes_in_a_row_are_those_of_the_clock(
-    rises: list[tuple[float, float]], measured: int, verdict: str
+def test_a_5xx_after_a_time_without_scrapes_is_a_doubt(
+    seen: list[int], unseen: list[int], measured: int, verdict: str
 ) -> None:
-    """A 5xx that may have been in any of several minutes is a doubt, not a pass."""
-    up = Series({}, [Sample(at, 1) for at in range(600, 1500, 15)])
-    errors = Counter({}, [Rise(since, seen, 1) for since, seen in rises])
-    row = errors_in_a_row([errors], Scrapes([up], [], WINDOW), WINDOW)
+    """It may have been in any of several minutes, which is not a pass."""
+    row = errors_in_a_row([minutes("a", *seen)], [minutes("a", *unseen)], range(10, 25), 15)
     assert (row.measured, row.verdict) == (measured, verdict)
+
+
+def test_scrapes_of_another_replica_are_no_doubt() -> None:
+    """What it did not show does not count against the first."""
+    row = errors_in_a_row([minutes("a", 14)], [minutes("b", 12, 13, 14)], range(10, 25), 15)
+    assert row.verdict == "pass"
 
 
 def test_no_replica_at_the_end_is_not_a_pass() -> None:
     """An empty vector is not the number of those that are well."""
-    up = [Series({"instance": "a"}, [Sample(1, 1)]), Series({"instance": "b"}, [Sample(1, 0)])]
+    up = [replica("a", 1), replica("b", 0)]
     assert [(row.verdict, row.note) for row in map(replicas, (up[:1], up, []))] == [
         ("pass", ""),
         ("not judged", "not scraped: b"),

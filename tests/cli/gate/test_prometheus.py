@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.cli.gate import prometheus
-from gateway.cli.gate.prometheus import Prometheus, Unanswered, selector
+from gateway.cli.gate.prometheus import Prometheus, Unanswered
 from tests.support.target import Answer, Target, hang, reset, status
 
 
@@ -91,9 +91,7 @@ async def test_a_server_that_does_not_end_its_answer_is_given_up(
 async def test_samples_that_are_no_numbers_are_left_out(server: Target) -> None:
     """NaN and infinity pass no limit, nor fail one."""
     server.answer = status(200, vector("NaN", "1.5", "+Inf", "-Inf", "one", "1e300"))
-    assert [(one.labels["instance"], one.samples) for one in await ask(server)] == [
-        ("1", [prometheus.Sample(1, 1.5)])
-    ]
+    assert [(one.replica, one.number) for one in await ask(server)] == [("1", 1.5)]
 
 
 async def test_the_user_of_the_url_is_sent_to_the_server(server: Target) -> None:
@@ -114,10 +112,3 @@ async def test_a_server_without_a_clock_is_reported(server: Target, time: tuple[
     async with Prometheus(server.url.removesuffix("/hook")) as prometheus:
         with pytest.raises(Unanswered, match="does not tell its time"):
             await prometheus.now()
-
-
-def test_a_selector_quotes_the_job() -> None:
-    """Whatever the job's name, it stays inside its quotes."""
-    assert selector("up", 'a"\\\n☃') == 'up{job="a\\"\\\\\\n☃"}'
-    over = timedelta(minutes=1)
-    assert selector("up", "a", 'b="c"', over=over) == 'up{job="a",b="c"}[60000ms]'

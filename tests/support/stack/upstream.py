@@ -17,22 +17,31 @@ def says(text: str) -> Behaviour:
     return behave
 
 
+async def stands_still(_: asyncio.StreamWriter) -> None:
+    """As a stopped process: the kernel takes connections, and nothing is answered."""
+    await asyncio.Event().wait()
+
+
 async def hangs_up(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
 class Upstream:
-    """`requests`: the head of each request except health checks."""
+    """`requests`: the head of each request except health checks. `check`: what these get."""
 
     def __init__(self, behave: Behaviour) -> None:
         self.behave = behave
+        self.check = says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         self.requests: list[str] = []
+
+    async def asked(self) -> bool:
+        return bool(self.requests)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             if head.startswith("GET /ready "):
-                await says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(writer)
+                await self.check(writer)
             else:
                 self.requests.append(head)
                 await self.behave(writer)

@@ -140,7 +140,7 @@ async def _new_key(request: Request[State], new: NewKey) -> Response:
 
 
 def _key_id(request: Request[State]) -> str:
-    """Raises KeyNotFound for text that cannot be an id, which no database is asked for."""
+    """Raises KeyNotFound for text that cannot be an id, without asking the database."""
     key_id: str = request.path_params["key_id"]
     if len(key_id) != api_keys.ID or not set(key_id) <= set(api_keys.BASE62):
         raise key_not_found(workspace(request))

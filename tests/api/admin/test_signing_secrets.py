@@ -55,7 +55,7 @@ async def test_a_secret_cannot_be_brought(admin: Relay) -> None:
     assert (await admin.get("/secrets")).json()["secrets"] == []
 
 
-async def test_without_a_key_to_seal_none_is_made(
+async def test_without_an_encryption_key_no_secret_is_created(
     valkey: Valkey, database: Database, tmp_path: Path
 ) -> None:
     """Production makes no key of its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
@@ -9,18 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.errors import database_problems
-from gateway.api.runs import RunsQuery, filter_of, invalid_cursor
+from gateway.api.runs import HistoryQuery, filter_of, invalid_cursor
 from gateway.api.state import State, workspace
 from gateway.http.requests import Word, query
 from gateway.http.responses import json_response
 from gateway.http.tracing import API_KEY
-from gateway.timestamps import Timestamp, timestamp
+from gateway.timestamps import Timestamp, optional_timestamp, timestamp
 from stores.audit import pages, signatures
 from stores.audit_entries import Entry
 from stores.sql.runs import encoded
 
 
-class AuditQuery(RunsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AuditQuery(HistoryQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event: Word | None = None
 
 
@@ -41,6 +43,30 @@ class AuditBody(Struct, kw_only=True):
     entries: list[AuditEntry]
     next_cursor: str | None
     request_id: str
+
+
+class VerificationBody(Struct, kw_only=True):
+    """The last check of this gateway. `never`: it has not made one since its start. `seq`: the
+    last entry that was verified, or the first bad one.
+    """
+
+    state: Literal["ok", "broken", "never"]
+    seq: int | None
+    detail: str
+    checked_at: Timestamp | None
+    request_id: str
+
+
+async def get_verification(request: Request[State]) -> Response:
+    found = request.state["verifier"].found(workspace(request))
+    body = VerificationBody(
+        state=found.state,
+        seq=found.seq if found.at_ms else None,
+        detail=found.detail,
+        checked_at=optional_timestamp(found.at_ms),
+        request_id=request.state["request_id"],
+    )
+    return json_response(body)
 
 
 async def list_audit(request: Request[State]) -> Response:

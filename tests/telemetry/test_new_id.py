@@ -2,7 +2,7 @@
 
 from uuid import RFC_4122, UUID
 
-from gateway.ids import new_id
+from gateway.telemetry.ids import new_id
 
 
 def test_an_id_is_a_random_uuid() -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
-from gateway.readiness import keys_check
-from stores.redis.health import Check
+from gateway.access.sealing import Sealer
+from gateway.api.readiness import keys_check
+from stores.redis.server.health import Check
+from stores.sql import policies
 from stores.sql.database import Database, open_database
+from stores.sql.policies import PolicyRow
 from tests.access.test_key_cache_outages import take
 from tests.support.admissions import admission
 from tests.support.services import CLI, PEPPER, key_cache, services
@@ -66,3 +69,44 @@ async def test_an_old_schema_is_reported_with_its_remedy(database: Database) -> 
     await read.try_refresh()
     assert check(read).verdict == "failed"
     assert "relay migrate" in check(read).detail
+
+
+async def test_a_policy_without_keys_is_a_warning() -> None:
+    """Without a key everybody is the same identity."""
+    read = KeyCache(no_database, Sealer(()))
+    await read.refresh()
+    for policy, verdict in ((True, "warning"), (False, "ok")):
+        asked = admission(read, lambda: [PEPPER])
+        assert keys_check(asked, read, lambda: [PEPPER], policy=policy).verdict == verdict
+
+
+async def test_a_policy_with_keys_is_no_warning(database: Database) -> None:
+    read = key_cache(database)
+    await read.refresh()
+    asked = admission(read, lambda: [PEPPER])
+    found = keys_check(asked, read, lambda: [PEPPER], policy=True)
+    assert "policy without keys" not in found.detail
+
+
+@pytest.mark.parametrize(
+    ("workspace", "text", "verdict"),
+    [("default", "default = 'approve'", "warning"), ("default", "", "ok"), ("w", "x", "ok")],
+)
+async def test_a_policy_of_the_open_workspace_without_keys_is_a_warning(
+    file: Path, workspace: str, text: str, verdict: str
+) -> None:
+    """Without a key no caller is in another workspace. An empty text is no policy."""
+    async with open_database(None, file.parent) as opened:
+        if workspace != "default":
+            await services(opened).workspaces.create(workspace, actor=CLI)
+        async with opened.begin() as connection:
+            await policies.add(connection, PolicyRow(workspace, 1, "sha256:x", text, "cli", 1))
+        read = key_cache(opened)
+        await read.refresh()
+        found = check(read)
+    assert (found.name, found.verdict) == ("keys", verdict)
+    assert ("policy without keys" in found.detail) is (verdict == "warning")
+
+
+async def no_database() -> None:
+    return None

@@ -11,10 +11,11 @@ from datetime import timedelta
 from gateway.access.admission import Admission
 from gateway.access.api_keys import pepper_id
 from gateway.access.key_cache import KeyCache
-from gateway.background import repeat
+from gateway.access.principal import DEFAULT_WORKSPACE
 from gateway.config.variables import SettingsError
+from gateway.telemetry.background import repeat
 from stores.redis.client import Store
-from stores.redis.health import Check, CheckStatus
+from stores.redis.server.health import Check, CheckStatus
 
 # How often the checks run without a probe.
 WATCH_PACE = timedelta(seconds=10)
@@ -78,8 +79,14 @@ class Readiness:
                 log.log(level, "ready.check", extra={"fields": fields})
 
 
-def keys_check(admission: Admission, key_cache: KeyCache, peppers: Peppers) -> Check:
-    """`peppers`: this gateway's."""
+def keys_check(
+    admission: Admission, key_cache: KeyCache, peppers: Peppers, *, policy: bool = False
+) -> Check:
+    """`peppers`: this gateway's. `policy`: whether the operator has one. While no key is needed
+    every caller is in the default workspace, so that another one's policy holds nothing.
+    """
+    if admission.open and (policy or key_cache.policy(DEFAULT_WORKSPACE)):
+        return Check("keys", "warning", "a policy without keys: nothing that it holds is decided")
     return Check("keys", *_keys_status(admission, key_cache, peppers))
 
 
@@ -94,6 +101,8 @@ def _keys_status(
         return "failed", key_cache.detail if outdated else "the database does not answer"
     if admission.open:
         return "ok", "no key was created: requests need no key"
+    if not key_cache.any_made and admission.assertions:
+        return "ok", "no key was created: people are signed in by the proxy"
     if not key_cache.any_made:
         return "failed", "no key was created: run `relay keys create --role admin --name me`"
     verdict, detail = _peppers_status(key_cache, peppers)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.readiness import FRESH_SECONDS, Readiness
 from gateway.config.secret import Secret
-from gateway.readiness import FRESH_SECONDS, Readiness
 from stores.redis.client import Store
 from tests.support.gateways import gateway, until
 from tests.support.keyed import keyed_gateway
