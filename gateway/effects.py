@@ -11,11 +11,28 @@ from msgspec import Struct
 PORTS = {"http": 80, "https": 443}
 
 
+class Credential(Struct, frozen=True, kw_only=True):
+    """As whom an effect is sent; no secret. `connection`: its id. `account`: the name that people
+    know, which may change. `subject`: the account itself, compared once more before the send.
+    `scopes`: what the provider must have granted. `header`: the name of the header that carries it.
+    """
+
+    connection: str
+    provider: str
+    account: str
+    subject: str
+    scopes: tuple[str, ...] = ()
+    header: str = "Authorization"
+
+
 class Effect(Struct, frozen=True, kw_only=True):
     """One HTTP request. What is added to its headers when it is sent: see egress.additions.
 
     All of it is stored and shown to approvers, so that no secret goes into it. What matters when it
     is sent is in the head or the body, which the digest covers, and in `documents.StoredEffect`.
+    `credential` is a line of its own beside the digest. With one, nothing is signed or traced: the
+    request goes to a provider. `judge`: what tells success, `status` for 2xx or `json:` and a
+    pointer (RFC 6901) into the answer, which is then `true`.
     """
 
     method: str
@@ -24,6 +41,15 @@ class Effect(Struct, frozen=True, kw_only=True):
     body: bytes | None
     summary: str
     warnings: tuple[str, ...] = ()
+    credential: Credential | None = None
+    judge: str = "status"
+
+    @property
+    def slot(self) -> str:
+        """Whose concurrent runs are counted: of an account, since providers limit those, or else of
+        the target.
+        """
+        return f"connection:{self.credential.connection}" if self.credential else self.target
 
     @property
     def target(self) -> str:

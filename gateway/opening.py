@@ -31,6 +31,7 @@ from gateway.audit.shipper import Shipper, shipping
 from gateway.audit.verification import verifying
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
+from gateway.connections.credentials import Credentials
 from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
 from gateway.egress.guard import Guard
@@ -97,7 +98,7 @@ def _constant(settings: Settings) -> Constant:
 
 
 def _actions(settings: Settings) -> Actions:
-    return registered(webhook_url=settings.webhook_url)
+    return registered(webhook_url=settings.webhook_url, providers={})
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -218,7 +219,11 @@ async def _engine(
 ) -> AsyncIterator[Engine]:
     runs = Runs(store.scripts)
     runner = Runner(
-        runs=runs, egress=egress, action_timeout=settings.action_timeout, approvals=approvals
+        runs=runs,
+        egress=egress,
+        credentials=Credentials(),
+        action_timeout=settings.action_timeout,
+        approvals=approvals,
     )
     try:
         yield Engine(

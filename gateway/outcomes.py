@@ -1,6 +1,7 @@
 """The outcome of a send, which follows from where it failed, and the status of its run.
 
-A run is `unknown` for one of three reasons:
+A run is `unknown` for one of four reasons:
+- `unclear_answer`: the answer had to be judged by its body, which was not whole or no such JSON.
 - `no_response`: bytes may be out and no complete head came back (`egress/client.py`). The runner
   stores it like any other outcome.
 - `interrupted`: its lease ended without a stored outcome. `Run.interrupted` says so to callers at
@@ -14,16 +15,22 @@ from msgspec import Struct
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A complete head (status line and headers) arrived, so the target has the request."""
+    """A complete head (status line and headers) arrived, so the target has the request. `judged`:
+    what a 2xx says in its body, where the effect names a judge.
+    """
 
     status_code: int
     response: str
     truncated: bool
+    judged: Literal["done", "refused", "unclear"] = "done"
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status_code < 300
 
     @property
     def success(self) -> bool:
-        """By the status alone: no action judges a body."""
-        return 200 <= self.status_code < 300
+        return self.accepted and self.judged == "done"
 
 
 class NoResponse(Struct, frozen=True):
@@ -32,15 +39,23 @@ class NoResponse(Struct, frozen=True):
     detail: str
 
 
+NotSentReason = Literal[
+    "target_unreachable",
+    "target_suspended",
+    "approval_outdated",
+    "connection_outdated",
+    "connection_needs_reauth",
+    "connection_unavailable",
+]
+
+
 class NotSent(Struct, frozen=True):
     """No byte of the request was written, so the send may be repeated. `reason`: why. `tried`:
     whether the target had a chance to take it.
     """
 
     detail: str
-    reason: Literal["target_unreachable", "target_suspended", "approval_outdated"] = (
-        "target_unreachable"
-    )
+    reason: NotSentReason = "target_unreachable"
     tried: bool = True
 
 
@@ -62,13 +77,13 @@ class RunStatus(NamedTuple):
     reason: (
         Literal[
             "target_status",
+            "target_refused",
+            "unclear_answer",
             "no_response",
             "interrupted",
-            "target_unreachable",
-            "target_suspended",
             "target_forbidden",
-            "approval_outdated",
         ]
+        | NotSentReason
         | None
     )
 
@@ -81,6 +96,10 @@ def run_status(outcome: Outcome) -> RunStatus:
     match outcome:
         case Answered(success=True):
             return RunStatus("success", None)
+        case Answered(accepted=True, judged="refused"):
+            return RunStatus("failed", "target_refused")
+        case Answered(accepted=True):
+            return RunStatus("unknown", "unclear_answer")
         case Answered():
             return RunStatus("failed", "target_status")
         case NoResponse():

@@ -1,6 +1,7 @@
 """Which member of a document is wrong, and why (RFC 6901)."""
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,19 @@ class FieldError(Struct, frozen=True):
 def pointer(*names: str) -> str:
     """The JSON Pointer of a member (RFC 6901)."""
     return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def value_at(document: Any, where: str) -> Any:
+    """The value at a JSON Pointer. Raises LookupError."""
+    for part in where.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", name):
+            document = document[int(name)]
+        elif isinstance(document, dict):
+            document = document[name]
+        else:
+            raise LookupError(name)
+    return document
 
 
 def validation_detail(error: msgspec.ValidationError) -> tuple[str, str]:

@@ -16,6 +16,7 @@ Problem
     RequestTimeout 408
     RunInProgress, PreviewAlreadyExecuted 409
     ApprovalPending, ApprovalOutdated, ApprovalEnded, DigestMismatch 409
+    ConnectionOutdated, ConnectionNeedsReauth 409
     KeyEnded, LastAdminKept, WorkspaceExists, ChannelExists 409
     RunExpired, ApprovalExpired 410
     PolicyChanged 412
@@ -27,7 +28,8 @@ Problem
     InternalError 500
     ProviderNotConfigured, EncryptionNotConfigured, UnknownTransferCoding 501
     TargetUnreachable 502
-    StoreUnavailable, TargetSuspended, IssuerUnavailable, ReceiptNotReady, NotReady 503
+    StoreUnavailable, TargetSuspended, ConnectionUnavailable, IssuerUnavailable 503
+    ReceiptNotReady, NotReady 503
 """
 
 import re
@@ -276,6 +278,21 @@ class StoreUnavailable(Problem):
 
 class TargetSuspended(Problem):
     status, title, safe_to_retry = 503, "The target is suspended; nothing was sent", True
+
+
+class ConnectionOutdated(Problem):
+    status, title = 409, "The connection is not as it was approved; nothing was sent"
+    safe_to_retry = True
+
+
+class ConnectionNeedsReauth(Problem):
+    status, title = 409, "The account has to be connected again; nothing was sent"
+    safe_to_retry = True
+
+
+class ConnectionUnavailable(Problem):
+    status, title = 503, "The connection cannot be used at the moment; nothing was sent"
+    safe_to_retry = True
 
 
 class IssuerUnavailable(Problem):

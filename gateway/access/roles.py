@@ -18,11 +18,17 @@ Scope = Literal[
     "approvals:read",
     "approvals:decide",
     "policy:manage",
+    "actions:http",
+    "connections:read",
+    "connections:manage",
+    "runs:resolve",
 ]
 Role = Literal["viewer", "developer", "operator", "approver", "auditor", "admin"]
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
-_READING: frozenset[Scope] = frozenset({"actions:read", "previews:read", "runs:read"})
+_READING: frozenset[Scope] = frozenset(
+    {"actions:read", "previews:read", "runs:read", "connections:read"}
+)
 # A caller that previews may read approvals; the handlers show it those of its own subject.
 _ACTING: frozenset[Scope] = frozenset({"actions:preview", "actions:execute", "approvals:read"})
 
@@ -30,11 +36,17 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     "viewer": _READING,
     # Executes with a test key only; see `granted`.
     "developer": _READING | _ACTING,
-    "operator": _READING | _ACTING,
+    "operator": _READING | _ACTING | {"runs:resolve"},
     # Neither previews nor executes; see gateway/approvals.
     "approver": _READING | {"approvals:read", "approvals:decide"},
     "auditor": frozenset({"audit:read"}),
     "admin": SCOPES,
+}
+
+# What a key of these roles has only if its scopes name it: any request with any connection.
+_ON_REQUEST: Mapping[Role, frozenset[Scope]] = {
+    "developer": frozenset({"actions:http"}),
+    "operator": frozenset({"actions:http"}),
 }
 
 # From the weakest to the strongest, where the groups of a person give several roles.
@@ -47,11 +59,16 @@ def strongest(roles: Collection[str]) -> Role | None:
 
 
 def granted(role: str, scopes: Sequence[str] | None, *, live: bool) -> frozenset[Scope]:
-    """What a key of this role may do; `scopes` only narrow it. An unknown role may do nothing."""
-    held = ROLES.get(cast("Role", role), frozenset())
+    """What a key of this role may do; `scopes` narrow it, and may add `actions:http` to a role that
+    acts. An unknown role may do nothing.
+    """
+    named = cast("Role", role)
+    held = ROLES.get(named, frozenset())
     if role == "developer" and live:
         held -= {"actions:execute"}
-    return held if scopes is None else held & frozenset(scopes)
+    if scopes is None:
+        return held
+    return (held | _ON_REQUEST.get(named, frozenset())) & frozenset(scopes)
 
 
 def may_grant(

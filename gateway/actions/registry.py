@@ -1,9 +1,12 @@
 """The list of all actions."""
 
-from gateway.actions.action import Actions
+from collections.abc import Mapping
+
+from gateway.actions.action import Actions, Provider
 from gateway.actions.webhook import webhook_save
 
 
-def registered(*, webhook_url: str | None) -> Actions:
+def registered(*, webhook_url: str | None, providers: Mapping[str, Provider]) -> Actions:
+    """`providers`: those that the operator has configured, by name."""
     actions = (webhook_save(default_url=webhook_url),)
     return {action.name: action for action in actions}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from gateway.actions.action import Action, BadParams
+from gateway.actions.action import Action, BadParams, Connection
 from gateway.effects import Effect
 from gateway.pointers import pointer
 from gateway.signatures import HEADERS as SIGNATURE_HEADERS
@@ -31,7 +31,7 @@ class WebhookParams(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def webhook_save(*, default_url: str | None) -> Action[WebhookParams]:
-    def prepare(params: WebhookParams) -> Effect:
+    def prepare(params: WebhookParams, _seed: str, _connection: Connection | None) -> Effect:
         url = default_url if params.url is UNSET else params.url
         if url is None:
             raise BadParams("/url", "The params have no url, and WEBHOOK_URL is not set.")

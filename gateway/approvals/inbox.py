@@ -207,7 +207,7 @@ def _held(principal: Principal, preview: HeldPreview, verdict: Verdict) -> Held:
         doc=preview.document,
         origin=preview.origin,
         by=msgspec.json.encode(preview.by),
-        target=preview.effect.target,
+        target=preview.effect.slot,
         digest=preview.effect.digest,
         requester=principal.subject,
         requester_key=principal.id,

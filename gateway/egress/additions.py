@@ -11,4 +11,6 @@ def added_when_sent(effect: Effect, *, signed: bool) -> tuple[str, ...]:
     """
     # RFC 9110, 8.6: a method that expects a body says so if there is none.
     length = () if effect.method == "GET" and effect.body is None else ("Content-Length",)
+    if effect.credential:
+        return ("Host", *length, effect.credential.header)
     return ("Host", *length, *(SIGNATURE_HEADERS if signed else ()), *propagated_names())

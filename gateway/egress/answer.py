@@ -89,6 +89,11 @@ class Answer:
         self.over = True
         del self._parser
 
+    @property
+    def body(self) -> bytes:
+        """What was read of it."""
+        return bytes(self._body)
+
     def text(self, kept_max: int = KEPT_MAX) -> str:
         return bytes(self._body[:kept_max]).decode(self._charset, "replace")
 

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from opentelemetry.trace import SpanKind
 from yarl import URL
@@ -22,6 +23,7 @@ from gateway.egress.connections import Connections
 from gateway.egress.exchange import Connection, NoAnswer, request_bytes
 from gateway.egress.failures import forbidden, no_response, not_sent
 from gateway.egress.guard import Guard, TargetRefusal
+from gateway.egress.judging import judged
 from gateway.egress.tracing import describe, end
 from gateway.outcomes import Answered, NotSent, Outcome, TargetRefused
 from gateway.problems import TargetForbidden
@@ -33,6 +35,10 @@ INSPECT_PATIENCE = 3.0
 
 # Raises SecretsSealed: Relay would rather not send a request than send it unsigned.
 SecretsOf = Callable[[str], Sequence[bytes]]
+
+
+# An effect without a credential.
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Egress:
@@ -53,7 +59,7 @@ class Egress:
                 return forbidden(refusal, guard)
         if url.scheme == "http":
             warnings.append("The request is not encrypted: the URL is http.")
-        return (*warnings, *self._signing_warnings(workspace))
+        return (*warnings, *(() if effect.credential else self._signing_warnings(workspace)))
 
     def known(self, effect: Effect) -> bool:
         """Whether `inspect` accepts the target without resolving its name."""
@@ -111,12 +117,19 @@ class Egress:
         return []
 
     async def send(
-        self, effect: Effect, *, workspace: str, run_id: str, deadline: float
+        self,
+        effect: Effect,
+        *,
+        workspace: str,
+        run_id: str,
+        deadline: float,
+        credential: Mapping[str, str] = NONE,
     ) -> Outcome:
         """Send the effect, signed, at most once, and return its outcome.
 
         `deadline`: on the monotonic clock, for all from resolving the name to the last byte of the
-        response.
+        response. `credential`: the headers of the effect's credential; with them the request is
+        neither signed nor traced.
         """
         with span("guard") as guard:
             try:
@@ -126,11 +139,11 @@ class Egress:
         with span(effect.method, kind=SpanKind.CLIENT) as client:
             describe(client, effect.method, url, run_id)
             try:
-                signature = self._signature(effect, workspace, run_id)
+                added = credential or self._signed(effect, workspace, run_id)
             except SecretsSealed:
                 client.fail("secrets_sealed")
                 return NotSent("The signing secrets of this workspace cannot be read here.")
-            outcome = await self._exchange(effect, url, signature, deadline)
+            outcome = await self._exchange(effect, url, added, deadline)
             self.breaker.record(workspace, effect.target, outcome)
             return outcome
 
@@ -142,12 +155,12 @@ class Egress:
         """
         try:
             url = self._guard.check_url(effect.url)
-            signature = self._signature(effect, workspace, message_id)
+            signed = self._signed(effect, workspace, message_id)
         except TargetRefusal as refusal:
             return forbidden(refusal, current())
         except SecretsSealed:
             return NotSent("The signing secrets of this workspace cannot be read here.")
-        headers = signature or {"webhook-id": message_id}
+        headers = {"webhook-id": message_id, **signed}
         return await self._exchange(effect, url, headers, deadline)
 
     async def fetch(self, url: str, *, deadline: float) -> Outcome:
@@ -158,37 +171,44 @@ class Egress:
             checked = self._guard.check_url(url)
         except TargetRefusal as refusal:
             return forbidden(refusal, current())
-        return await self._exchange(effect, checked, {}, deadline, kept_max=READ_MAX)
+        return await self._exchange(effect, checked, propagated(), deadline, kept_max=READ_MAX)
 
-    def _signature(self, effect: Effect, workspace: str, run_id: str) -> dict[str, str]:
-        return sign(
+    def _signed(self, effect: Effect, workspace: str, run_id: str) -> dict[str, str]:
+        """The headers of the signature and of the trace. Raises SecretsSealed."""
+        signature = sign(
             self._secrets_of(workspace),
             message_id=run_id,
             timestamp=int(time.time()),
             body=effect.body or b"",
         )
+        return {**signature, **propagated()}
 
     async def _exchange(
         self,
         effect: Effect,
         url: URL,
-        signature: Mapping[str, str],
+        added: Mapping[str, str],
         deadline: float,
         *,
         kept_max: int = KEPT_MAX,
     ) -> Outcome:
-        request = request_bytes(effect, url, {**signature, **propagated()})
+        request = request_bytes(effect, url, added)
         try:
             connection = await self._connections.take(url, deadline)
         except OSError as error:
             return not_sent(error)
         try:
-            return await self._ask(connection, request, deadline, kept_max)
+            return await self._ask(connection, request, deadline, kept_max, effect.judge)
         finally:
             self._connections.give_back(url, connection)
 
     async def _ask(
-        self, connection: Connection, request: bytes, deadline: float, kept_max: int
+        self,
+        connection: Connection,
+        request: bytes,
+        deadline: float,
+        kept_max: int,
+        judge: str,
     ) -> Outcome:
         try:
             connection.write(request, deadline)
@@ -204,6 +224,7 @@ class Egress:
             status_code=answer.status,
             response=answer.text(kept_max),
             truncated=answer.truncated(kept_max),
+            judged=judged(judge, answer.body, whole=answer.whole),
         )
 
 

@@ -7,32 +7,36 @@ effect; those are added to each answer, so that a replay is the first answer byt
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action
 from gateway.approvals.documents import ApprovedBy
-from gateway.effects import Effect
+from gateway.effects import Credential, Effect
 from gateway.http.responses import ApprovalNeeded
-from gateway.outcomes import Answered, NoResponse, run_status
+from gateway.outcomes import Answered, NoResponse, NotSentReason, run_status
 from gateway.timestamps import Timestamp, timestamp
 from stores.redis.reservations import Reservation, Run
 
-NotSentCode = Literal[
-    "target_unreachable",
-    "target_suspended",
-    "target_forbidden",
-    "approval_outdated",
-    "store_unavailable",
-]
+NotSentCode = Literal["target_forbidden", "store_unavailable"] | NotSentReason
 
 
 class RunError(Struct, kw_only=True):
     """Why a run is no success. `safe_to_retry`: nothing was sent."""
 
-    code: Literal["target_status", "no_response", "interrupted", "forgotten"] | NotSentCode
+    code: (
+        Literal[
+            "target_status",
+            "target_refused",
+            "unclear_answer",
+            "no_response",
+            "interrupted",
+            "forgotten",
+        ]
+        | NotSentCode
+    )
     detail: str
     safe_to_retry: bool = False
 
@@ -53,7 +57,9 @@ class KeptOrigin(Origin):
 class StoredEffect(Struct, kw_only=True):
     """`headers`: all but those named in `added_when_sent`. `body`: the exact bytes, as text;
     `body_base64` where they are not UTF-8. `digest`: `sha256:` and, in hex, the SHA-256 of
-    `wire.head` in UTF-8 and the bytes of `wire.body` right behind it.
+    `wire.head` in UTF-8 and the bytes of `wire.body` right behind it. `credential`: as whom it is
+    sent, which the digest does not cover. `judge`: what tells success, `status` for 2xx or `json:`
+    and a pointer into the answer (RFC 6901).
     """
 
     method: str
@@ -63,6 +69,8 @@ class StoredEffect(Struct, kw_only=True):
     body_base64: str | UnsetType = UNSET
     digest: str
     added_when_sent: Sequence[str] = ()
+    credential: Credential | None = None
+    judge: str = "status"
 
 
 class Wire(Struct, kw_only=True):
@@ -192,6 +200,8 @@ def _stored_effect(effect: Effect, added_when_sent: Sequence[str]) -> StoredEffe
         body_base64=base64,
         digest=effect.digest,
         added_when_sent=added_when_sent,
+        credential=effect.credential,
+        judge=effect.judge,
     )
 
 
@@ -215,6 +225,8 @@ def stored_effect(document: bytes) -> tuple[Effect, Origin]:
         headers=stored.effect.headers,
         body=body,
         summary="",
+        credential=stored.effect.credential,
+        judge=stored.effect.judge,
     )
     return effect, stored
 
@@ -243,7 +255,7 @@ def outcome_document(
             run.error = RunError(code="no_response", detail=detail)
         case Answered(status_code=code, response=response, truncated=truncated):
             run.result = Result(status_code=code, response=response, truncated=truncated)
-            run.error = None if outcome.success else _target_status(code)
+            run.error = recorded_error(run_status(outcome).reason, code)
     return run
 
 
@@ -258,40 +270,32 @@ def run_answer(run: Run) -> bytes:
         action=origin.action,
         provider=origin.provider,
         status=run.status,
-        error=INTERRUPTED_ERROR if run.interrupted else None,
+        error=recorded_error("interrupted", None) if run.interrupted else None,
         started_at=timestamp(run.started_at_ms),
         trace_link=run.trace_link or None,
     )
     return msgspec.json.encode(document)
 
 
-INTERRUPTED_ERROR = RunError(
-    code="interrupted",
-    detail="The lease of this run ended before its outcome was stored.",
-)
+# Of runs that were sent, or may have been; {} is the status of the answer.
+_DETAILS: Mapping[Any, str] = {
+    "target_status": "The target answered {}.",
+    "target_refused": "The target answered {} and says in its body that it refuses.",
+    "unclear_answer": "The target answered {}, but its body does not say what it did.",
+    "no_response": "No complete answer came back.",
+    "interrupted": "The lease of this run ended before its outcome was stored.",
+    "forgotten": "The store lost this run before its outcome was recorded.",
+}
 _NOT_SENT: dict[str, RunError] = {
     code: RunError(code=code, detail="Nothing was sent.", safe_to_retry=True)
     for code in get_args(NotSentCode)
 }
 
 
-def _target_status(status_code: int) -> RunError:
-    return RunError(code="target_status", detail=f"The target answered {status_code}.")
-
-
 def recorded_error(reason: str | None, status_code: int | None) -> RunError | None:
     """The error of a run as its audit entries record it; None for a success or a run without an
     outcome.
     """
-    match reason:
-        case "target_status":
-            return _target_status(status_code or 0)
-        case "no_response":
-            return RunError(code="no_response", detail="No complete answer came back.")
-        case "interrupted":
-            return INTERRUPTED_ERROR
-        case "forgotten":
-            lost = "The store lost this run before its outcome was recorded."
-            return RunError(code="forgotten", detail=lost)
-        case _:
-            return _NOT_SENT.get(reason or "")
+    if reason in _DETAILS:
+        return RunError(code=reason, detail=_DETAILS[reason].format(status_code or 0))
+    return _NOT_SENT.get(reason or "")

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from gateway import problems
 from gateway.access.principal import Principal
-from gateway.actions.action import Action, Actions, BadParams
+from gateway.actions.action import Actions
 from gateway.approvals.inbox import HeldPreview
 from gateway.approvals.policies import NOTHING_ASKED, Verdict, facts, requester
 from gateway.approvals.policy_file import PreviewFacts
@@ -24,12 +24,11 @@ from gateway.execution.documents import (
     run_answer,
     stored_effect,
 )
-from gateway.execution.hidden_characters import hidden_characters
 from gateway.execution.looking import Seen, look_at
+from gateway.execution.preparing import Preparation, Prepared, warnings_of
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.execution.waiting import Waiting
 from gateway.outcomes import TargetRefused
-from gateway.pointers import FieldError
 from gateway.telemetry.ids import new_id
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import UNLIMITED, Limited, Quota, Rates, Usage
@@ -64,6 +63,7 @@ class Engine:
     ) -> None:
         self.actions = actions
         self._egress = egress
+        self._preparation = Preparation(actions, runner.credentials)
         self._previews = previews
         self._runs = runs
         self._runner = runner
@@ -74,18 +74,18 @@ class Engine:
         """Prepare, check the target and store.
 
         Raises UnknownAction, ProviderNotConfigured, InvalidParams, RateLimited, TargetForbidden,
-        PolicyDenied and RedisUnavailable.
+        PolicyDenied, ConnectionOutdated, ConnectionNeedsReauth, Forbidden and RedisUnavailable.
         """
-        action = self._action(name)
-        effect = _effect(action, params)
+        prepared = self._preparation.prepare(principal, name, params)
+        effect = prepared.effect
         with one_patience():
             # Before a name is resolved, or previews could flood a name server, and before a policy
             # refuses. Otherwise saving the preview spends the quota, in one round trip.
             if self._egress.known(effect) and not self.policies.any_for(principal.workspace):
-                return await self._save(principal, action, params, effect, principal.previews)
+                return await self._save(principal, prepared, principal.previews)
             quota = await self._spend(principal)
             try:
-                made = await self._save(principal, action, params, effect, UNLIMITED)
+                made = await self._save(principal, prepared, UNLIMITED)
             except problems.Problem as problem:
                 problem.quota = quota
                 raise
@@ -94,28 +94,22 @@ class Engine:
     def facts(self, principal: Principal, name: str, params: Raw) -> PreviewFacts:
         """What a policy may know of such a preview, before its name is resolved.
 
-        Raises UnknownAction, ProviderNotConfigured, InvalidParams and TargetForbidden.
+        Raises UnknownAction, ProviderNotConfigured, InvalidParams, ConnectionOutdated,
+        ConnectionNeedsReauth, Forbidden and TargetForbidden.
         """
-        effect = _effect(self._action(name), params)
+        effect = self._preparation.prepare(principal, name, params).effect
         self._egress.check_url(effect.url)
-        return facts(name, effect, requester(principal, warned=bool(_warnings(effect))))
+        return facts(name, effect, requester(principal, warned=bool(warnings_of(effect))))
 
-    async def _save(
-        self,
-        principal: Principal,
-        action: Action[Any],
-        params: Raw,
-        effect: Effect,
-        rates: Rates,
-    ) -> Previewed:
+    async def _save(self, principal: Principal, prepared: Prepared, rates: Rates) -> Previewed:
         """`rates`: what saving still has to spend."""
+        preview_id, action, params, effect = prepared
         workspace = principal.workspace
         warnings = await self._inspected(effect, workspace)
         by = requester(principal, warned=bool(warnings))
         verdict = self.policies.verdict(workspace, action.name, effect, by)
         if verdict.requirement.denied_by:
             raise refusals.denied(verdict.requirement)
-        preview_id = new_id()
         annotate(preview_id=preview_id, action=action.name)
         added = self._egress.added_when_sent(effect, workspace)
         document, origin = preview_document(
@@ -125,7 +119,7 @@ class Engine:
             held = HeldPreview(preview_id, document, origin, by, effect, action.name, warnings)
             decide_by_ms = await self.inbox.hold(principal, held, verdict)
             return Previewed(preview_id, document, effect, decide_by_ms, verdict=verdict)
-        new = NewPreview(preview_id, document, origin, msgspec.json.encode(by), effect.target)
+        new = NewPreview(preview_id, document, origin, msgspec.json.encode(by), effect.slot)
         saved = await self._previews.save(workspace, new, principal.id, rates)
         if isinstance(saved, Limited):
             raise refusals.refusal(saved)
@@ -136,7 +130,7 @@ class Engine:
         inspected = await self._egress.inspect(effect, workspace)
         if isinstance(inspected, TargetRefused):
             raise problems.TargetForbidden(inspected.detail)
-        return [*_warnings(effect), *inspected]
+        return [*warnings_of(effect), *inspected]
 
     async def _spend(self, principal: Principal) -> Quota | None:
         if not any(principal.previews):
@@ -153,17 +147,6 @@ class Engine:
         return await self._previews.limits.usage(
             principal.workspace, principal.id, principal.previews, principal.executes
         )
-
-    def _action(self, name: str) -> Action[Any]:
-        if name not in self.actions:
-            known = ", ".join(self.actions)
-            raise problems.UnknownAction(f"The action is one of: {known}.")
-        action = self.actions[name]
-        if not action.enabled:
-            raise problems.ProviderNotConfigured(
-                f"The provider {action.provider} is not configured."
-            )
-        return action
 
     async def find_preview(self, principal: Principal, preview_id: str) -> Previewed:
         """Raises PreviewNotFound, PreviewAlreadyExecuted, what `execute` raises of an approval, and
@@ -255,19 +238,6 @@ def _reservation(
         slots=principal.slots,
         suspended=suspended,
     )
-
-
-def _effect(action: Action[Any], params: Raw) -> Effect:
-    try:
-        return action.effect(params)
-    except BadParams as error:
-        field = FieldError(f"/params{error.pointer}", str(error))
-        raise problems.InvalidParams(str(error), errors=[field]) from error
-
-
-def _warnings(effect: Effect) -> list[str]:
-    """What its action warns of, and what a reader of it would not see."""
-    return [*effect.warnings, *hidden_characters(effect)]
 
 
 def _execute_result(answer: ExecuteResult | refusals.Refused) -> ExecuteResult:

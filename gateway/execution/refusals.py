@@ -45,6 +45,13 @@ NOT_APPROVED: Mapping[State, str] = {
     "unused": "The approval of this preview was not used in time.",
 }
 
+# Other reasons of an outcome for which nothing was sent are `target_unreachable`.
+NOT_SENT: Mapping[str, type[problems.Problem]] = {
+    "connection_outdated": problems.ConnectionOutdated,
+    "connection_needs_reauth": problems.ConnectionNeedsReauth,
+    "connection_unavailable": problems.ConnectionUnavailable,
+}
+
 
 def refusal(answer: Refused) -> problems.Problem:
     problem = _problem(answer)
@@ -137,7 +144,7 @@ def outdated(reasons: str, preview_id: str, *, approved: bool) -> problems.Probl
 
 def not_sent(outcome: NotSent | TargetRefused) -> problems.Problem:
     if isinstance(outcome, NotSent):
-        return problems.TargetUnreachable(outcome.detail)
+        return NOT_SENT.get(outcome.reason, problems.TargetUnreachable)(outcome.detail)
     return problems.TargetForbidden(
         f"The preview allowed this target, which is refused now: {outcome.detail}",
         safe_to_retry=True,

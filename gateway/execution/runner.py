@@ -21,6 +21,8 @@ from gateway import problems
 from gateway.approvals.documents import approved_by
 from gateway.approvals.inbox import Approvals
 from gateway.approvals.policies import Granted, granted
+from gateway.connections.credentials import Credentials
+from gateway.connections.sending import Sender
 from gateway.effects import Effect
 from gateway.egress.client import Egress
 from gateway.execution import refusals, telemetry
@@ -79,9 +81,17 @@ RunResult = (
 
 class Runner:
     def __init__(
-        self, *, runs: Runs, egress: Egress, action_timeout: timedelta, approvals: Approvals
+        self,
+        *,
+        runs: Runs,
+        egress: Egress,
+        credentials: Credentials,
+        action_timeout: timedelta,
+        approvals: Approvals,
     ) -> None:
         self.approvals = approvals
+        self.credentials = credentials
+        self._sender = Sender(egress, credentials)
         self._runs = runs
         self._egress = egress
         self._timeout = action_timeout
@@ -181,7 +191,7 @@ class Runner:
 
     async def _send(self, effect: Effect, reservation: Reservation, deadline: float) -> Outcome:
         try:
-            return await self._egress.send(
+            return await self._sender.send(
                 effect,
                 workspace=reservation.workspace,
                 run_id=reservation.run_id,

@@ -9,13 +9,14 @@ from gateway.access.roles import ROLES, SCOPES, Role, Scope, granted, may_grant
 # role: live key, test key; each letter a scope of the header.
 HEADER = get_args(Scope)
 TABLE = {
-    # read preview execute previews runs, audit keys secrets, approvals decide policy
-    "viewer": ("x..xx......", "x..xx......"),
-    "developer": ("xx.xx...x..", "xxxxx...x.."),
-    "operator": ("xxxxx...x..", "xxxxx...x.."),
-    "approver": ("x..xx...xx.", "x..xx...xx."),
-    "auditor": (".....x.....", ".....x....."),
-    "admin": ("xxxxxxxxxxx", "xxxxxxxxxxx"),
+    # read preview execute previews runs, audit keys secrets, approvals decide policy, http, read
+    # and manage connections, resolve
+    "viewer": ("x..xx.......x..", "x..xx.......x.."),
+    "developer": ("xx.xx...x...x..", "xxxxx...x...x.."),
+    "operator": ("xxxxx...x...x.x", "xxxxx...x...x.x"),
+    "approver": ("x..xx...xx..x..", "x..xx...xx..x.."),
+    "auditor": (".....x.........", ".....x........."),
+    "admin": ("xxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxx"),
 }
 
 
@@ -35,6 +36,16 @@ def test_scopes_narrow_a_role_and_never_widen_it() -> None:
     assert granted("viewer", ["runs:read", "keys:manage"], live=True) == {"runs:read"}
     assert granted("developer", ["actions:execute"], live=True) == frozenset()
     assert granted("admin", [], live=True) == frozenset()
+
+
+def test_only_scopes_that_are_named_add_any_request_to_a_role_that_acts() -> None:
+    """An operator or developer may make any request only with a key that names `actions:http`."""
+    wanted = ["actions:http", "actions:preview", "keys:manage"]
+    for role in ("operator", "developer"):
+        assert "actions:http" not in granted(role, None, live=True)
+        assert granted(role, wanted, live=True) == {"actions:http", "actions:preview"}
+    for role in ("viewer", "approver", "auditor"):
+        assert "actions:http" not in granted(role, wanted, live=True)
 
 
 @pytest.mark.parametrize("role", ["", "root", "Admin", "admin "])

@@ -13,6 +13,7 @@ from gateway.actions.registry import registered
 from gateway.actions.webhook import webhook_save
 from gateway.effects import Effect
 from gateway.version import VERSION
+from tests.support.effects import effect_of
 
 URL = "https://example.org/hook"
 ACTION = webhook_save(default_url=None)
@@ -26,7 +27,7 @@ PLAIN = {
 
 def effect(params: str | dict[str, Any]) -> Effect:
     text = params if isinstance(params, str) else json.dumps({"url": URL, **params})
-    return ACTION.effect(Raw(text.encode()))
+    return effect_of(ACTION, text)
 
 
 def refused(params: str | dict[str, Any]) -> BadParams:
@@ -37,7 +38,7 @@ def refused(params: str | dict[str, Any]) -> BadParams:
 
 def test_webhook_save_is_registered() -> None:
     """It has a name, provider and title, and needs no configured provider."""
-    action = registered(webhook_url=None)["webhook.save"]
+    action = registered(webhook_url=None, providers={})["webhook.save"]
     assert (action.name, action.provider) == ("webhook.save", "independent")
     assert action.title == "Send JSON to a URL"
     assert action.enabled
@@ -87,9 +88,9 @@ def test_other_methods_are_refused(method: str) -> None:
 def test_webhook_url_is_the_default_target() -> None:
     """The url of the params wins; an empty url is not a missing one."""
     action = webhook_save(default_url="https://example.org/default")
-    assert action.effect(Raw(b"{}")).url == "https://example.org/default"
-    assert action.effect(Raw(json.dumps({"url": URL}).encode())).url == URL
-    assert action.effect(Raw(b'{"url": ""}')).url == ""
+    assert effect_of(action, {}).url == "https://example.org/default"
+    assert effect_of(action, {"url": URL}).url == URL
+    assert effect_of(action, {"url": ""}).url == ""
 
 
 def test_without_any_url_the_url_is_missing() -> None:
@@ -155,7 +156,7 @@ def test_it_is_pure_and_total(params: dict[str, Any]) -> None:
     results: list[Any] = []
     for _ in range(2):
         try:
-            results.append(ACTION.effect(text))
+            results.append(effect_of(ACTION, text))
         except BadParams as error:
             results.append((error.pointer, str(error)))
     assert results[0] == results[1]

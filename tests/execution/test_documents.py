@@ -21,6 +21,7 @@ from gateway.execution.documents import (
 from gateway.outcomes import Answered, NoResponse
 from gateway.timestamps import timestamp
 from stores.redis.reservations import Reservation, Run
+from tests.support.effects import effect_of
 
 ORIGIN = b'{"action":"webhook.save","provider":"independent"}'
 ACTION = webhook_save(default_url=None)
@@ -54,7 +55,7 @@ def test_an_effect_comes_back_as_it_was(body: str | None) -> None:
     """Method, URL, headers in their order and body: the digest is the same."""
     member = "" if body is None else f', "body": {body}'
     params = Raw(f'{{"url": "https://a.example", "headers": {{"Z": "1"}}{member}}}'.encode())
-    effect = ACTION.effect(params)
+    effect = effect_of(ACTION, params)
     document, origin = preview_document("p-1", ANY, params, effect, ["careful"])
     again, known = stored_effect(document)
     assert again.digest == effect.digest == json.loads(document)["effect"]["digest"]

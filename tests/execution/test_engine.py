@@ -11,6 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway import problems
+from gateway.connections.credentials import Credentials
 from gateway.effects import Effect
 from gateway.execution.engine import Engine
 from gateway.execution.runner import Runner
@@ -163,6 +164,7 @@ async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     executing = Runner(
         runs=runs,
         egress=scripted(SUCCESS),
+        credentials=Credentials(),
         action_timeout=LONG,
         approvals=unasked(store.scripts),
     )

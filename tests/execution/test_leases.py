@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.connections.credentials import Credentials
 from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.outcomes import NotSent, Outcome
 from gateway.problems import TargetUnreachable
@@ -44,7 +45,11 @@ async def reservation(store: Store) -> Callable[[str], Reservation]:
 
 def executing(runs: Runs, egress: Scripted, timeout: timedelta) -> Runner:
     return Runner(
-        runs=runs, egress=egress, action_timeout=timeout, approvals=unasked(runs._scripts)
+        runs=runs,
+        egress=egress,
+        credentials=Credentials(),
+        action_timeout=timeout,
+        approvals=unasked(runs._scripts),
     )
 
 

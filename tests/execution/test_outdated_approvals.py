@@ -7,6 +7,7 @@ from gateway.access.principal import Principal
 from gateway.approvals.inbox import Approvals, Inbox
 from gateway.approvals.policies import Policies
 from gateway.approvals.policy import Policy
+from gateway.connections.credentials import Credentials
 from gateway.execution.engine import Engine
 from gateway.execution.runner import Runner
 from gateway.problems import ApprovalOutdated, ApprovalPending
@@ -45,7 +46,13 @@ def gateway(
     policies = kind(Policy(text) if text else None, lambda _, it, **__: it.role if roster else None)
     approvals = Approvals(policies, Inbox(Stored(store.scripts)))
     runs = Runs(store.scripts)
-    executing = Runner(runs=runs, egress=egress, action_timeout=TIMEOUT, approvals=approvals)
+    executing = Runner(
+        runs=runs,
+        egress=egress,
+        credentials=Credentials(),
+        action_timeout=TIMEOUT,
+        approvals=approvals,
+    )
     return engine(store, egress, executing)
 
 

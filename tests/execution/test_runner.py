@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.connections.credentials import Credentials
 from gateway.egress.breaker import FAILURES
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
@@ -37,7 +38,11 @@ TIMEOUT, LEASE = timedelta(seconds=15), timedelta(seconds=20)
 
 def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Runner:
     return Runner(
-        runs=runs, egress=egress, action_timeout=timeout, approvals=unasked(runs._scripts)
+        runs=runs,
+        egress=egress,
+        credentials=Credentials(),
+        action_timeout=timeout,
+        approvals=unasked(runs._scripts),
     )
 
 

@@ -19,6 +19,8 @@ with atheris.instrument_imports(include=["gateway.http", "gateway.egress", "gate
     from gateway.http.strict_json import decode
     from gateway.problems import Problem
 
+from tests.support.effects import effect_of
+
 PREVIEW = msgspec.json.Decoder(actions.PreviewRequest)
 SEEDS = {
     "json": [
@@ -33,14 +35,14 @@ SEEDS = {
         b"http://xn--nxasmq6b.\xc3\xa9/",
     ],
 }
-webhook = registered(webhook_url=None)["webhook.save"]
+webhook = registered(webhook_url=None, providers={})["webhook.save"]
 guard = Guard(hosts=frozenset({"a.example"}))
 
 
 def read_json(data: bytes) -> None:
     try:
         asked = decode(data, PREVIEW, verbatim=("params", "body"))
-        webhook.effect(asked.params)
+        effect_of(webhook, asked.params)
     except (Problem, BadParams):
         return
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from gateway.actions.registry import registered
+from gateway.connections.credentials import Credentials
 from gateway.egress.client import open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
@@ -198,7 +199,7 @@ async def test_the_size_of_a_body(relay: Relay, subtests: pytest.Subtests) -> No
 
 async def test_an_action_without_its_provider(store: Store, target: Target) -> None:
     """501 before its params are looked at; it is listed as not enabled."""
-    [action] = registered(webhook_url=None).values()
+    [action] = registered(webhook_url=None, providers={}).values()
     values: dict[str, Any] = {name: getattr(action, name) for name in action.__struct_fields__}
     off = type(action)(**{**values, "enabled": False})
     async with open_egress(Guard(), unsigned) as egress:
@@ -206,6 +207,7 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
         runner = Runner(
             runs=runs,
             egress=egress,
+            credentials=Credentials(),
             action_timeout=timedelta(seconds=1),
             approvals=unasked(store.scripts),
         )

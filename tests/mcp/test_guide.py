@@ -48,7 +48,7 @@ def test_ten_lines_are_enough() -> None:
 
 def test_every_tool_is_in_the_table() -> None:
     named = re.findall(r"^\| `(\w+)` \| `([\w:]+)`", TEXTS[AGENTS], re.MULTILINE)
-    tools = Tools(registered(webhook_url=None))
+    tools = Tools(registered(webhook_url=None, providers={}))
     listed = [json.loads(bytes(tool))["name"] for tool in tools.listed(ROLES["admin"])]
     assert [name for name, _ in named] == listed
     assert [tool.scope for name, _ in named if (tool := tools.find(name))] == [

@@ -124,7 +124,7 @@ def test_schemas_are_plain() -> None:
             assert all("type" in node for node in enumerations(tool["inputSchema"]))
 
 
-@pytest.mark.parametrize("name", registered(webhook_url=None))
+@pytest.mark.parametrize("name", registered(webhook_url=None, providers={}))
 def test_names_are_short_and_plain(name: str) -> None:
     """Clients put `mcp__relay__` before them, and take 64 letters, digits, `_` and `-`."""
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,52}", tool_name(name))
@@ -132,7 +132,7 @@ def test_names_are_short_and_plain(name: str) -> None:
 
 def test_tool_names_differ() -> None:
     """`a.b_c` and `a_b.c` would be one tool."""
-    found = [tool_name(name) for name in registered(webhook_url=None)]
+    found = [tool_name(name) for name in registered(webhook_url=None, providers={})]
     assert len({*found}) == len(found)
 
 

@@ -1,7 +1,7 @@
 """Engines without HTTP, of the parts that `gateway/app.py` puts together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -10,9 +10,10 @@ from msgspec import Raw
 
 from gateway.access.principal import Principal
 from gateway.actions.registry import registered
+from gateway.connections.credentials import Credentials
 from gateway.effects import Effect
 from gateway.egress.breaker import Breaker
-from gateway.egress.client import Egress, open_egress
+from gateway.egress.client import NONE, Egress, open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
 from gateway.execution.runner import LEASE_MARGIN, Runner
@@ -53,7 +54,13 @@ class Scripted(Egress):
         return False
 
     async def send(
-        self, effect: Effect, *, workspace: str, run_id: str, deadline: float
+        self,
+        effect: Effect,
+        *,
+        workspace: str,
+        run_id: str,
+        deadline: float,
+        credential: Mapping[str, str] = NONE,
     ) -> Outcome:
         self.sent.append(effect)
         self.deadlines.append(deadline)
@@ -113,6 +120,7 @@ def runner(store: Store, egress: Egress) -> Runner:
     return Runner(
         runs=Runs(store.scripts),
         egress=egress,
+        credentials=Credentials(),
         action_timeout=timedelta(seconds=15),
         approvals=unasked(store.scripts),
     )
@@ -120,7 +128,7 @@ def runner(store: Store, egress: Egress) -> Runner:
 
 def engine(store: Store, egress: Egress, executing: Runner | None = None) -> Engine:
     return Engine(
-        actions=registered(webhook_url=None),
+        actions=registered(webhook_url=None, providers={}),
         egress=egress,
         previews=Previews(store.scripts),
         runs=Runs(store.scripts),

@@ -1,0 +1,1 @@
+"""Connections: credentials of a workspace at providers and other hosts."""
