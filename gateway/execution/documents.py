@@ -20,23 +20,16 @@ from gateway.outcomes import Answered, NoResponse, NotSentReason, run_status
 from gateway.timestamps import Timestamp, timestamp
 from stores.redis.reservations import Reservation, Run
 
-NotSentCode = Literal["target_forbidden", "store_unavailable"] | NotSentReason
+SentCode = Literal[
+    "target_status", "target_refused", "unclear_answer", "no_response", "interrupted", "forgotten"
+]
+NotSentCode = Literal[NotSentReason, "target_forbidden", "store_unavailable"]
 
 
 class RunError(Struct, kw_only=True):
     """Why a run is no success. `safe_to_retry`: nothing was sent."""
 
-    code: (
-        Literal[
-            "target_status",
-            "target_refused",
-            "unclear_answer",
-            "no_response",
-            "interrupted",
-            "forgotten",
-        ]
-        | NotSentCode
-    )
+    code: SentCode | NotSentCode
     detail: str
     safe_to_retry: bool = False
 
@@ -296,6 +289,7 @@ def recorded_error(reason: str | None, status_code: int | None) -> RunError | No
     """The error of a run as its audit entries record it; None for a success or a run without an
     outcome.
     """
-    if reason in _DETAILS:
-        return RunError(code=reason, detail=_DETAILS[reason].format(status_code or 0))
+    code: Any = reason
+    if code in _DETAILS:
+        return RunError(code=code, detail=_DETAILS[code].format(status_code or 0))
     return _NOT_SENT.get(reason or "")

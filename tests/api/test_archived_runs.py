@@ -6,13 +6,15 @@ from typing import Any, get_args
 
 import pytest
 
-from gateway.execution.documents import INTERRUPTED_ERROR, NotSentCode
+from gateway.execution.documents import NotSentCode
 from gateway.timestamps import timestamp
 from stores.sql.database import Database, open_database
 from tests.support.chains import NOON, append, ended, intended
 from tests.support.gateways import Relay, gateway, until
 from tests.support.target import Target
 from tests.support.valkey import Valkey
+
+INTERRUPTED = "The lease of this run ended before its outcome was stored."
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ ENDINGS: list[tuple[dict[str, Any] | None, tuple[Any, ...]]] = [
     ),
     (
         {"status": "unknown", "status_code": 0, "reason": "interrupted"},
-        ("unknown", None, None, {"code": "interrupted", "detail": INTERRUPTED_ERROR.detail}),
+        ("unknown", None, None, {"code": "interrupted", "detail": INTERRUPTED}),
     ),
     *(
         (
