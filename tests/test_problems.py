@@ -8,7 +8,8 @@ import msgspec
 from gateway import problems
 from gateway.http.responses import CheckBody, problem_response
 from gateway.pointers import FieldError
-from gateway.problems import Problem, code
+from gateway.problem import Problem
+from gateway.problems import code
 
 LEVEL = "    "
 

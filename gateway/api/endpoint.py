@@ -9,12 +9,12 @@ from starlette.responses import Response
 from gateway.access.admission import Needed
 from gateway.access.limits import Limited
 from gateway.api.state import State
+from gateway.problem import Problem
 from gateway.problems import (
     BodyTooLarge,
     InternalError,
     InvalidRequest,
     MalformedJson,
-    Problem,
     StoreUnavailable,
     UnsupportedMediaType,
 )

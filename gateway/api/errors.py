@@ -12,7 +12,7 @@ from gateway.access.principal import Principal
 from gateway.http import tracing as http
 from gateway.http.middleware import CLIENT_GONE, internal_error
 from gateway.http.responses import problem_response
-from gateway.problems import Problem
+from gateway.problem import Problem
 from gateway.telemetry.spans import annotate, current
 from stores.audit.chain import BrokenChain
 from stores.audit_entries import Entry

@@ -13,7 +13,7 @@ from gateway.api.endpoint import Endpoint
 from gateway.http.requests import IDEMPOTENCY_KEY
 from gateway.http.responses import JSON, PROBLEM_JSON, ProblemBody
 from gateway.http.schemas import typed
-from gateway.problems import Problem
+from gateway.problem import Problem
 from gateway.version import VERSION
 
 # What admission refuses with, where an endpoint has a scope.

@@ -29,6 +29,7 @@ from gateway.execution.preparing import Preparation, Prepared, warnings_of
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.execution.waiting import Waiting
 from gateway.outcomes import TargetRefused
+from gateway.problem import Problem
 from gateway.telemetry.ids import new_id
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import UNLIMITED, Limited, Quota, Rates, Usage
@@ -86,7 +87,7 @@ class Engine:
             quota = await self._spend(principal)
             try:
                 made = await self._save(principal, prepared, UNLIMITED)
-            except problems.Problem as problem:
+            except Problem as problem:
                 problem.quota = quota
                 raise
             return made._replace(quota=quota)
@@ -168,7 +169,7 @@ class Engine:
         with one_patience():
             return await look_at(self._previews, self.inbox, principal.workspace, preview_id)
 
-    async def _without_preview(self, principal: Principal, preview_id: str) -> problems.Problem:
+    async def _without_preview(self, principal: Principal, preview_id: str) -> Problem:
         """Why there is no preview: it may be held, or its approval may have ended."""
         if not (found := await self.inbox.look_for(principal.workspace, preview_id)):
             return refusals.refusal(NoPreview())

@@ -13,6 +13,7 @@ from gateway.approvals.policy import Requirement
 from gateway.egress.breaker import FAILURES, PAUSE
 from gateway.execution import telemetry
 from gateway.outcomes import NotSent, TargetRefused
+from gateway.problem import Problem
 from gateway.timestamps import timestamp
 from stores.approvals import State
 from stores.audit_entries import RELAY
@@ -46,20 +47,20 @@ NOT_APPROVED: Mapping[State, str] = {
 }
 
 # Other reasons of an outcome for which nothing was sent are `target_unreachable`.
-NOT_SENT: Mapping[str, type[problems.Problem]] = {
+NOT_SENT: Mapping[str, type[Problem]] = {
     "connection_outdated": problems.ConnectionOutdated,
     "connection_needs_reauth": problems.ConnectionNeedsReauth,
     "connection_unavailable": problems.ConnectionUnavailable,
 }
 
 
-def refusal(answer: Refused) -> problems.Problem:
+def refusal(answer: Refused) -> Problem:
     problem = _problem(answer)
     problem.quota = answer.quota
     return problem
 
 
-def _problem(answer: Refused) -> problems.Problem:
+def _problem(answer: Refused) -> Problem:
     match answer:
         case KeyTaken(run=run, other_preview=True):
             detail = "This Idempotency-Key has executed another preview; use a new key."
@@ -85,7 +86,7 @@ def _problem(answer: Refused) -> problems.Problem:
             return _not_now(other)
 
 
-def _not_now(answer: Suspended | Limited) -> problems.Problem:
+def _not_now(answer: Suspended | Limited) -> Problem:
     match answer:
         case Suspended():
             return suspended(answer)
@@ -94,12 +95,12 @@ def _not_now(answer: Suspended | Limited) -> problems.Problem:
     assert_never(answer)
 
 
-def denied(asked: Requirement) -> problems.Problem:
+def denied(asked: Requirement) -> Problem:
     rules = ", ".join(repr(rule) for rule in asked.denied_by)
     return problems.PolicyDenied(f"The policy denies this preview by its rule {rules}.")
 
 
-def not_approved(answer: NotApproved, found: Approval, *, url: str | None) -> problems.Problem:
+def not_approved(answer: NotApproved, found: Approval, *, url: str | None) -> Problem:
     """What became of an approval: `answer` when it was to be executed, `found` a moment later.
     `url`: of the page of the approval.
     """
@@ -108,7 +109,7 @@ def not_approved(answer: NotApproved, found: Approval, *, url: str | None) -> pr
     return problem
 
 
-def _not_approved(answer: NotApproved, found: Approval, url: str | None) -> problems.Problem:
+def _not_approved(answer: NotApproved, found: Approval, url: str | None) -> Problem:
     state, location = answer.state, {"Location": f"/approvals/{answer.preview_id}"}
     if state in ("pending", "approved"):  # approved: of `find_preview`, which reads twice
         pending = problems.ApprovalPending(
@@ -136,13 +137,13 @@ def _by_whom(found: Approval) -> str:
     return f" It was {found.ended_by}." if found.ended_by not in ("", RELAY) else ""
 
 
-def outdated(reasons: str, preview_id: str, *, approved: bool) -> problems.Problem:
+def outdated(reasons: str, preview_id: str, *, approved: bool) -> Problem:
     """`approved`: there is an approval, which ends."""
     headers = {"Location": f"/approvals/{preview_id}"} if approved else {}
     return problems.ApprovalOutdated(f"{reasons} Make a new preview.", headers=headers)
 
 
-def not_sent(outcome: NotSent | TargetRefused) -> problems.Problem:
+def not_sent(outcome: NotSent | TargetRefused) -> Problem:
     if isinstance(outcome, NotSent):
         return NOT_SENT.get(outcome.reason, problems.TargetUnreachable)(outcome.detail)
     return problems.TargetForbidden(
@@ -151,7 +152,7 @@ def not_sent(outcome: NotSent | TargetRefused) -> problems.Problem:
     )
 
 
-def suspended(answer: Suspended) -> problems.Problem:
+def suspended(answer: Suspended) -> Problem:
     return problems.TargetSuspended(
         f"{answer.target} could not be connected to {FAILURES} times in a row. Nothing was sent; "
         f"try again in {PAUSE:.0f} s.",
@@ -159,7 +160,7 @@ def suspended(answer: Suspended) -> problems.Problem:
     )
 
 
-def _limited(limited: Limited) -> problems.Problem:
+def _limited(limited: Limited) -> Problem:
     telemetry.limited(limited.bound)
     seconds = max(1, math.ceil(limited.retry_in.total_seconds()))
     return problems.RateLimited(

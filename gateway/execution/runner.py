@@ -36,6 +36,7 @@ from gateway.execution.documents import (
 from gateway.execution.retries import NotStoredYet, Retries
 from gateway.execution.telemetry import Sent
 from gateway.outcomes import Answered, NoResponse, NotSent, Outcome, run_status
+from gateway.problem import Problem
 from gateway.telemetry.metrics import runs_in_flight
 from gateway.telemetry.spans import span
 from stores.redis.limits import Limited, Quota
@@ -154,7 +155,7 @@ class Runner:
         with runs_in_flight.track_inprogress():
             try:
                 result = await self._perform(reservation, reserved, deadline)
-            except problems.Problem as problem:
+            except Problem as problem:
                 problem.quota = reserved.quota
                 raise
         return result._replace(quota=reserved.quota)
@@ -214,9 +215,7 @@ class Runner:
         answer = ExecuteResult(document, run.run_id, False, expires_at_ms)
         return (await self._recorded(sent, ended, deadline)) or answer
 
-    async def _release(
-        self, sent: Sent, deadline: float, refusal: problems.Problem
-    ) -> ExecuteResult:
+    async def _release(self, sent: Sent, deadline: float, refusal: Problem) -> ExecuteResult:
         """Give the run back and raise the refusal. Raises RedisUnavailable."""
         entry = run_not_sent(sent.reservation, problems.code(type(refusal)))
 

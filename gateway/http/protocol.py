@@ -18,6 +18,7 @@ from gateway.http.heads import checked
 from gateway.http.middleware import ALWAYS, RequestContext
 from gateway.http.responses import problem_response
 from gateway.http.transport import JoinedWrites
+from gateway.problem import Problem
 
 # Bytes around the body: the request line, headers, trailers.
 HEAD_MAX = 64 * 1024
@@ -162,7 +163,7 @@ class ProblemProtocol(HttpToolsProtocol):
             self._check_size()
         except httptools.HttpParserError as error:
             self._refuse(_problem(error))
-        except problems.Problem as problem:
+        except Problem as problem:
             self._refuse(problem)
 
     def _check_size(self) -> None:
@@ -241,7 +242,7 @@ class ProblemProtocol(HttpToolsProtocol):
         self._whole = True
         super().on_message_complete()
 
-    def _refuse(self, problem: problems.Problem) -> None:
+    def _refuse(self, problem: Problem) -> None:
         """Answer with a problem, unless a response has begun, and close. The app learns at most
         that its client has gone.
         """
@@ -254,7 +255,7 @@ class ProblemProtocol(HttpToolsProtocol):
             self.transport.write(self._response(problem))
         self.transport.close()
 
-    def _response(self, problem: problems.Problem) -> bytes:
+    def _response(self, problem: Problem) -> bytes:
         request_id = str(uuid4())
         response = problem_response(problem, request_id)
         if isinstance(self.app, RequestContext):
@@ -266,8 +267,8 @@ class ProblemProtocol(HttpToolsProtocol):
         return head.encode() + b"".join(lines)
 
 
-def _problem(error: httptools.HttpParserError) -> problems.Problem:
-    if isinstance(error.__context__, problems.Problem):  # raised in a callback of the parser
+def _problem(error: httptools.HttpParserError) -> Problem:
+    if isinstance(error.__context__, Problem):  # raised in a callback of the parser
         return error.__context__
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return problems.MethodNotAllowed(

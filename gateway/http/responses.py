@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.pointers import FieldError
+from gateway.problem import Problem
 from gateway.timestamps import Timestamp
 
 JSON = "application/json"
@@ -64,14 +65,14 @@ def json_response(body: Struct, *, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type=JSON)
 
 
-def problem_response(problem: problems.Problem, request_id: str) -> Response:
+def problem_response(problem: Problem, request_id: str) -> Response:
     body = msgspec.json.encode(problem_body(problem, request_id))
     challenge = CHALLENGE if problem.status == 401 else {}
     headers = {**challenge, **problem.headers}
     return Response(body, problem.status, headers, PROBLEM_JSON)
 
 
-def problem_body(problem: problems.Problem, request_id: str) -> ProblemBody:
+def problem_body(problem: Problem, request_id: str) -> ProblemBody:
     name = problems.code(type(problem))
     assert isinstance(problem.approval, ApprovalNeeded | UnsetType)
     return ProblemBody(

@@ -14,7 +14,7 @@ from gateway.execution.documents import RunBody, RunDocument, with_request_field
 from gateway.http.responses import ApprovalNeeded, problem_body
 from gateway.http.schemas import inlined
 from gateway.mcp.protocol import OWN
-from gateway.problems import Problem
+from gateway.problem import Problem
 from gateway.timestamps import timestamp
 
 # Characters of a body or of an answer that the text repeats.

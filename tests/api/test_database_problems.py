@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.api.errors import database_problems
-from gateway.problems import Problem, StoreUnavailable
+from gateway.problem import Problem
+from gateway.problems import StoreUnavailable
 from stores.audit.chain import BrokenChain
 from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 

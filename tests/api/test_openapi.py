@@ -8,7 +8,8 @@ import pytest
 
 from gateway.api.openapi import document
 from gateway.api.routes import ENDPOINTS
-from gateway.problems import Problem, WorkspaceExists, code
+from gateway.problem import Problem
+from gateway.problems import WorkspaceExists, code
 from tests.support.gateways import Relay
 from tests.support.target import Target
 

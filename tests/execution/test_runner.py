@@ -13,7 +13,8 @@ from gateway.connections.credentials import Credentials
 from gateway.egress.breaker import FAILURES
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
-from gateway.problems import Problem, TargetForbidden, TargetSuspended, TargetUnreachable
+from gateway.problem import Problem
+from gateway.problems import TargetForbidden, TargetSuspended, TargetUnreachable
 from stores.redis import names
 from stores.redis.client import Store
 from stores.redis.outbox import Outbox

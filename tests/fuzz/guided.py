@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["gateway.http", "gateway.egress", "gate
     from gateway.api import actions
     from gateway.egress.guard import Guard, TargetRefusal
     from gateway.http.strict_json import decode
-    from gateway.problems import Problem
+    from gateway.problem import Problem
 
 from tests.support.effects import effect_of
 

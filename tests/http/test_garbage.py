@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from gateway.http.requests import BODY_MAX
-from gateway.problems import Problem
+from gateway.problem import Problem
 from tests.support.gateways import Relay, until
 
 JSON = {"Content-Type": "application/json"}

@@ -14,6 +14,7 @@ from gateway.api.state import State, workspace
 from gateway.approvals.inbox import not_found
 from gateway.approvals.receipts import Envelope, PublicKey, Receipt, of_approval, of_run
 from gateway.http.responses import json_response
+from gateway.problem import Problem
 from stores.audit import entries
 from stores.audit.signatures import Recorded
 from stores.sql.approvals import ApprovalRow
@@ -87,7 +88,7 @@ async def _approval_entries(request: Request[State], row: ApprovalRow) -> list[R
     return [entry for entry in found if entry.event.startswith("approval.")]
 
 
-async def _unfinished(request: Request[State], run_id: str, *, known: bool) -> problems.Problem:
+async def _unfinished(request: Request[State], run_id: str, *, known: bool) -> Problem:
     """Why a run has no receipt yet. Raises RunNotFound."""
     try:
         document = await request.state["engine"].find_run(request.state["principal"], run_id)
@@ -102,7 +103,7 @@ async def _unfinished(request: Request[State], run_id: str, *, known: bool) -> p
     )
 
 
-async def _undecided(request: Request[State], preview_id: str) -> problems.Problem:
+async def _undecided(request: Request[State], preview_id: str) -> Problem:
     """Why an approval has no receipt yet. Raises PreviewNotFound."""
     found = await request.state["inbox"].find(request.state["principal"], preview_id)
     if not may_see(request, found.requester):

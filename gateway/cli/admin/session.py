@@ -13,7 +13,8 @@ from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.config.variables import SettingsError
 from gateway.database import create_if_missing, location
-from gateway.problems import Problem, TargetForbidden
+from gateway.problem import Problem
+from gateway.problems import TargetForbidden
 from gateway.transaction import Actor
 
 T = TypeVar("T")
