@@ -7,8 +7,7 @@ import msgspec
 
 from gateway import problems
 from gateway.http.responses import CheckBody, problem_response
-from gateway.pointers import FieldError
-from gateway.problem import Problem
+from gateway.problem import FieldError, Problem
 from gateway.problems import code
 
 LEVEL = "    "

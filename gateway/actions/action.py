@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.effects import Credential, Effect
-from gateway.pointers import validation_detail
+from gateway.problem import validation_detail
 
 Params = TypeVar("Params")
 

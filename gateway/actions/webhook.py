@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.actions.action import Action, BadParams, Connection
 from gateway.effects import Effect
-from gateway.pointers import pointer
+from gateway.problem import pointer
 from gateway.signatures import HEADERS as SIGNATURE_HEADERS
 from gateway.version import VERSION
 

@@ -28,8 +28,7 @@ from gateway.mcp import protocol, results, telemetry
 from gateway.mcp.protocol import Asked, Message, ProtocolError
 from gateway.mcp.results import Result
 from gateway.mcp.tools import ExecuteArguments, Kind, PreviewArguments, RunArguments, Tool
-from gateway.pointers import FieldError, validation_detail
-from gateway.problem import Problem
+from gateway.problem import FieldError, Problem, validation_detail
 from gateway.telemetry.spans import annotate, current
 from stores.redis.limits import Quota
 from stores.redis.scripts import RedisUnavailable

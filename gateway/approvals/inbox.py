@@ -20,7 +20,7 @@ from gateway.approvals.policies import Asked, Policies, Requester, Verdict
 from gateway.approvals.policy import Requirement
 from gateway.approvals.remembering import previous, remember
 from gateway.effects import Effect
-from gateway.pointers import FieldError
+from gateway.problem import FieldError
 from gateway.telemetry import metrics
 from stores.approvals import Decision, State
 from stores.audit_entries import RELAY, ApprovalFacts, Entry

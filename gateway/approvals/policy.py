@@ -30,7 +30,7 @@ from gateway.approvals.policy_file import (
     parse,
 )
 from gateway.config.variables import SettingsError
-from gateway.pointers import FieldError
+from gateway.problem import FieldError
 from gateway.timestamps import duration
 from stores.approvals import RuleNeed
 

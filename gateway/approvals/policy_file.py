@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.access.roles import ROLES
-from gateway.pointers import FieldError, pointer, validation_detail
+from gateway.problem import FieldError, pointer, validation_detail
 from gateway.timestamps import duration
 
 LONGEST_TEXT = 64 * 1024

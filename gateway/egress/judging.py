@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal
 
-from gateway.pointers import value_at
+from gateway.problem import value_at
 
 Judged = Literal["done", "refused", "unclear"]
 

@@ -12,7 +12,7 @@ from gateway.connections.credentials import Credentials
 from gateway.effects import Effect
 from gateway.execution import refusals
 from gateway.execution.hidden_characters import hidden_characters
-from gateway.pointers import FieldError
+from gateway.problem import FieldError
 from gateway.telemetry.ids import new_id
 
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway import problems
 from gateway.http.strict_json import decode
-from gateway.pointers import validation_detail
+from gateway.problem import validation_detail
 
 # Room for a large webhook; JSON of this size is checked in about a millisecond.
 BODY_MAX = 256 * 1024

@@ -8,8 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from starlette.responses import Response
 
 from gateway import problems
-from gateway.pointers import FieldError
-from gateway.problem import Problem
+from gateway.problem import FieldError, Problem
 from gateway.timestamps import Timestamp
 
 JSON = "application/json"

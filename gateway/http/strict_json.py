@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway import problems
-from gateway.pointers import FieldError, pointer, validation_detail
+from gateway.problem import FieldError, pointer, validation_detail
 
 # Deeper or larger than what any client sends on purpose, and checked in about a millisecond.
 DEPTH_MAX = 32

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from gateway.pointers import pointer, validation_detail
+from gateway.problem import pointer, validation_detail
 
 
 class Item(Struct, forbid_unknown_fields=True):
