@@ -10,8 +10,8 @@ LOCKED := $(QUIET) --no-deps --require-hashes
 # Where it is set, every process compiles every file again: 8 s of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test test-all check screenshots sbom fuzz smoke bench bench-gate bench-peers \
-	bench-compare bench-agents profile lock clean
+.PHONY: install run test test-all test-slow check screenshots sbom fuzz smoke bench bench-gate \
+	bench-peers bench-compare bench-agents profile lock clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/developed
@@ -63,11 +63,17 @@ smoke: $(VENV)/installed
 
 # What a person runs before a commit: without faults, the stack, PostgreSQL and storms.
 test: install
-	$(BIN)/pytest -n 5 -m 'not slow'
+	$(BIN)/pytest -n 5 -m 'not slow' $(TRACED)
 
-# Browsers come last: beside them nothing else can be timed.
-test-all: install $(VENV)/typed $(VENV)/agents/whole $(VENV)/mcp/whole
-	$(BIN)/pytest -n 5 --cov --cov-report= --cov-fail-under=1 --ignore=tests/studio
+# Both parts together are covered; each test runs once.
+test-all:
+	$(MAKE) test TRACED='--cov --cov-report= --cov-fail-under=1'
+	$(MAKE) test-slow
+
+# What `make test` leaves out. Browsers come last: beside them nothing else can be timed.
+test-slow: install $(VENV)/typed $(VENV)/agents/whole $(VENV)/mcp/whole
+	$(BIN)/pytest -n 5 -m slow --cov --cov-append --cov-report= --cov-fail-under=1 \
+	    --ignore=tests/studio
 	$(BIN)/pytest -n 3 --cov --cov-append --cov-report=term tests/studio
 
 check: install

@@ -59,22 +59,31 @@ SLOW = (
 )
 # The second backends of the contracts.
 SLOW_BACKENDS = ("postgresql", "fakeredis")
+# What measures time or memory, or tries thousands of examples: tracing would falsify the one, and
+# make the other take minutes.
+UNTRACED = (
+    *("approvals/test_policy_layers.py", "approvals/test_policy_properties.py", "bench/"),
+    *("egress/test_addresses.py", "egress/test_hostile_targets.py", "http/test_hostile_headers.py"),
+    *("faults/test_hanging_targets.py", "http/test_turns.py", "test_serving_memory.py"),
+)
 
 
-def _is_slow(path: Path) -> bool:
-    return str(path.relative_to(Path(__file__).parent)).startswith(SLOW)
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return str(path.relative_to(Path(__file__).parent)).startswith(places)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`make test` does not even import what it leaves out: some of it takes seconds."""
     quick = config.option.markexpr == "not slow"
-    return True if quick and collection_path.is_file() and _is_slow(collection_path) else None
+    return True if quick and collection_path.is_file() and _is_in(collection_path, SLOW) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _is_slow(item.path) or any(name in item.name for name in SLOW_BACKENDS):
+        if _is_in(item.path, SLOW) or any(name in item.name for name in SLOW_BACKENDS):
             item.add_marker(pytest.mark.slow)
+        if _is_in(item.path, UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_collection_finish() -> None:

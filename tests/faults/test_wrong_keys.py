@@ -23,7 +23,9 @@ from tests.support.gateways import gateway
 from tests.support.services import AUDIT_KEY, PEPPER, key_cache, services
 
 # Scripts that a gateway calls by itself, without any request.
-OWN_SCRIPTS = {"collect", "inspect", "record"}
+OWN_SCRIPTS = {"collect", "inspect", "probe", "record"}
+# What readiness asks every ten seconds, and what opens a connection.
+OWN_COMMANDS = {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME", b"PSUBSCRIBE", b"PUNSUBSCRIBE"}
 TRIED = 100
 COMPARED = 2000
 
@@ -73,7 +75,7 @@ async def test_wrong_keys_are_refused_without_a_look_up(shared_site: Site) -> No
             for headers in (tried := junk(secret) * TRIED):
                 assert (await relay.get("/runs/some-run", headers=headers)).status_code == 401
             commands = re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", b"".join(redis.asked))
-            assert set(commands) <= {b"HELLO", b"CLIENT", b"EVALSHA", b"INFO", b"TIME"}
+            assert set(commands) <= OWN_COMMANDS
             assert set(scripts_in(redis.asked)) <= OWN_SCRIPTS
             assert b"api_keys" not in b"".join(database.asked)
             # These grow with time, not with requests: most requests cause none.
