@@ -56,10 +56,7 @@ async def mcp(request: Request[State]) -> Response:
         message = await _read(request)
         if message.id is UNSET:  # a notification: over HTTP none changes anything
             return Response(status_code=202)
-        headers = {
-            name: requests.header_values(request, name.encode()) for name in protocol.COMPARED
-        }
-        asked = protocol.accept(message.id, message, headers)
+        asked = protocol.accept(message.id, message, _compared(request))
         called = await _answer(request, asked)
     except ProtocolError as error:
         annotate(rpc_error=error.code)
@@ -71,6 +68,15 @@ async def mcp(request: Request[State]) -> Response:
     if limited := state.get("limited"):
         state["rate_limits"].add(response, state["principal"], limited, called.quota)
     return response
+
+
+def _compared(request: Request[State]) -> dict[str, list[str]]:
+    """The values of the headers that repeat what the body says."""
+    found: dict[str, list[str]] = {name: [] for name in protocol.COMPARED}
+    for name, value in request.scope["headers"]:
+        if name.startswith(b"mcp-") and (header := name.decode("latin-1")) in found:
+            found[header].append(value.decode("latin-1"))
+    return found
 
 
 async def _read(request: Request[State]) -> Message:
@@ -86,7 +92,7 @@ async def _read(request: Request[State]) -> Message:
 
 async def _answer(request: Request[State], asked: Asked) -> Called:
     """Raises ProtocolError and Forbidden."""
-    if asked.method in protocol.METHODS:
+    if asked.method in protocol.METHODS and asked.method != "tools/call":
         telemetry.describe(asked)
     match asked.method:
         case "server/discover" if asked.modern:
@@ -116,9 +122,9 @@ def _listed(request: Request[State], asked: Asked) -> dict[str, Any]:
 async def _called(request: Request[State], asked: Asked) -> Called:
     name = asked.params.name or ""
     tool = request.state["tools"].find(name)
+    telemetry.describe(asked, tool.name if tool else "")
     if tool is None:
         raise ProtocolError(protocol.INVALID_PARAMS, f"Unknown tool: {name[:64]}")
-    telemetry.describe(asked, tool.name)
     state = request.scope["state"]
     state["limited"] = tool.limited
     principal = state["principal"]

@@ -127,12 +127,13 @@ class Params(Struct, rename="camel"):
 
 
 class Asked(NamedTuple):
-    """A request that may be answered in this version."""
+    """A request that may be answered in this version. `client`: the name that the client claims."""
 
     id: int | str
     method: str
     params: Params
     version: str
+    client: str
 
     @property
     def modern(self) -> bool:
@@ -146,13 +147,6 @@ class Asked(NamedTuple):
             return False
         return offered.elicitation.url is not UNSET
 
-    @property
-    def client(self) -> str:
-        """The name that the client claims, of printable characters; empty if it claims none."""
-        client = self.params.meta.client or self.params.client_info
-        name = client.name if client else ""
-        return "".join(letter for letter in name if letter.isprintable())[:64]
-
 
 _params = msgspec.json.Decoder(Params)
 
@@ -165,7 +159,15 @@ def accept(id_: int | str, message: Message, headers: Mapping[str, Sequence[str]
             params = _params.decode(message.params)
         except msgspec.ValidationError as error:
             raise ProtocolError(INVALID_PARAMS, f"The params are invalid: {error}.") from error
-    return Asked(id_, message.method, params, _version(message.method, params, headers))
+    version = _version(message.method, params, headers)
+    return Asked(id_, message.method, params, version, _client(params))
+
+
+def _client(params: Params) -> str:
+    """Of printable characters; empty if the client claims no name."""
+    client = params.meta.client or params.client_info
+    name = client.name if client else ""
+    return "".join(letter for letter in name if letter.isprintable())[:64]
 
 
 # The headers that repeat what the body says.

@@ -15,11 +15,8 @@ def describe(asked: Asked, tool: str = "") -> None:
     """`tool`: the one that is called."""
     span, meta = current(), asked.params.meta
     span.trace.operation = f"{asked.method} {tool}".rstrip()
-    annotate(mcp_method=asked.method, mcp_version=asked.version)
-    if tool:
-        annotate(tool=tool)
-    if asked.client:
-        annotate(mcp_client=asked.client)
+    named = {name: text for name, text in (("tool", tool), ("mcp_client", asked.client)) if text}
+    annotate(mcp_method=asked.method, mcp_version=asked.version, **named)
     if not span.trace.record:
         return
     span.attrs["mcp.method.name"] = asked.method
