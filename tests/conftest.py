@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -82,8 +85,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _is_in(item.path, SLOW) or any(name in item.name for name in SLOW_BACKENDS):
             item.add_marker(pytest.mark.slow)
-        if _is_in(item.path, UNTRACED):
-            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """pytest-cov's own `no_cover` leaves out the coverage that each process starts by itself."""
+    if not _is_in(item.path, UNTRACED):
+        return (yield)
+    tracers = sys.gettrace(), threading.gettrace()
+    started_by = {it: os.environ.pop(it) for it in [*os.environ] if it.startswith("COVERAGE_")}
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracers[0])
+        threading.settrace(tracers[1])
+        os.environ |= started_by
 
 
 def pytest_collection_finish() -> None:

@@ -41,7 +41,11 @@ class Relay(httpx2.AsyncClient):
         return await self.post("/actions/preview", json=asked)
 
     async def preview_id(self, url: str) -> str:
+        """A busy machine may starve a gateway for 5 s, which then reads its keys again first."""
         response = await self.preview(url)
+        while response.status_code == 503 and "suspended" in response.json()["detail"]:
+            await asyncio.sleep(float(response.headers["Retry-After"]))
+            response = await self.preview(url)
         assert response.status_code == 200, response.text
         return str(response.json()["preview_id"])
 
