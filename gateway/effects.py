@@ -57,6 +57,11 @@ class Effect(Struct, frozen=True, kw_only=True):
         return _target(self.url)
 
     @property
+    def has_length(self) -> bool:
+        """RFC 9110, 8.6: a method that expects a body says so if there is none."""
+        return self.body is not None or self.method not in ("GET", "HEAD")
+
+    @property
     def head(self) -> str:
         """A line `METHOD URL`, a line `name: value` for each header in its order, an empty line.
 

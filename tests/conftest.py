@@ -2,9 +2,6 @@
 
 import asyncio
 import gc
-import os
-import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -34,7 +31,7 @@ from tests.support.valkey import SeparableScripts, Valkey
 settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relay")
 
-pytest_plugins = ("tests.support.databases", "tests.support.observed")
+pytest_plugins = ("tests.support.databases", "tests.support.observed", "tests.support.untraced")
 
 # What a test before has left, a connection included, is gone; what migrations put there is back.
 EMPTY = f"""
@@ -62,46 +59,22 @@ SLOW = (
 )
 # The second backends of the contracts.
 SLOW_BACKENDS = ("postgresql", "fakeredis")
-# What measures time or memory, or tries thousands of examples: tracing would falsify the one, and
-# make the other take minutes.
-UNTRACED = (
-    *("approvals/test_policy_layers.py", "approvals/test_policy_properties.py", "bench/"),
-    *("egress/test_addresses.py", "egress/test_hostile_targets.py", "http/test_hostile_headers.py"),
-    *("faults/test_hanging_targets.py", "http/test_turns.py", "test_serving_memory.py"),
-)
 
 
-def _is_in(path: Path, places: tuple[str, ...]) -> bool:
-    return str(path.relative_to(Path(__file__).parent)).startswith(places)
+def _is_slow(path: Path) -> bool:
+    return str(path.relative_to(Path(__file__).parent)).startswith(SLOW)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`make test` does not even import what it leaves out: some of it takes seconds."""
     quick = config.option.markexpr == "not slow"
-    return True if quick and collection_path.is_file() and _is_in(collection_path, SLOW) else None
+    return True if quick and collection_path.is_file() and _is_slow(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _is_in(item.path, SLOW) or any(name in item.name for name in SLOW_BACKENDS):
+        if _is_slow(item.path) or any(name in item.name for name in SLOW_BACKENDS):
             item.add_marker(pytest.mark.slow)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """pytest-cov's own `no_cover` leaves out the coverage that each process starts by itself."""
-    if not _is_in(item.path, UNTRACED):
-        return (yield)
-    tracers = sys.gettrace(), threading.gettrace()
-    started_by = {it: os.environ.pop(it) for it in [*os.environ] if it.startswith("COVERAGE_")}
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(tracers[0])
-        threading.settrace(tracers[1])
-        os.environ |= started_by
 
 
 def pytest_collection_finish() -> None:

@@ -45,8 +45,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         )
 
 
-# From the connection that the params name, if they do. Raises BadParams.
-Connect = Callable[[str | None], Connection | None]
+# The connection that the params name, or else the only one. Raises BadParams.
+Connect = Callable[[str | None], Connection]
 
 
 class Provider(NamedTuple):
@@ -79,7 +79,7 @@ class Action(Struct, Generic[Params], frozen=True, kw_only=True):
     prepare: Callable[[Params, str, Connection | None], Effect]
     enabled: bool = True
     connects: Literal["never", "optionally", "always"] = "never"
-    scope: str | None = None
+    scope: Literal["actions:http"] | None = None
 
     def effect(self, params: Raw, seed: str, connect: Connect) -> Effect:
         """Of these params, which are JSON. `seed`: the preview's id. Raises BadParams."""
@@ -87,8 +87,9 @@ class Action(Struct, Generic[Params], frozen=True, kw_only=True):
             given: Any = msgspec.json.decode(params, type=self.params)
         except msgspec.ValidationError as error:
             raise BadParams(*validation_detail(error)) from error
-        connection = None if self.connects == "never" else connect(given.connection)
-        return self.prepare(given, seed, connection)
+        named = None if self.connects == "never" else given.connection
+        wanted = self.connects == "always" or named is not None
+        return self.prepare(given, seed, connect(named) if wanted else None)
 
 
 Actions = dict[str, Action[Any]]

@@ -130,6 +130,7 @@ async def _called(request: Request[State], asked: Asked) -> Called:
     principal = state["principal"]
     state["principal"] = replace(principal, via=f"mcp {asked.client}".rstrip())
     check_scope(principal, tool.scope)
+    check_scope(principal, tool.needs or "any")
     called = await _tried(request, asked, tool)
     telemetry.called(tool.name, is_error=called.result.get("isError", False))
     return called

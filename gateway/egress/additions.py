@@ -9,8 +9,7 @@ def added_when_sent(effect: Effect, *, signed: bool) -> tuple[str, ...]:
     """Their names, as they are written. A tracestate is sent only where the caller of the execution
     has one and is trusted with it.
     """
-    # RFC 9110, 8.6: a method that expects a body says so if there is none.
-    length = () if effect.method == "GET" and effect.body is None else ("Content-Length",)
+    length = ("Content-Length",) if effect.has_length else ()
     if effect.credential:
         return ("Host", *length, effect.credential.header)
     return ("Host", *length, *(SIGNATURE_HEADERS if signed else ()), *propagated_names())

@@ -51,7 +51,9 @@ class Answer:
     `idle_max`: the seconds for which its connection may wait for the next request; 0 for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_head: bool = False) -> None:
+        """`to_head`: to a HEAD, whose answer has no body, whatever length it names."""
+        self._to_head = to_head
         self.status = 0
         self.over = self.whole = False
         self.idle_max = 0.0
@@ -142,6 +144,7 @@ class Answer:
             raise NotHttp  # this is no status code (RFC 9110, 15)
         if status == 101 or status >= 200:
             self.status = status
+            self.over = self.whole = self._to_head
             return
         self._interim += 1
         if self._interim > INTERIM_MAX:

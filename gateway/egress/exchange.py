@@ -28,13 +28,13 @@ def request_bytes(effect: Effect, url: URL, added: Mapping[str, str]) -> bytes:
     lines = [f"{effect.method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
     lines += [f"{name}: {value}" for name, value in effect.headers.items()]
     lines += [f"{name}: {value}" for name, value in added.items()]
-    body = effect.body
-    if body is not None or effect.method != "GET":  # as `added_when_sent` says
-        lines.append(f"Content-Length: {len(body or b'')}")
+    body = effect.body or b""
+    if effect.has_length:
+        lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join(lines)
     if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
         raise ValueError("a line end in a header")
-    return head.encode("ascii") + b"\r\n\r\n" + (body or b"")
+    return head.encode("ascii") + b"\r\n\r\n" + body
 
 
 class Connection(asyncio.Protocol):
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
             raise TooLate
         if not self._open or self._transport.is_closing():
             raise ConnectionResetError
-        self._answer = Answer()
+        self._answer = Answer(to_head=request.startswith(b"HEAD "))
         self._done = asyncio.get_running_loop().create_future()
         self.idled, self._idle_max = self.idle, 0.0
         self._transport.write(request)

@@ -53,13 +53,10 @@ class Preparation:
 
     def _connect(
         self, principal: Principal, action: Action[Any], connection: str | None
-    ) -> Connection | None:
+    ) -> Connection:
         """Raises BadParams."""
-        if action.connects == "always":
-            return self._credentials.find(principal.workspace, action.provider, connection)
-        if connection is None:
-            return None
-        return self._credentials.find(principal.workspace, None, connection)
+        provider = action.provider if action.connects == "always" else None
+        return self._credentials.find(principal.workspace, provider, connection)
 
 
 def _effect(action: Action[Any], params: Raw, seed: str, connect: Connect) -> Effect:

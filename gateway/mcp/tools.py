@@ -56,7 +56,9 @@ class RunArguments(Struct, forbid_unknown_fields=True):
 
 
 class Tool(NamedTuple):
-    """`action`: what a preview tool prepares. `shown`: the tool as clients list it, in JSON."""
+    """`action`: what a preview tool prepares, and `needs`: the scope that it asks for besides.
+    `shown`: the tool as clients list it, in JSON.
+    """
 
     name: str
     kind: Kind
@@ -64,6 +66,10 @@ class Tool(NamedTuple):
     shown: Raw
     limited: Limited | None = None
     action: str = ""
+    needs: Scope | None = None
+
+    def usable(self, scopes: Collection[str]) -> bool:
+        return self.scope in scopes and (self.needs is None or self.needs in scopes)
 
 
 class Tools:
@@ -84,7 +90,7 @@ class Tools:
 
     def listed(self, scopes: Collection[Scope]) -> Sequence[Raw]:
         """In the same order each time, for the caches of prompts."""
-        return [tool.shown for tool in self._tools.values() if tool.scope in scopes]
+        return [tool.shown for tool in self._tools.values() if tool.usable(scopes)]
 
 
 def _shown(
@@ -140,7 +146,7 @@ def _preview_tool(action: Action[Any]) -> Tool:
         action.params,
         hints=READ_ONLY,
     )
-    return Tool(name, "preview", "actions:preview", shown, "preview", action.name)
+    return Tool(name, "preview", "actions:preview", shown, "preview", action.name, action.scope)
 
 
 PREVIEW_ANY = Tool(

@@ -36,7 +36,7 @@ async def test_the_typescript_client(relay: Relay, target: Target) -> None:
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["tools"] == ["preview_webhook_save", "execute", "get_run"]
+    assert said["tools"] == ["preview_webhook_save", "preview_http_request", "execute", "get_run"]
     assert len({*said["runs"]}) == 1
     assert said["status"] == "success"
     assert said["refused"] == [True, "preview_not_found"]

@@ -44,7 +44,7 @@ async def test_the_list_is_private_and_stable(relay: Relay) -> None:
     assert results[0]["cacheScope"] == "private"
     assert results[0]["ttlMs"] == 60_000
     found = [tool["name"] for tool in results[0]["tools"]]
-    assert found == ["preview_webhook_save", "execute", "get_run"]
+    assert found == ["preview_webhook_save", "preview_http_request", "execute", "get_run"]
 
 
 async def test_a_legacy_list_has_no_members_of_today(relay: Relay) -> None:
@@ -71,7 +71,7 @@ SEEN = {
     "operator": ["preview_webhook_save", "execute", "get_run"],
     "approver": ["get_run"],
     "auditor": [],
-    "admin": ["preview_webhook_save", "execute", "get_run"],
+    "admin": ["preview_webhook_save", "preview_http_request", "execute", "get_run"],
 }
 
 
@@ -79,6 +79,7 @@ async def test_a_key_sees_what_it_may_call(valkey: Valkey, tmp_path: Path) -> No
     """A call beyond it is refused as over HTTP; without a key there is no way in."""
     arguments = {
         "preview_webhook_save": {"url": "http://127.0.0.1:1/"},
+        "preview_http_request": {"url": "http://127.0.0.1:1/"},
         "execute": {"preview_id": "none", "summary": ""},
         "get_run": {"run_id": "none"},
     }
