@@ -18,6 +18,7 @@ from tests.bench.report import REFERENCES, Measured, as_json, show
 from tests.bench.session import REQUESTS
 from tests.bench.table import DEFAULT_ROWS, ROWS
 from tests.bench.table import table as measure
+from tests.bench.tools import beside_http
 
 JSON_OPTION = click.option("--json", "path", type=Path, help="Also write every sample there.")
 MARKDOWN_OPTION = click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
@@ -115,6 +116,19 @@ def compare(
     asked = rows.split(",")
     measured = uvloop.run(compared(base, asked, numbers, number=rounds, requests=requests))
     _finish(measured, path, markdown=markdown, references={"relay": "base"})
+
+
+@bench.command()
+@click.option("--connections", default="1,32", show_default=True, help="Comma-separated.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--requests", default=REQUESTS, show_default=True, help="A round, at 32 connections.")
+@JSON_OPTION
+@MARKDOWN_OPTION
+def tools(connections: str, rounds: int, requests: int, path: Path | None, markdown: bool) -> None:
+    """Measure calls of tools over MCP beside the same over HTTP."""
+    numbers = [int(number) for number in connections.split(",")]
+    measured = uvloop.run(beside_http(numbers, number=rounds, requests=requests))
+    _finish(measured, path, markdown=markdown, references={"mcp": "http"})
 
 
 @bench.command("agents")

@@ -24,7 +24,8 @@ DIRECT = "direct"
 
 class Subject(NamedTuple):
     """`replay_path`: where it answers for a key that it knows. `api_key`: of its clients.
-    `send_path`: where a peer takes what it shall send, without a preview.
+    `send_path`: where a peer takes what it shall send, without a preview. `tools`: it is asked by
+    calls of tools, over MCP.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Subject(NamedTuple):
     replay_path: str = "/actions/execute"
     api_key: str = ""
     send_path: str = ""
+    tools: bool = False
 
 
 class Rig(NamedTuple):

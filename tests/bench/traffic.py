@@ -1,5 +1,6 @@
 """What the clients of a subject send, row by row."""
 
+import json
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -11,6 +12,7 @@ from tests.bench.subjects import Subject
 
 PREPARING_CONNECTIONS = 16
 HOOK, SLOW_HOOK = "/hook/bench", "/slow/bench"
+BODY = b'{"test":"bench","n":1}'
 _numbers = count()
 
 
@@ -20,8 +22,12 @@ class Traffic:
     def __init__(self, subject: Subject, sink: int, hook: str = HOOK) -> None:
         self._subject = subject
         self._url = url = f"http://127.0.0.1:{sink}{hook}".encode()
-        asked = b'{"action":"webhook.save","params":{"url":"%s","body":{"test":"bench","n":1}}}'
-        self.preview = messages.post("/actions/preview", asked % url, api_key=subject.api_key)
+        params = b'{"url":"%s","body":%s}' % (url, BODY)
+        if subject.tools:
+            self.preview = messages.call("preview_webhook_save", params, api_key=subject.api_key)
+        else:
+            asked = b'{"action":"webhook.save","params":%s}' % params
+            self.preview = messages.post("/actions/preview", asked, api_key=subject.api_key)
 
     async def scripts(self, row: str, total: int, connections: int) -> list[Script]:
         """The scripts of a closed load with `total` requests, or pairs."""
@@ -84,15 +90,24 @@ class Traffic:
         return self._execute(messages.preview_id(answer))
 
     def _execute(self, preview_id: str, key: str = "") -> bytes:
+        key = key or f"bench-{os.getpid()}-{next(_numbers)}"
+        if self._subject.tools:
+            return self._execute_tool(preview_id, key)
         return messages.post(
             "/actions/execute",
             b'{"preview_id":"%s"}' % preview_id.encode(),
-            key=key or f"bench-{os.getpid()}-{next(_numbers)}",
+            key=key,
             api_key=self._subject.api_key,
         )
 
+    def _execute_tool(self, preview_id: str, key: str) -> bytes:
+        summary = f"POST {self._url.decode()} with {len(BODY)} bytes of JSON"
+        given = {"preview_id": preview_id, "summary": summary, "idempotency_key": key}
+        arguments = json.dumps(given, separators=(",", ":")).encode()
+        return messages.call("execute", arguments, api_key=self._subject.api_key)
+
     def _sent_by_peer(self) -> bytes:
-        body = b'{"url":"%s","body":{"test":"bench","n":1}}' % self._url
+        body = b'{"url":"%s","body":%s}' % (self._url, BODY)
         return messages.post(self._subject.send_path, body, key=str(uuid4()))
 
     def _pairs(self, pairs: int) -> Script:

@@ -65,7 +65,12 @@ async def test_list_preview_execute_replay_and_look(
     async with connected(str(relay.base_url), mode) as client:
         assert client.protocol_version == (MODERN if mode == "auto" else LEGACY[0])
         tools = (await client.list_tools()).tools
-        assert [tool.name for tool in tools] == ["preview_webhook_save", "execute", "get_run"]
+        assert [tool.name for tool in tools] == [
+            "preview_webhook_save",
+            "preview_http_request",
+            "execute",
+            "get_run",
+        ]
         arguments = await previewed(client, target.url)
         first = await called(client, "execute", **arguments)
         again = await called(client, "execute", **arguments)
