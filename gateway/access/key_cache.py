@@ -21,6 +21,7 @@ from gateway.access.suspension import Suspension
 from gateway.telemetry.background import in_background, repeat
 from stores.sql import api_keys, workspaces
 from stores.sql.channels import Channel
+from stores.sql.connections import ConnectionRow
 from stores.sql.database import Database
 from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from stores.sql.workspaces import Limits
@@ -85,6 +86,10 @@ class KeyCache:
     def channels(self, workspace: str) -> Sequence[Channel] | None:
         """None before the first read."""
         return self._snapshot.channels.get(workspace, ()) if self.known else None
+
+    def connections(self, workspace: str) -> Sequence[ConnectionRow]:
+        """Oldest first, those that need a new consent too."""
+        return self._snapshot.connections.get(workspace, ())
 
     def may_decide(self, workspace: str, key_id: str, *, live: bool) -> bool:
         """Whether the key, or the one that has replaced it, is valid and may decide on approvals.
