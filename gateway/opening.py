@@ -31,7 +31,8 @@ from gateway.audit.shipper import Shipper, shipping
 from gateway.audit.verification import verifying
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
-from gateway.connections.credentials import Credentials
+from gateway.connections.credentials import CachedRows, Credentials
+from gateway.connections.static import StaticSecrets
 from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
 from gateway.egress.guard import Guard
@@ -65,7 +66,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         open_egress(Guard(**settings.egress), _secrets_of(settings, key_cache)) as egress,
         notifying(_notifier(settings, store, egress, key_cache, watch)),
         trusting(_trust(settings), egress.fetch) as assertions,
-        _engine(settings, store, egress, _approvals(settings, store, key_cache)) as engine,
+        _engine(settings, store, egress, key_cache, database) as engine,
         _admission(settings, store, key_cache, shipper, assertions) as (admission, readiness),
     ):
         yield Opened(
@@ -215,15 +216,20 @@ def _notifier(
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, store: Store, egress: Egress, approvals: Approvals
+    settings: Settings,
+    store: Store,
+    egress: Egress,
+    key_cache: KeyCache,
+    database: LazyDatabase,
 ) -> AsyncIterator[Engine]:
+    """Raises SettingsError."""
     runs = Runs(store.scripts)
     runner = Runner(
         runs=runs,
         egress=egress,
-        credentials=Credentials(),
+        credentials=_credentials(settings, key_cache, database),
         action_timeout=settings.action_timeout,
-        approvals=approvals,
+        approvals=_approvals(settings, store, key_cache),
     )
     try:
         yield Engine(
@@ -236,6 +242,13 @@ async def _engine(
         )
     finally:
         await runner.drain(settings.action_timeout + LEASE_MARGIN)
+
+
+def _credentials(settings: Settings, key_cache: KeyCache, database: LazyDatabase) -> Credentials:
+    return Credentials(
+        CachedRows(key_cache.connections, key_cache.connection_used),
+        StaticSecrets(database.existing, Sealer(encryption_keys(settings))),
+    )
 
 
 def _secrets_of(settings: Settings, key_cache: KeyCache) -> SecretsOf:

@@ -31,6 +31,10 @@ class Sealer:
     def __repr__(self) -> str:
         return f"Sealer({list(self._keys)})"
 
+    def has(self, key_id: str) -> bool:
+        """Whether it can unseal what the key with this id has sealed."""
+        return key_id in self._keys
+
     def seal(self, plain: bytes, *, bound_to: str) -> tuple[bytes, str]:
         """What to keep, and the id of the key that sealed it. Raises UnknownKey."""
         # Loaded where it is used: it takes 6.5 MB.

@@ -62,6 +62,7 @@ class Snapshot(NamedTuple):
     keys that were revoked or expired within REMEMBERED. `peppers`: the ids of the peppers of
     active keys, None for a key older than these ids. `ended_sessions`: their ids. `policies`: by
     workspace. `replaced`: of rotated keys, the ids of the keys that replaced them.
+    `sealed_connections`: how many no key of ours unseals.
     """
 
     generation: int
@@ -76,6 +77,7 @@ class Snapshot(NamedTuple):
     replaced: Mapping[str, str]
     channels: Mapping[str, Sequence[channels.Channel]]
     connections: Mapping[str, Sequence[connections.ConnectionRow]]
+    sealed_connections: int = 0
 
     def secrets(self, workspace: str, now_ms: float) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
@@ -123,6 +125,11 @@ async def read(connection: Connection, sealer: Sealer, *, now_ms: int) -> Snapsh
         replaced=replaced,
         channels=_by_workspace(await channels.of_all(connection)),
         connections=_by_workspace(await connections.of_all(connection)),
+        sealed_connections=sum(
+            count
+            for key_id, count in (await connections.sealing_keys(connection)).items()
+            if not sealer.has(key_id)
+        ),
     )
 
 

@@ -99,6 +99,12 @@ async def sealed_with_another(connection: Connection, key_id: str | None) -> lis
     return [_sealed(row) for row in rows]
 
 
+async def sealing_keys(connection: Connection) -> dict[str, int]:
+    """How many secrets each key has sealed."""
+    counted = "SELECT sealed_with, count(*) FROM connections GROUP BY sealed_with"
+    return {str(key_id): int(count) for key_id, count in await connection.fetch(counted)}
+
+
 async def share_account(connection: Connection, row: ConnectionRow) -> bool:
     """Whether another connection, of any workspace, is of the same account."""
     which = "WHERE provider = $1 AND issuer = $2 AND subject = $3 AND id <> $4"
@@ -188,17 +194,23 @@ async def reseal(connection: Connection, row: ConnectionRow, secret: Sealed) -> 
     return bool(changed)
 
 
-async def record_use(connection: Connection, moments: Mapping[str, int]) -> None:
+async def record_use(connection: Connection, moments: Mapping[str, int]) -> set[str]:
     """Record when each connection was last used; a later time in the database stays. Not a change
     that gateways have to read.
+
+    Returns the ids of those that another transaction is changing, which are left out: this one
+    locks rows of many workspaces, and must not wait for a lock to avoid deadlocks.
     """
-    for connection_id in sorted(moments):  # so that two gateways never wait for each other
+    named = "SELECT id FROM connections WHERE id = ANY($1)"
+    free = {one for (one,) in await connection.fetch(f"{named} FOR UPDATE SKIP LOCKED", [*moments])}
+    for connection_id in free:
         await connection.execute(
             "UPDATE connections SET used_at = $2 "
             "WHERE id = $1 AND (used_at IS NULL OR used_at < $2)",
             connection_id,
             moments[connection_id],
         )
+    return {one for (one,) in await connection.fetch(named, [*moments])} - free
 
 
 async def _one(connection: Connection, which: str, *values: str) -> SealedConnection | None:
