@@ -1,6 +1,6 @@
 """The composition root: open all that a gateway holds, in the order in which it is closed again."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 
@@ -9,7 +9,7 @@ from gateway.access.assertions import Assertions, Trust, trusting
 from gateway.access.key_cache import KeyCache, refreshed
 from gateway.access.limits import LimitSettings, RateLimitHeaders
 from gateway.access.sealing import Sealer
-from gateway.actions.action import Actions
+from gateway.actions.action import Actions, Provider
 from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
 from gateway.api.openapi import document
@@ -92,6 +92,7 @@ def _constant(settings: Settings) -> Constant:
         tools=Tools(_actions(settings), enabled=settings.actions_enabled),
         summaries=Summaries(),
         receipts=Receipts(partial(audit_keys, settings)),
+        providers=_providers(settings),
         actions_enabled=settings.actions_enabled,
         counting=settings.counting,
         openapi=document(ENDPOINTS),
@@ -99,7 +100,11 @@ def _constant(settings: Settings) -> Constant:
 
 
 def _actions(settings: Settings) -> Actions:
-    return registered(webhook_url=settings.webhook_url, providers={})
+    return registered(webhook_url=settings.webhook_url, providers=_providers(settings))
+
+
+def _providers(_settings: Settings) -> Mapping[str, Provider]:
+    return {name: Provider() for name in ("google", "microsoft", "slack", "github")}
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:

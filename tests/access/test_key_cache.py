@@ -179,7 +179,7 @@ async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
 
 
 async def test_a_connection_that_cannot_be_unsealed_is_reported(database: Database) -> None:
-    """It is listed as ever. With its key among ours nothing is said."""
+    """It is listed as ever. With its key among ours it is not."""
     wanted = StaticRequest("crm", "bearer", Secret(b"s"), ["crm.example"])
     await services(database).connections.create_static("default", wanted, actor=CLI)
     read = key_cache(database, keys=(b"o" * 32,))

@@ -194,7 +194,7 @@ async def test_a_connection_is_deleted_in_its_workspace_alone(database: Database
     assert [it.event for it in await audited(database)][-1] == "connection.deleted"
 
 
-async def test_whether_an_account_stays_connected_elsewhere_is_said(database: Database) -> None:
+async def test_a_deletion_tells_of_other_connections_of_the_account(database: Database) -> None:
     """Revoking its grant would end the other connection too."""
     made = services(database)
     await made.workspaces.create("team", actor=CLI)
