@@ -31,13 +31,15 @@ def origin_of(url: str) -> str | None:
 class Credential(Struct, frozen=True, kw_only=True):
     """As whom an effect is sent; no secret. `connection`: its id. `account`: the name that people
     know, which may change. `subject`: the account itself, compared once more before the send.
-    `scopes`: what the provider must have granted. `header`: the name of the header that carries it.
+    `label`: what the workspace calls the connection. `scopes`: what the provider must have granted.
+    `header`: the name of the header that carries it.
     """
 
     connection: str
     provider: str
     account: str
     subject: str
+    label: str = ""
     scopes: tuple[str, ...] = ()
     header: str = "Authorization"
 

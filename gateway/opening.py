@@ -21,8 +21,7 @@ from gateway.approvals.channel_answers import ChannelTester
 from gateway.approvals.deciders import Deciders
 from gateway.approvals.inbox import Approvals, Inbox
 from gateway.approvals.notices import Notifier, notifying
-from gateway.approvals.policies import Policies
-from gateway.approvals.policy import policy_of
+from gateway.approvals.policies import Policies, policy_of
 from gateway.approvals.receipts import Receipts
 from gateway.approvals.watch import Watch
 from gateway.audit.journal import Journal, written

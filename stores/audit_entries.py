@@ -46,8 +46,9 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     of the idempotency key, hex. `count`: how many like entries this one stands for. `subject`: the
     id of what was changed (a key, secret, workspace or connection), or of the key that a refused
     request named. `signed`: the workspace had signing secrets. From `method` to `warned`: what a
-    policy may know of the preview of a run; `requester` is the subject that asked for it. `via`:
-    for a call of a tool, `mcp` and the name that the client claims.
+    policy may know of the preview of a run: `connection`, `label` and `account` are as whom it is
+    sent, `requester` is the subject that asked for it. `via`: for a call of a tool, `mcp` and the
+    name that the client claims.
     """
 
     event: str
@@ -72,6 +73,9 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     signed: bool = False
     method: str = ""
     host: str = ""
+    connection: str = ""
+    label: str = ""
+    account: str = ""
     requester: str = ""
     role: str = ""
     kind: str = ""

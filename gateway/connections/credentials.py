@@ -146,6 +146,7 @@ def connection_of(row: ConnectionRow) -> Connection:
         provider=row.provider,
         account=row.account,
         subject=row.subject,
+        label=row.label,
         scopes=frozenset(row.scopes.split()),
         header=row.header,
     )

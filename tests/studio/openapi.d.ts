@@ -39,6 +39,10 @@ export interface components {
             method: string | null;
             /** @default null */
             url: string | null;
+            /** @default null */
+            connection: string | null;
+            /** @default null */
+            account: string | null;
             /** @default [] */
             warnings: string[];
             digest: string;
@@ -117,8 +121,9 @@ export interface components {
         /**
          * ListedApproval
          * @description `requester`: a subject; `requester_key`: the id of its API key. `use_by`: once approved,
-         *         until when it may be executed. `requester_role`, `summary`, `method` and `url`: null once they
-         *         are no longer kept.
+         *         until when it may be executed. `connection` and `account`: as whom it is sent, which the digest
+         *         does not cover; null without a connection. They, `requester_role`, `summary`, `method` and `url`
+         *         are null once they are no longer kept.
          */
         ListedApproval: {
             preview_id: string;
@@ -131,6 +136,10 @@ export interface components {
             method: string | null;
             /** @default null */
             url: string | null;
+            /** @default null */
+            connection: string | null;
+            /** @default null */
+            account: string | null;
             /** @default [] */
             warnings: string[];
             digest: string;
@@ -201,6 +210,12 @@ export interface components {
             method: string;
             /** @default  */
             host: string;
+            /** @default  */
+            connection: string;
+            /** @default  */
+            label: string;
+            /** @default  */
+            account: string;
             /** @default  */
             requester: string;
             /** @default  */
@@ -533,6 +548,12 @@ export interface components {
             body_bytes: number;
             /** @default false */
             warned: boolean;
+            /** @default  */
+            connection: string;
+            /** @default  */
+            label: string;
+            /** @default  */
+            account: string;
         };
         /** ExplainedPreview */
         ExplainedPreview: {
@@ -732,13 +753,16 @@ export interface components {
          * Credential
          * @description As whom an effect is sent; no secret. `connection`: its id. `account`: the name that people
          *         know, which may change. `subject`: the account itself, compared once more before the send.
-         *         `scopes`: what the provider must have granted. `header`: the name of the header that carries it.
+         *         `label`: what the workspace calls the connection. `scopes`: what the provider must have granted.
+         *         `header`: the name of the header that carries it.
          */
         Credential: {
             connection: string;
             provider: string;
             account: string;
             subject: string;
+            /** @default  */
+            label: string;
             /** @default [] */
             scopes: string[];
             /** @default Authorization */
