@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from gateway.actions.webhook import DENIED_HEADERS, DENIED_PREFIXES
+from gateway.actions.headers import DENIED, DENIED_PREFIXES
 from gateway.config.secret import Secret
 from gateway.problem import FieldError
 from gateway.problems import InvalidRequest
@@ -18,7 +18,7 @@ VISIBLE = re.compile(r"[\x21-\x7e]+")
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 HEADER_VALUE = re.compile(r"(?! )[\x20-\x7e]+(?<! )")
 # Headers that an effect has of its own, or that no value of ours may replace.
-TAKEN_HEADERS = DENIED_HEADERS | {"accept", "content-type", "user-agent"}
+TAKEN_HEADERS = DENIED | {"accept", "content-type", "user-agent"}
 
 
 class StaticRequest(NamedTuple):
