@@ -1,5 +1,6 @@
 """An effect: the exact outbound request of an action."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -9,18 +10,36 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 PORTS = {"http": 80, "https": 443}
+# Strict: what two parsers could read in two ways is none.
+ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+    r"(?=[/?]|\Z)"
+)
+
+
+def origin_of(url: str) -> str | None:
+    """The scheme, the host in lower case, and the port unless it is the usual one; None for text
+    that is no URL.
+    """
+    if not (found := ORIGIN.match(url)):
+        return None
+    scheme, host, port = found["scheme"], found["host"].lower(), int(found["port"] or 0)
+    usual = port in (0, PORTS[scheme])
+    return f"{scheme}://{host}" if usual else f"{scheme}://{host}:{port}"
 
 
 class Credential(Struct, frozen=True, kw_only=True):
     """As whom an effect is sent; no secret. `connection`: its id. `account`: the name that people
     know, which may change. `subject`: the account itself, compared once more before the send.
-    `scopes`: what the provider must have granted. `header`: the name of the header that carries it.
+    `label`: what the workspace calls the connection. `scopes`: what the provider must have granted.
+    `header`: the name of the header that carries it.
     """
 
     connection: str
     provider: str
     account: str
     subject: str
+    label: str = ""
     scopes: tuple[str, ...] = ()
     header: str = "Authorization"
 

@@ -1,6 +1,6 @@
 """The composition root: open all that a gateway holds, in the order in which it is closed again."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 
@@ -9,7 +9,7 @@ from gateway.access.assertions import Assertions, Trust, trusting
 from gateway.access.key_cache import KeyCache, refreshed
 from gateway.access.limits import LimitSettings, RateLimitHeaders
 from gateway.access.sealing import Sealer
-from gateway.actions.action import Actions
+from gateway.actions.action import Actions, Provider
 from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
 from gateway.api.openapi import document
@@ -21,8 +21,7 @@ from gateway.approvals.channel_answers import ChannelTester
 from gateway.approvals.deciders import Deciders
 from gateway.approvals.inbox import Approvals, Inbox
 from gateway.approvals.notices import Notifier, notifying
-from gateway.approvals.policies import Policies
-from gateway.approvals.policy import policy_of
+from gateway.approvals.policies import Policies, policy_of
 from gateway.approvals.receipts import Receipts
 from gateway.approvals.watch import Watch
 from gateway.audit.journal import Journal, written
@@ -31,7 +30,8 @@ from gateway.audit.shipper import Shipper, shipping
 from gateway.audit.verification import verifying
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
-from gateway.connections.credentials import Credentials
+from gateway.connections.credentials import CachedRows, Credentials
+from gateway.connections.static import StaticSecrets
 from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
 from gateway.egress.guard import Guard
@@ -65,7 +65,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         open_egress(Guard(**settings.egress), _secrets_of(settings, key_cache)) as egress,
         notifying(_notifier(settings, store, egress, key_cache, watch)),
         trusting(_trust(settings), egress.fetch) as assertions,
-        _engine(settings, store, egress, _approvals(settings, store, key_cache)) as engine,
+        _engine(settings, store, egress, key_cache, database) as engine,
         _admission(settings, store, key_cache, shipper, assertions) as (admission, readiness),
     ):
         yield Opened(
@@ -91,6 +91,7 @@ def _constant(settings: Settings) -> Constant:
         tools=Tools(_actions(settings), enabled=settings.actions_enabled),
         summaries=Summaries(),
         receipts=Receipts(partial(audit_keys, settings)),
+        providers=_providers(settings),
         actions_enabled=settings.actions_enabled,
         counting=settings.counting,
         openapi=document(ENDPOINTS),
@@ -98,7 +99,11 @@ def _constant(settings: Settings) -> Constant:
 
 
 def _actions(settings: Settings) -> Actions:
-    return registered(webhook_url=settings.webhook_url, providers={})
+    return registered(webhook_url=settings.webhook_url, providers=_providers(settings))
+
+
+def _providers(_settings: Settings) -> Mapping[str, Provider]:
+    return {name: Provider() for name in ("google", "microsoft", "slack", "github")}
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -215,15 +220,20 @@ def _notifier(
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, store: Store, egress: Egress, approvals: Approvals
+    settings: Settings,
+    store: Store,
+    egress: Egress,
+    key_cache: KeyCache,
+    database: LazyDatabase,
 ) -> AsyncIterator[Engine]:
+    """Raises SettingsError."""
     runs = Runs(store.scripts)
     runner = Runner(
         runs=runs,
         egress=egress,
-        credentials=Credentials(),
+        credentials=_credentials(settings, key_cache, database),
         action_timeout=settings.action_timeout,
-        approvals=approvals,
+        approvals=_approvals(settings, store, key_cache),
     )
     try:
         yield Engine(
@@ -236,6 +246,13 @@ async def _engine(
         )
     finally:
         await runner.drain(settings.action_timeout + LEASE_MARGIN)
+
+
+def _credentials(settings: Settings, key_cache: KeyCache, database: LazyDatabase) -> Credentials:
+    return Credentials(
+        CachedRows(key_cache.connections, key_cache.connection_used),
+        StaticSecrets(database.existing, Sealer(encryption_keys(settings))),
+    )
 
 
 def _secrets_of(settings: Settings, key_cache: KeyCache) -> SecretsOf:

@@ -11,13 +11,13 @@ Problem
         PolicyDenied, ApprovalDenied, OwnRequest, CrossSite, NoRole 403
     NotFound 404
         PreviewNotFound, RunNotFound, KeyNotFound, WorkspaceNotFound, ChannelNotFound 404
-        PolicyVersionNotFound, ActionsDisabled 404
+        ConnectionNotFound, PolicyVersionNotFound, ActionsDisabled 404
     MethodNotAllowed 405
     RequestTimeout 408
     RunInProgress, PreviewAlreadyExecuted 409
     ApprovalPending, ApprovalOutdated, ApprovalEnded, DigestMismatch 409
     ConnectionOutdated, ConnectionNeedsReauth 409
-    KeyEnded, LastAdminKept, WorkspaceExists, ChannelExists 409
+    KeyEnded, LastAdminKept, WorkspaceExists, ChannelExists, ConnectionExists 409
     RunExpired, ApprovalExpired 410
     PolicyChanged 412
     BodyTooLarge 413
@@ -114,6 +114,10 @@ class ChannelNotFound(NotFound):
     status, title = 404, "Invalid channel id"
 
 
+class ConnectionNotFound(NotFound):
+    status, title = 404, "Invalid connection id"
+
+
 class PolicyVersionNotFound(NotFound):
     status, title = 404, "The policy has no such version"
 
@@ -152,6 +156,10 @@ class WorkspaceExists(Problem):
 
 class ChannelExists(Problem):
     status, title = 409, "The channel already exists"
+
+
+class ConnectionExists(Problem):
+    status, title = 409, "The connection exists already"
 
 
 class ApprovalPending(Problem):

@@ -17,8 +17,8 @@ NOWHERE = "-"
 EVENTS = (
     "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
     "workspace.created workspace.changed audit.read approval.requested approval.decided "
-    "approval.ended policy.changed channel.changed session.started session.ended "
-    "entry.unreadable"
+    "approval.ended policy.changed channel.changed connection.created "
+    "connection.changed connection.deleted session.started session.ended entry.unreadable"
 ).split()
 
 
@@ -42,13 +42,13 @@ class ApprovalFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`event`: one of EVENTS. `at`: epoch milliseconds. `status`: the outcome of a run (or
-    `not_sent`), the code of a refusal's problem, or
-    the state of an approval. `key_hash`: SHA-256 of the idempotency key,
-    hex. `count`: how many like entries this one stands for. `subject`: the id of the key, secret
-    or workspace that was changed, or of the key that a refused request named. `signed`: the
-    workspace had signing secrets. From `method` to `warned`: what a policy may know of the preview
-    of a run; `requester` is the subject that asked for it. `via`: for a call of a tool, `mcp` and
-    the name that the client claims.
+    `not_sent`), the code of a refusal's problem, or the state of an approval. `key_hash`: SHA-256
+    of the idempotency key, hex. `count`: how many like entries this one stands for. `subject`: the
+    id of what was changed (a key, secret, workspace or connection), or of the key that a refused
+    request named. `signed`: the workspace had signing secrets. From `method` to `warned`: what a
+    policy may know of the preview of a run: `connection`, `label` and `account` are as whom it is
+    sent, `requester` is the subject that asked for it. `via`: for a call of a tool, `mcp` and the
+    name that the client claims.
     """
 
     event: str
@@ -73,6 +73,9 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     signed: bool = False
     method: str = ""
     host: str = ""
+    connection: str = ""
+    label: str = ""
+    account: str = ""
     requester: str = ""
     role: str = ""
     kind: str = ""

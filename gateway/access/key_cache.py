@@ -1,4 +1,5 @@
-"""API keys, limits and signing secrets in memory: admission looks up here and waits for nothing.
+"""Keys, limits, signing secrets and connections in memory: a request looks up here and waits for
+nothing.
 
 Each gateway polls the generation number of the database every 2 s, one SELECT of one row: a
 subscription can be cut unnoticed, a poll cannot. A change reaches every gateway within 2 s and
@@ -10,7 +11,7 @@ one.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal, NamedTuple
@@ -19,13 +20,18 @@ from gateway.access.sealing import Sealer
 from gateway.access.snapshot import EMPTY, NOT_READ, CachedKey, read
 from gateway.access.suspension import Suspension
 from gateway.telemetry.background import in_background, repeat
-from stores.sql import api_keys, workspaces
+from stores.sql import api_keys, connections, workspaces
 from stores.sql.channels import Channel
+from stores.sql.connections import ConnectionRow
 from stores.sql.database import Database
+from stores.sql.drivers.connection import Connection
 from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
 from stores.sql.workspaces import Limits
 
 State = Literal["not_read", "empty", "read", "sealed", "stale", "away", "outdated"]
+
+# Returns the ids that it has left out.
+Record = Callable[[Connection, Mapping[str, int]], Awaitable[set[str]]]
 
 CLOSE_PATIENCE = 2.0  # seconds; the last uses of keys are not worth a longer stop
 
@@ -62,7 +68,8 @@ class KeyCache:
         self._state: State = "not_read"
         self._refreshing = asyncio.Lock()
         self._reload_at = float("-inf")
-        self._last_used = LastUsed()
+        self._last_used = LastUsed(api_keys.record_use)
+        self._connections_used = LastUsed(connections.record_use)
         self.detail = "the database has not been read yet"
         self.as_of: float | None = None  # seconds since 1970; None before the first read
 
@@ -85,6 +92,10 @@ class KeyCache:
     def channels(self, workspace: str) -> Sequence[Channel] | None:
         """None before the first read."""
         return self._snapshot.channels.get(workspace, ()) if self.known else None
+
+    def connections(self, workspace: str) -> Sequence[ConnectionRow]:
+        """Oldest first, those that need a new consent too."""
+        return self._snapshot.connections.get(workspace, ())
 
     def may_decide(self, workspace: str, key_id: str, *, live: bool) -> bool:
         """Whether the key, or the one that has replaced it, is valid and may decide on approvals.
@@ -131,10 +142,14 @@ class KeyCache:
         """Note that the key was just used; `write_used` stores it."""
         self._last_used.note(key_id, int(self.clock() * 1000))
 
+    def connection_used(self, connection_id: str) -> None:
+        """Note that the connection was just used; `write_used` stores it."""
+        self._connections_used.note(connection_id, int(self.clock() * 1000))
+
     def state(self) -> State:
-        """`empty`: there is no database. `sealed`: the secrets of some workspace cannot be
-        unsealed. `stale`: the database is away. `away`: it also was never read. `detail` has
-        more.
+        """`empty`: there is no database. `sealed`: the secrets of some workspace or connection
+        cannot be unsealed. `stale`: the database is away. `away`: it also was never read. `detail`
+        has more.
         """
         return self._state
 
@@ -169,6 +184,7 @@ class KeyCache:
     async def write_used(self) -> None:
         if self._database:
             await self._last_used.write(self._database)
+            await self._connections_used.write(self._database)
 
     async def close(self) -> None:
         with suppress(TimeoutError):
@@ -187,6 +203,9 @@ class KeyCache:
         await self._read(self._database)
         if sealed := self._snapshot.sealed:
             detail = f"RELAY_ENCRYPTION_KEY unseals no signing secret of {sealed} workspaces"
+            self._set_state("sealed", detail)
+        elif sealed := self._snapshot.sealed_connections:
+            detail = f"RELAY_ENCRYPTION_KEY does not unseal the secrets of {sealed} connections"
             self._set_state("sealed", detail)
         else:
             self._set_state("read", "the keys are read")
@@ -214,26 +233,27 @@ class KeyCache:
 
 
 class LastUsed:
-    """When keys were last used: noted at once, written once a minute."""
+    """When keys or connections were last used: noted at once, written once a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Record) -> None:
+        self._record = record
         self._moments: dict[str, int] = {}
 
     def note(self, key_id: str, now_ms: int) -> None:
         self._moments[key_id] = now_ms
 
     async def write(self, database: Database) -> None:
-        """Keep what cannot be written now for the next time: all, or keys being changed."""
+        """Keep what cannot be written now for the next time: all, or what is being changed."""
         if not self._moments:
             return
         taken, self._moments = self._moments, {}
         left = set(taken)
         try:
             async with database.begin() as connection:
-                left_out = await api_keys.record_use(connection, taken)
+                left_out = await self._record(connection, taken)
             left = left_out
         except Exception as error:  # noqa: BLE001  # no request depends on it
-            fields = {"keys": len(taken), "error": type(error).__name__}
+            fields = {"count": len(taken), "error": type(error).__name__}
             log.warning("keys.last_used_not_written", extra={"fields": fields})
         finally:
             self._moments = {key_id: taken[key_id] for key_id in left} | self._moments

@@ -1,4 +1,4 @@
-"""Signing secrets at rest: AES-256-GCM, each bound to where it belongs.
+"""Secrets at rest: AES-256-GCM, each bound to where it belongs.
 
 A database writer can neither read a secret, change it nor move it to another row.
 """
@@ -31,6 +31,10 @@ class Sealer:
     def __repr__(self) -> str:
         return f"Sealer({list(self._keys)})"
 
+    def has(self, key_id: str) -> bool:
+        """Whether it can unseal what the key with this id has sealed."""
+        return key_id in self._keys
+
     def seal(self, plain: bytes, *, bound_to: str) -> tuple[bytes, str]:
         """What to keep, and the id of the key that sealed it. Raises UnknownKey."""
         # Loaded where it is used: it takes 6.5 MB.
@@ -58,7 +62,12 @@ class Sealer:
 
 
 def place(workspace: str, secret_id: str) -> str:
-    """What a signing secret is bound to. No workspace's name holds a slash. Another kind of secret
-    would need its kind here, and its rows in `SigningSecrets.reseal`.
-    """
+    """What a signing secret is bound to. No workspace's name holds a slash, and no id does."""
     return f"{workspace}/{secret_id}"
+
+
+def place_of_connection(workspace: str, connection_id: str, version: int) -> str:
+    """What the credential of a connection is bound to, so that neither a signing secret nor an
+    older token of the same connection can take its place.
+    """
+    return f"{workspace}/connection/{connection_id}/{version}"

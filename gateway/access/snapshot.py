@@ -1,4 +1,5 @@
-"""One read of all that requests look up: keys, limits, signing secrets and channels.
+"""One read of all that requests look up: keys, limits, signing secrets, channels
+and connections, of which no secret is read.
 
 10,000 keys take 5 MB; reading them blocks the event loop for 15 ms at a time (12 on SQLite).
 """
@@ -7,13 +8,21 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gateway.access.roles import Scope, granted
 from gateway.access.sealing import Forged, Sealer, UnknownKey, place
 from gateway.config.secret import Secret
 from gateway.signatures import SecretsSealed
-from stores.sql import api_keys, channels, policies, sessions, signing_secrets, workspaces
+from stores.sql import (
+    api_keys,
+    channels,
+    connections,
+    policies,
+    sessions,
+    signing_secrets,
+    workspaces,
+)
 from stores.sql.drivers.connection import Connection
 
 # Other tasks run after each chunk, which takes a millisecond or two.
@@ -21,6 +30,9 @@ CHUNK = 500
 # How long a revoked or expired key is still attributed to its workspace, so that its use is
 # audited.
 REMEMBERED = timedelta(days=90)
+
+
+Row = TypeVar("Row", channels.Channel, connections.ConnectionRow)
 
 
 class CachedKey(NamedTuple):
@@ -50,6 +62,7 @@ class Snapshot(NamedTuple):
     keys that were revoked or expired within REMEMBERED. `peppers`: the ids of the peppers of
     active keys, None for a key older than these ids. `ended_sessions`: their ids. `policies`: by
     workspace. `replaced`: of rotated keys, the ids of the keys that replaced them.
+    `sealed_connections`: how many no key of ours unseals.
     """
 
     generation: int
@@ -63,6 +76,8 @@ class Snapshot(NamedTuple):
     policies: Mapping[str, policies.PolicyRow]
     replaced: Mapping[str, str]
     channels: Mapping[str, Sequence[channels.Channel]]
+    connections: Mapping[str, Sequence[connections.ConnectionRow]]
+    sealed_connections: int = 0
 
     def secrets(self, workspace: str, now_ms: float) -> Sequence[bytes]:
         """Newest first; () where the workspace has none of its own. Raises SecretsSealed."""
@@ -83,7 +98,7 @@ class Snapshot(NamedTuple):
 
 
 # Before the first read: there may be keys, so every request needs one.
-NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {}, (), {}, {}, {})
+NOT_READ = Snapshot(-1, True, {}, {}, (), {}, {}, (), {}, {}, {}, {})
 EMPTY = NOT_READ._replace(any_made=False)
 
 
@@ -108,7 +123,13 @@ async def read(connection: Connection, sealer: Sealer, *, now_ms: int) -> Snapsh
         ended_sessions=await sessions.ended(connection, now_ms),
         policies=await policies.in_force(connection),
         replaced=replaced,
-        channels=_channels(await channels.of_all(connection)),
+        channels=_by_workspace(await channels.of_all(connection)),
+        connections=_by_workspace(await connections.of_all(connection)),
+        sealed_connections=sum(
+            count
+            for key_id, count in (await connections.sealing_keys(connection)).items()
+            if not sealer.has(key_id)
+        ),
     )
 
 
@@ -145,10 +166,10 @@ async def _keys(
     return cached
 
 
-def _channels(rows: Sequence[channels.Channel]) -> dict[str, list[channels.Channel]]:
-    held: dict[str, list[channels.Channel]] = {}
-    for channel in rows:
-        held.setdefault(channel.workspace, []).append(channel)
+def _by_workspace(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    held: dict[str, list[Row]] = {}
+    for row in rows:
+        held.setdefault(row.workspace, []).append(row)
     return held
 
 

@@ -22,14 +22,15 @@ class BadParams(Exception):
 
 class Connection(Struct, frozen=True, kw_only=True):
     """What an action may know of a connection; no secret. `subject`: the account at the provider,
-    `account`: its name for people. `scopes`: what the provider granted. `header`: the name of the
-    header that carries it.
+    `account`: its name for people. `label`: what the workspace calls the connection. `scopes`: what
+    the provider granted. `header`: the name of the header that carries it.
     """
 
     id: str
     provider: str
     account: str
     subject: str
+    label: str = ""
     scopes: Collection[str] = ()
     header: str = "Authorization"
 
@@ -40,6 +41,7 @@ class Connection(Struct, frozen=True, kw_only=True):
             provider=self.provider,
             account=self.account,
             subject=self.subject,
+            label=self.label,
             scopes=scopes,
             header=self.header,
         )

@@ -1,5 +1,5 @@
-"""The services that change keys, secrets, channels, workspaces and sessions, for requests and
-commands.
+"""The services that change keys, secrets, channels, connections, workspaces and sessions, for
+requests and commands.
 """
 
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gateway.access.sealing import Sealer
 from gateway.admin.channels import Channels, CheckTarget
+from gateway.admin.connections import Connections
 from gateway.admin.keys import KeyAdmin
 from gateway.admin.sessions import Sessions
 from gateway.admin.signing_secrets import SigningSecrets
@@ -20,6 +21,7 @@ class Services(NamedTuple):
     keys: KeyAdmin
     secrets: SigningSecrets
     channels: Channels
+    connections: Connections
     workspaces: Workspaces
     sessions: Sessions
     transactions: Transactions
@@ -39,6 +41,7 @@ def services(
         keys=KeyAdmin(transactions, pepper=pepper),
         secrets=SigningSecrets(transactions, sealer),
         channels=Channels(transactions, check_target),
+        connections=Connections(transactions, sealer, check_target),
         workspaces=Workspaces(transactions),
         sessions=Sessions(transactions),
         transactions=transactions,

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
-from gateway.access.sealing import Forged, Sealer, UnknownKey, place
+from gateway.access.sealing import Forged, Sealer, UnknownKey, place, place_of_connection
 from gateway.problems import EncryptionNotConfigured, Forbidden, InvalidRequest
 from gateway.transaction import Actor, Transactions, existing
 from stores.audit_entries import NOWHERE
+from stores.sql import connections
 from stores.sql import signing_secrets as rows
+from stores.sql.drivers.connection import Connection
 
 # How long a replaced secret still signs, so that receivers can learn the new one.
 OVERLAP = timedelta(hours=24)
@@ -75,7 +77,8 @@ class SigningSecrets:
             return await rows.list_all(connection, workspace)
 
     async def reseal(self, *, actor: Actor) -> int:
-        """Seal every active secret under the newest key; returns how many were under another.
+        """Seal every active secret and every connection's under the newest key; returns how many
+        were under another.
 
         Raises EncryptionNotConfigured.
         """
@@ -83,18 +86,30 @@ class SigningSecrets:
             active = await rows.active(transaction.connection, transaction.now_ms)
             older = [row for row in active if row.sealed_with != self._sealer.newest]
             for row in older:
-                sealed, sealed_with = self._resealed(row)
+                bound_to = place(row.workspace, row.id)
+                sealed, sealed_with = self._resealed(row.id, row.sealed, row.sealed_with, bound_to)
                 await rows.reseal(
                     transaction.connection, row.id, sealed=sealed, sealed_with=sealed_with
                 )
-        return len(older)
+            return len(older) + await self._reseal_connections(transaction.connection)
 
-    def _resealed(self, row: rows.SealedSecret) -> tuple[bytes, str]:
-        bound_to = place(row.workspace, row.id)
+    async def _reseal_connections(self, connection: Connection) -> int:
+        """One that got a new token meanwhile is under the newest key already."""
+        older = await connections.sealed_with_another(connection, self._sealer.newest)
+        resealed = 0
+        for row, secret in older:
+            bound_to = place_of_connection(row.workspace, row.id, row.version)
+            newer = connections.Sealed(*self._resealed(row.id, *secret, bound_to))
+            resealed += await connections.reseal(connection, row, newer)
+        return resealed
+
+    def _resealed(
+        self, secret_id: str, sealed: bytes, sealed_with: str, bound_to: str
+    ) -> tuple[bytes, str]:
         try:
-            plain = self._sealer.unseal(row.sealed, row.sealed_with, bound_to=bound_to)
+            plain = self._sealer.unseal(sealed, sealed_with, bound_to=bound_to)
         except (UnknownKey, Forged) as error:
-            detail = f"The secret {row.id} cannot be unsealed: {error}."
+            detail = f"The secret {secret_id} cannot be unsealed: {error}."
             raise EncryptionNotConfigured(detail) from error
         return self._seal(plain, bound_to)
 

@@ -78,6 +78,12 @@ EXAMPLES: dict[str, Any] = {
     "ExecuteRequest": {"preview_id": "6f0c1c2e-0a3b-4c4d-8e5f-101112131415"},
     "CreateKeyRequest": {"name": "robot", "role": "operator"},
     "CreateChannelRequest": {"name": "duty", "url": "https://example.com/hook"},
+    "CreateConnectionRequest": {
+        "label": "crm",
+        "kind": "bearer",
+        "secret": "...",
+        "hosts": ["api.example.com"],
+    },
     "DecisionRequest": {"decision": "approve", "digest": "sha256:" + "0" * 64},
     "Message": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
     "RotateKeyRequest": {"overlap_hours": 24},

@@ -6,6 +6,7 @@ table that is in the resource's package.
 from gateway import problems as p
 from gateway.api import actions, docs, events, limits, mcp, runs, session, system
 from gateway.api.admin.routes import ENDPOINTS as ADMIN
+from gateway.api.connections.routes import ENDPOINTS as CONNECTIONS
 from gateway.api.deciding.routes import ENDPOINTS as DECIDING
 from gateway.api.endpoint import BODY_PROBLEMS, Endpoint
 from gateway.execution.documents import PreviewBody, RunBody
@@ -137,6 +138,7 @@ ENDPOINTS = (
         headers=("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"),
     ),
     *DECIDING,
+    *CONNECTIONS,
     *ADMIN,
     Endpoint(
         method="POST",

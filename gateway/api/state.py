@@ -1,6 +1,6 @@
 """What the process holds, what a request adds to it, and who makes a change."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from gateway.access.key_cache import KeyCache
 from gateway.access.limits import Limited, RateLimitHeaders
 from gateway.access.principal import Principal
 from gateway.access.sessions import Session
+from gateway.actions.action import Provider
 from gateway.admin.services import Services
 from gateway.api.readiness import Readiness
 from gateway.api.streams import Streams
@@ -35,6 +36,7 @@ class Constant(TypedDict):
     tools: Tools
     summaries: Summaries
     receipts: Receipts
+    providers: Mapping[str, Provider]
     actions_enabled: bool
     counting: bool
     openapi: bytes

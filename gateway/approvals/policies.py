@@ -8,6 +8,7 @@ not sent.
 import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -16,7 +17,8 @@ from msgspec.structs import replace
 
 from gateway.access.principal import Principal
 from gateway.approvals.policy import ALLOWED, Policy, Requirement
-from gateway.approvals.policy_file import PreviewFacts
+from gateway.approvals.policy_file import PolicyRefused, PreviewFacts
+from gateway.config.variables import SettingsError
 from gateway.effects import Effect
 from gateway.telemetry import metrics
 from stores.approvals import Decider
@@ -79,6 +81,19 @@ class RoleNow(Protocol):
     def __call__(
         self, workspace: str, decider: Decider, /, *, live: bool, now_ms: int
     ) -> str | None: ...
+
+
+def policy_of(path: Path | None) -> Policy | None:
+    """The operator's policy, RELAY_APPROVAL_POLICY. Raises SettingsError."""
+    if path is None:
+        return None
+    try:
+        return Policy(path.read_bytes().decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"RELAY_APPROVAL_POLICY: {error}") from error
+    except PolicyRefused as refused:
+        errors = " ".join(f"{it.pointer}: {it.detail}" for it in refused.errors)
+        raise SettingsError(f"RELAY_APPROVAL_POLICY: {refused} {errors}".rstrip()) from refused
 
 
 class Policies:
@@ -190,6 +205,9 @@ def facts(action: str, effect: Effect, by: Requester) -> PreviewFacts:
         kind=by.kind,
         body_bytes=len(effect.body or b""),
         warned=by.warned,
+        connection=effect.credential.connection if effect.credential else "",
+        label=effect.credential.label if effect.credential else "",
+        account=effect.credential.account if effect.credential else "",
     )
 
 

@@ -12,7 +12,6 @@ from datetime import timedelta
 from fnmatch import translate
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple, Self
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
@@ -29,7 +28,6 @@ from gateway.approvals.policy_file import (
     Rule,
     parse,
 )
-from gateway.config.variables import SettingsError
 from gateway.problem import FieldError
 from gateway.timestamps import duration
 from stores.approvals import RuleNeed
@@ -163,19 +161,6 @@ class Policy:
         return [FieldError(f"/test/{number}", f"{case.name}: this preview {is_asked}.")]
 
 
-def policy_of(path: Path | None) -> Policy | None:
-    """The operator's policy, RELAY_APPROVAL_POLICY. Raises SettingsError."""
-    if path is None:
-        return None
-    try:
-        return Policy(path.read_bytes().decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"RELAY_APPROVAL_POLICY: {error}") from error
-    except PolicyRefused as refused:
-        errors = " ".join(f"{it.pointer}: {it.detail}" for it in refused.errors)
-        raise SettingsError(f"RELAY_APPROVAL_POLICY: {refused} {errors}".rstrip()) from refused
-
-
 class _Table:
     """Which rules a preview satisfies, as bits. A rule without a matcher is never satisfied."""
 
@@ -187,6 +172,8 @@ class _Table:
         self._host = _Column([[_host_pattern(text) for text in it.hosts] for it in known]).satisfied
         self._role = _Column([it.roles for it in known]).satisfied
         self._requester = _Column([it.requesters for it in known]).satisfied
+        self._connection = _Column([[it.casefold() for it in its.connections] for its in known])
+        self._anyone = _bits(not it.connections for it in known)
         self._kind = _Column([it.kinds for it in known]).satisfied
         self._warned = [_bits(it.warned in (None, was) for it in known) for was in (False, True)]
         self._sizes = [(n, it.body_over) for n, it in enumerate(known) if it.body_over is not None]
@@ -201,12 +188,19 @@ class _Table:
         if not bits:
             return 0
         bits &= self._role(given.role) & self._requester(given.requester) & self._kind(given.kind)
+        bits &= self._sent_as(given)
         for number, size in self._sizes:
             if given.body_bytes <= size:
                 bits &= ~(1 << number)
         for number, pattern in self._paths:
             if bits >> number & 1 and not every(map(pattern.match, target.paths)):
                 bits &= ~(1 << number)
+        return bits
+
+    def _sent_as(self, given: PreviewFacts) -> int:
+        bits = self._anyone
+        for name in filter(None, (given.connection, given.label, given.account)):
+            bits |= self._connection.satisfied(name.casefold())
         return bits
 
 

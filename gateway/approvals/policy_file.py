@@ -44,7 +44,9 @@ class PolicyRefused(Exception):
 
 class Matcher(Struct, frozen=True, forbid_unknown_fields=True):
     """All that is given must match; of several patterns one. `body_over`: bytes. `paths` leave out
-    the query. `requesters`: subjects. `warned`: whether the preview has warnings.
+    the query. `requesters`: subjects. `connections`: as whom it is sent, by the id, the label or
+    the account of the connection; upper and lower case are alike, and a preview without a
+    connection matches none. `warned`: whether the preview has warnings.
     """
 
     actions: tuple[Pattern, ...] = ()
@@ -53,6 +55,7 @@ class Matcher(Struct, frozen=True, forbid_unknown_fields=True):
     methods: tuple[Pattern, ...] = ()
     roles: tuple[Pattern, ...] = ()
     requesters: tuple[Pattern, ...] = ()
+    connections: tuple[Pattern, ...] = ()
     kinds: tuple[Literal["live", "test"], ...] = ()
     body_over: Annotated[int, Meta(ge=0)] | None = None
     warned: bool | None = None
@@ -86,7 +89,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreviewFacts(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a policy may know of a preview. `requester`: a subject."""
+    """What a policy may know of a preview. `requester`: a subject. `connection`: an id."""
 
     action: str
     method: str
@@ -96,6 +99,9 @@ class PreviewFacts(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["live", "test"] = "live"
     body_bytes: int = 0
     warned: bool = False
+    connection: str = ""
+    label: str = ""
+    account: str = ""
 
 
 class StatedFacts(PreviewFacts, frozen=True, forbid_unknown_fields=True):
@@ -215,7 +221,7 @@ def _one_of(values: Sequence[str]) -> Callable[[str], bool]:
 
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_PATTERNS = ("actions", "hosts", "paths", "methods", "roles", "requesters")
+_PATTERNS = ("actions", "hosts", "paths", "methods", "roles", "requesters", "connections")
 _POSSIBLE: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "hosts": (_host, "A host stands here without scheme, port, brackets and path."),
     "paths": (lambda pattern: pattern[0] in "/*?", "A path begins with a slash."),

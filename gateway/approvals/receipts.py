@@ -65,8 +65,9 @@ class ReceiptRun(Struct, kw_only=True):
 
 
 class Receipt(Struct, kw_only=True, tag="relay-receipt-1", tag_field="receipt"):
-    """What a receipt says. `digest`: of the request. `requester`: the subject that asked for the
-    preview. `approval`: null if none was needed. `run`: null if there is none.
+    """What a receipt says. `digest`: of the request. `connection` and `account`: as whom it is
+    sent, which the digest does not cover; left out without a connection. `requester`: the subject
+    that asked for the preview. `approval`: null if none was needed. `run`: null if there is none.
     """
 
     workspace: str
@@ -74,6 +75,8 @@ class Receipt(Struct, kw_only=True, tag="relay-receipt-1", tag_field="receipt"):
     action: str
     provider: str
     digest: str
+    connection: str | UnsetType = UNSET
+    account: str | UnsetType = UNSET
     requester: str
     approval: ReceiptApproval | None
     run: ReceiptRun | None
@@ -134,6 +137,8 @@ def of_run(intended: Recorded, ended: Recorded) -> Receipt:
         action=intended.action,
         provider=intended.provider,
         digest=intended.digest,
+        connection=intended.connection or UNSET,
+        account=intended.account or UNSET,
         requester=intended.requester,
         approval=approval,
         run=_run(intended, ended),
@@ -152,6 +157,8 @@ def of_approval(entries: Sequence[Recorded], run: Sequence[Recorded]) -> Receipt
         action=requested.action,
         provider=requested.provider,
         digest=requested.digest,
+        connection=requested.connection or UNSET,
+        account=requested.account or UNSET,
         requester=facts.requester,
         approval=ReceiptApproval(
             rules=facts.needs,

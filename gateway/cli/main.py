@@ -13,6 +13,7 @@ from datetime import timedelta
 import click
 
 from gateway.cli.admin.channels import channels
+from gateway.cli.admin.connections import connections
 from gateway.cli.admin.keys import keys
 from gateway.cli.admin.signing_secrets import secrets
 from gateway.cli.admin.workspaces import workspaces
@@ -42,7 +43,7 @@ def relay() -> None:
 
 
 for command in (
-    *(approvals, audit, channels, keys, migrate),
+    *(approvals, audit, channels, connections, keys, migrate),
     *(policy, receipts, secrets, workspaces),
 ):
     relay.add_command(command)

@@ -108,6 +108,8 @@ def sentences(receipt: Receipt) -> Iterator[str]:
         f"in the workspace {receipt.workspace}."
     )
     yield f"The request has the digest {receipt.digest}."
+    if receipt.connection:
+        yield f"It was to be sent as {receipt.account}, with the connection {receipt.connection}."
     if receipt.approval is None:
         yield "No approval was needed."
     else:

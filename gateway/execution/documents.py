@@ -45,6 +45,9 @@ class KeptOrigin(Origin):
     digest: str
     method: str
     host: str
+    connection: str = ""
+    label: str = ""
+    account: str = ""
 
 
 class StoredEffect(Struct, kw_only=True):
@@ -180,6 +183,8 @@ def preview_document(
         method=effect.method,
         host=effect.target.rpartition(":")[0],
     )
+    if who := effect.credential:
+        origin.connection, origin.label, origin.account = who.connection, who.label, who.account
     return msgspec.json.encode(document), msgspec.json.encode(origin)
 
 

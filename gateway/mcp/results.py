@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.effects import Credential
 from gateway.execution.documents import RunBody, RunDocument, with_request_fields
 from gateway.http.responses import ApprovalNeeded, problem_body
 from gateway.http.schemas import inlined
@@ -37,6 +38,7 @@ class _Effect(Struct):
     url: str
     body: str | None
     digest: str
+    credential: Credential | None = None
 
 
 class _Preview(Struct):
@@ -96,6 +98,7 @@ def preview_result(document: bytes, *, meta: Mapping[str, object]) -> Result:
         preview.summary,
         *(f"Warning: {warning}" for warning in preview.warnings),
         f"{effect.method} {effect.url}",
+        *([f"Sent as {effect.credential.account}"] if effect.credential else ()),
         *_quoted("Body", effect.body),
         f"Digest: {effect.digest}",
         f"Nothing was sent. It can be executed until {preview.expires_at}: call execute with "

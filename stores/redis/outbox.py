@@ -32,6 +32,9 @@ class Origin(msgspec.Struct):
     digest: str = ""
     method: str = ""
     host: str = ""
+    connection: str = ""
+    label: str = ""
+    account: str = ""
 
 
 class _Requester(msgspec.Struct):

@@ -59,6 +59,16 @@ CHANNELS = Table(
     "id varchar(36) workspace varchar(63) name varchar(64) url varchar(2048) "
     "escalation_only boolean created_at bigint created_by varchar(400)",
 )
+# `scopes` and `hosts`: separated by spaces. `header`: of the request, which carries the secret.
+# `sealed`: as in signing secrets, bound to `id` and `version`.
+CONNECTIONS = Table(
+    "connections",
+    "id varchar(36) workspace varchar(63) provider varchar(40) kind varchar(20) label varchar(400) "
+    "issuer varchar(400) subject varchar(400) account varchar(400) tenant varchar(100) scopes text "
+    "hosts text header varchar(64) state varchar(20) version integer created_at bigint "
+    "created_by varchar(400) refreshed_at bigint used_at bigint sealed bytea "
+    "sealed_with varchar(16)",
+)
 # Without a foreign key to `workspaces`: entries must outlive their workspace. `source`: the id of
 # the entry in the outbox, or a unique one: an entry that arrives twice is kept once. The columns
 # from `event` to `principal` are for filters; the MAC covers `entry`, which has the same values.
@@ -98,5 +108,5 @@ POLICIES = Table(
 )
 TABLES = (
     *(WORKSPACES, GENERATION, API_KEYS, SIGNING_SECRETS, ENDED_SESSIONS, POLICIES, CHANNELS),
-    *(AUDIT, HEADS, CHECKPOINTS, RUNS, APPROVALS),
+    *(CONNECTIONS, AUDIT, HEADS, CHECKPOINTS, RUNS, APPROVALS),
 )

@@ -12,12 +12,14 @@ from gateway.access.api_keys import matches
 from gateway.access.key_cache import KeyCache, Paces, refreshed
 from gateway.access.roles import granted
 from gateway.access.snapshot import CachedKey
+from gateway.admin.static_credentials import StaticRequest
+from gateway.config.secret import Secret
 from gateway.signatures import SecretsSealed
 from stores.sql.api_keys import ApiKey, list_all
 from stores.sql.database import Database, open_database
 from stores.sql.workspaces import Limits
 from tests.support.gateways import until
-from tests.support.services import CLI, PEPPER, key_cache, services
+from tests.support.services import CLI, ENCRYPTION_KEY, PEPPER, key_cache, services
 
 AT_ONCE = Paces(refresh=timedelta(), reload=timedelta(30), write_used=timedelta(60))
 HOUR = 3600.0
@@ -174,6 +176,21 @@ async def test_a_secret_that_cannot_be_unsealed_is_not_replaced_by_another(
     assert "RELAY_ENCRYPTION_KEY" in read.detail
     assert read.find(key.id)
     assert read.secrets("team") == ()
+
+
+async def test_a_connection_that_cannot_be_unsealed_is_reported(database: Database) -> None:
+    """It is listed as ever. With its key among ours it is not."""
+    wanted = StaticRequest("crm", "bearer", Secret(b"s"), ["crm.example"])
+    await services(database).connections.create_static("default", wanted, actor=CLI)
+    read = key_cache(database, keys=(b"o" * 32,))
+    await read.refresh()
+    assert (read.state(), read.ready) == ("sealed", True)
+    assert "RELAY_ENCRYPTION_KEY does not unseal the secrets of 1 connections" in read.detail
+    assert [row.label for row in read.connections("default")] == ["crm"]
+    assert read.connections("team") == ()
+    both = key_cache(database, keys=(b"o" * 32, ENCRYPTION_KEY))
+    await both.refresh()
+    assert both.state() == "read"
 
 
 async def test_a_secret_of_another_workspace_is_not_unsealed(database: Database) -> None:

@@ -43,7 +43,7 @@ async def write_beside_a_change(
 
 async def test_a_use_that_meets_a_change_is_written_later(postgres_keys: Keys) -> None:
     """It may have been the only one ever."""
-    used = LastUsed()
+    used = LastUsed(api_keys.record_use)
     used.note(KEY.id, 5)
     used.note(OTHER.id, 7)
     await write_beside_a_change(used, postgres_keys.database)
@@ -54,7 +54,7 @@ async def test_a_use_that_meets_a_change_is_written_later(postgres_keys: Keys) -
 
 async def test_a_newer_use_is_kept(postgres_keys: Keys) -> None:
     """One that is noted while the older one cannot be written."""
-    used = LastUsed()
+    used = LastUsed(api_keys.record_use)
     used.note(KEY.id, 5)
     newer = partial(used.note, KEY.id, 9)
     await write_beside_a_change(used, postgres_keys.database, meanwhile=newer)
@@ -64,7 +64,7 @@ async def test_a_newer_use_is_kept(postgres_keys: Keys) -> None:
 
 async def test_what_is_written_is_done_with(database: Database) -> None:
     """Also if the row was deleted, and for an unknown key."""
-    keys, used = Keys(database), LastUsed()
+    keys, used = Keys(database), LastUsed(api_keys.record_use)
     await keys.insert(KEY)
     used.note(KEY.id, 5)
     used.note("gone", 5)

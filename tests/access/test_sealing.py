@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.sealing import Forged, Sealer, UnknownKey, key_id, place
+from gateway.access.sealing import Forged, Sealer, UnknownKey, key_id, place, place_of_connection
 
 OLD, NEW = b"o" * 32, b"n" * 32
 PLACE = place("default", "s-1")
@@ -56,7 +56,13 @@ def test_a_cut_one_is_found(length: int) -> None:
         Sealer([OLD]).unseal(SEALED[:length], SEALED_WITH, bound_to=PLACE)
 
 
-@pytest.mark.parametrize("elsewhere", [place("default", "s-2"), place("team", "s-1"), ""])
+ELSEWHERE = [
+    *(place("default", "s-2"), place("team", "s-1"), ""),
+    *(place_of_connection("default", "s-1", version) for version in (0, 1)),
+]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
 def test_it_opens_in_its_place_alone(elsewhere: str) -> None:
     with pytest.raises(Forged):
         Sealer([OLD]).unseal(SEALED, SEALED_WITH, bound_to=elsewhere)

@@ -7,7 +7,9 @@ import httpx2
 import pytest
 
 from gateway.admin.channels import ChannelRequest
+from gateway.admin.static_credentials import StaticRequest
 from gateway.api.routes import ENDPOINTS
+from gateway.config.secret import Secret
 from stores.redis.client import Store
 from tests.support.keyed import BY, Keyed, keyed_gateway
 from tests.support.matrix import (
@@ -80,8 +82,11 @@ class ChainWalk:
         wanted = ChannelRequest("given", url)
         channels = (await self.keyed.services()).channels
         channel = await channels.create_channel(workspace, wanted, actor=BY)
+        static = StaticRequest("given", "bearer", Secret(b"s"), ["api.example.com"])
+        connections = (await self.keyed.services()).connections
+        connection = await connections.create_static(workspace, static, actor=BY)
         preview_id = await relay.preview_id(url)
-        return Ids(preview_id, run.json()["run_id"], key.key.id, channel.id)
+        return Ids(preview_id, run.json()["run_id"], key.key.id, channel.id, connection.id)
 
     async def ask(self, foreign: Ids, store: Store) -> None:
         own = await self.ids("ours")

@@ -28,6 +28,9 @@ def refund(**members: object) -> PreviewFacts:
     return msgspec.structs.replace(REFUND, **members)
 
 
+MAIL = refund(connection="c-1", label="Sales", account="ann@x.example")
+
+
 @pytest.mark.parametrize(
     ("matcher", "given", "expected"),
     [
@@ -74,6 +77,15 @@ def refund(**members: object) -> PreviewFacts:
         ("body_over = 10", refund(body_bytes=10), False),
         ("body_over = 10", refund(body_bytes=11), True),
         ("body_over = 0", refund(body_bytes=0), False),
+        ("connections = ['*']", REFUND, False),
+        ("connections = ['*']", MAIL, True),
+        ("connections = ['c-1']", MAIL, True),
+        ("connections = ['sales']", MAIL, True),
+        ("connections = ['ann@x.example']", MAIL, True),
+        ("connections = ['ANN@X.example']", MAIL, True),
+        ("connections = ['*@x.example']", MAIL, True),
+        ("connections = ['ann@*', 'bob@*']", refund(account="Bob@x.example"), True),
+        ("connections = ['bob@x.example', 'c-2']", MAIL, False),
         ("warned = true", REFUND, False),
         ("warned = true", refund(warned=True), True),
         ("warned = false", REFUND, True),

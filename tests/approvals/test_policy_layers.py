@@ -6,11 +6,24 @@ import pytest
 
 from gateway.approvals.policies import Policies, Requester
 from gateway.approvals.policy import Policy
-from gateway.effects import Effect
+from gateway.approvals.policy_file import PreviewFacts
+from gateway.effects import Credential, Effect
 from tests.approvals.test_policy_properties import naive, preview, rule, toml
 
 # They read 20,000 policies, which takes minutes while coverage is measured.
 pytestmark = pytest.mark.timeout(900)
+
+
+def credential(given: PreviewFacts) -> Credential | None:
+    if not given.connection:
+        return None
+    return Credential(
+        connection=given.connection,
+        provider="google",
+        account=given.account,
+        subject="4711",
+        label=given.label,
+    )
 
 
 @pytest.mark.slow
@@ -32,6 +45,7 @@ def test_both_policies_are_met() -> None:
             body=b"x" * given.body_bytes,
             summary="",
             warnings=(),
+            credential=credential(given),
         )
         by = Requester(
             subject=given.requester, role=given.role, kind=given.kind, warned=given.warned

@@ -24,7 +24,10 @@ POOLS: dict[str, list[str]] = {
     "roles": ["operator", "developer", "admin"],
     "requesters": ["ann", "bob", "a*"],
     "kinds": ["live", "test"],
+    "connections": ["ann@x.example", "*@x.example", "c-?", "mail", "*"],
 }
+# As whom: the id, the label and the account of a connection.
+SENT_AS = [("", "", ""), ("c-1", "mail", "ann@x.example"), ("c-22", "crm", "crm")]
 APPROVERS = ["role:approver", "role:admin", "subject:ann", "subject:bob", "key:k1"]
 Approval = dict[str, str]
 
@@ -57,6 +60,7 @@ def rule(dice: random.Random, name: str) -> dict[str, Any]:
 def preview(dice: random.Random) -> PreviewFacts:
     host = dice.choice(["api.bank.example", "hooks.example", "bank.example"])
     path = dice.choice(["/", "/v1/refunds", "/v1/payouts", "/other"])
+    connection, label, account = dice.choice(SENT_AS)
     return PreviewFacts(
         action=dice.choice(["webhook.save", "mail.send"]),
         method=dice.choice(["POST", "PUT", "GET"]),
@@ -66,6 +70,9 @@ def preview(dice: random.Random) -> PreviewFacts:
         kind="live" if dice.random() < 0.7 else "test",
         body_bytes=dice.choice([0, 1, 100, 101]),
         warned=dice.random() < 0.3,
+        connection=connection,
+        label=label,
+        account=account,
     )
 
 
@@ -98,11 +105,17 @@ def naive(matchers: dict[str, Any], given: PreviewFacts) -> bool:
         "requesters": given.requester,
         "kinds": given.kind,
     }
+    sent_as = filter(None, (given.connection, given.label, given.account))
+    wanted = matchers.get("connections")
     return (
         all(
             any(fnmatchcase(value, pattern) for pattern in matchers[name])
             for name, value in values.items()
             if name in matchers
+        )
+        and (
+            wanted is None
+            or any(fnmatchcase(name, pattern) for name in sent_as for pattern in wanted)
         )
         and given.body_bytes > matchers.get("body_over", -1)
         and matchers.get("warned", given.warned) == given.warned

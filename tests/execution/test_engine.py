@@ -11,7 +11,6 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway import problems
-from gateway.connections.credentials import Credentials
 from gateway.effects import Effect
 from gateway.execution.engine import Engine
 from gateway.execution.runner import Runner
@@ -20,6 +19,7 @@ from stores.redis import names
 from stores.redis.client import Store, open_store
 from stores.redis.limits import Quota, Rates
 from tests.support.approvals import unasked
+from tests.support.credentials import credentials
 from tests.support.engines import (
     ASKING,
     NO_WAIT,
@@ -164,7 +164,7 @@ async def test_a_duplicate_waits_for_the_record(store: Store) -> None:
     executing = Runner(
         runs=runs,
         egress=scripted(SUCCESS),
-        credentials=Credentials(),
+        credentials=credentials(),
         action_timeout=LONG,
         approvals=unasked(store.scripts),
     )

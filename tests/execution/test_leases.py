@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.connections.credentials import Credentials
 from gateway.execution.runner import LEASE_MARGIN, Runner
 from gateway.outcomes import NotSent, Outcome
 from gateway.problems import TargetUnreachable
@@ -20,6 +19,7 @@ from stores.redis.reservations import KeyTaken, NoRun, Reservation
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
 from tests.support.approvals import unasked
+from tests.support.credentials import credentials
 from tests.support.engines import (
     ASKING,
     SUCCESS,
@@ -47,7 +47,7 @@ def executing(runs: Runs, egress: Scripted, timeout: timedelta) -> Runner:
     return Runner(
         runs=runs,
         egress=egress,
-        credentials=Credentials(),
+        credentials=credentials(),
         action_timeout=timeout,
         approvals=unasked(runs._scripts),
     )

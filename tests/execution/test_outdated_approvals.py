@@ -7,7 +7,6 @@ from gateway.access.principal import Principal
 from gateway.approvals.inbox import Approvals, Inbox
 from gateway.approvals.policies import Policies
 from gateway.approvals.policy import Policy
-from gateway.connections.credentials import Credentials
 from gateway.execution.engine import Engine
 from gateway.execution.runner import Runner
 from gateway.problems import ApprovalOutdated, ApprovalPending
@@ -15,6 +14,7 @@ from stores.redis.approvals import Approvals as Stored
 from stores.redis.client import Store
 from stores.redis.runs import Runs
 from tests.execution.test_runner import TIMEOUT
+from tests.support.credentials import credentials
 from tests.support.engines import ASKING, NO_WAIT, SUCCESS, Scripted, engine, params, scripted
 
 APPROVER = Principal(
@@ -49,7 +49,7 @@ def gateway(
     executing = Runner(
         runs=runs,
         egress=egress,
-        credentials=Credentials(),
+        credentials=credentials(),
         action_timeout=TIMEOUT,
         approvals=approvals,
     )

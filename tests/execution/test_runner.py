@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.connections.credentials import Credentials
 from gateway.egress.breaker import FAILURES
 from gateway.execution.runner import ExecuteResult, Runner
 from gateway.outcomes import NoResponse, NotSent, Outcome, TargetRefused
@@ -23,6 +22,7 @@ from stores.redis.reservations import NoRun, Reservation, Run
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
 from tests.support.approvals import unasked
+from tests.support.credentials import credentials
 from tests.support.engines import (
     ASKING,
     SUCCESS,
@@ -41,7 +41,7 @@ def executing(runs: Runs, egress: Scripted, timeout: timedelta = TIMEOUT) -> Run
     return Runner(
         runs=runs,
         egress=egress,
-        credentials=Credentials(),
+        credentials=credentials(),
         action_timeout=timeout,
         approvals=unasked(runs._scripts),
     )

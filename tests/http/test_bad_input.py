@@ -9,7 +9,6 @@ import pytest
 from msgspec import Raw
 
 from gateway.actions.registry import registered
-from gateway.connections.credentials import Credentials
 from gateway.egress.client import open_egress
 from gateway.egress.guard import Guard
 from gateway.execution.engine import Engine
@@ -21,6 +20,7 @@ from stores.redis.previews import Previews
 from stores.redis.runs import Runs
 from tests.api.test_endpoints import problem
 from tests.support.approvals import unasked
+from tests.support.credentials import credentials
 from tests.support.engines import ASKING
 from tests.support.gateways import Relay, unsigned
 from tests.support.target import Target
@@ -207,7 +207,7 @@ async def test_an_action_without_its_provider(store: Store, target: Target) -> N
         runner = Runner(
             runs=runs,
             egress=egress,
-            credentials=Credentials(),
+            credentials=credentials(),
             action_timeout=timedelta(seconds=1),
             approvals=unasked(store.scripts),
         )

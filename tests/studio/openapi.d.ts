@@ -39,6 +39,10 @@ export interface components {
             method: string | null;
             /** @default null */
             url: string | null;
+            /** @default null */
+            connection: string | null;
+            /** @default null */
+            account: string | null;
             /** @default [] */
             warnings: string[];
             digest: string;
@@ -117,8 +121,9 @@ export interface components {
         /**
          * ListedApproval
          * @description `requester`: a subject; `requester_key`: the id of its API key. `use_by`: once approved,
-         *         until when it may be executed. `requester_role`, `summary`, `method` and `url`: null once they
-         *         are no longer kept.
+         *         until when it may be executed. `connection` and `account`: as whom it is sent, which the digest
+         *         does not cover; null without a connection. They, `requester_role`, `summary`, `method` and `url`
+         *         are null once they are no longer kept.
          */
         ListedApproval: {
             preview_id: string;
@@ -131,6 +136,10 @@ export interface components {
             method: string | null;
             /** @default null */
             url: string | null;
+            /** @default null */
+            connection: string | null;
+            /** @default null */
+            account: string | null;
             /** @default [] */
             warnings: string[];
             digest: string;
@@ -201,6 +210,12 @@ export interface components {
             method: string;
             /** @default  */
             host: string;
+            /** @default  */
+            connection: string;
+            /** @default  */
+            label: string;
+            /** @default  */
+            account: string;
             /** @default  */
             requester: string;
             /** @default  */
@@ -332,6 +347,67 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /** ConnectionBody */
+        ConnectionBody: {
+            id: string;
+            provider: string;
+            /** @enum {string} */
+            kind: "basic" | "bearer" | "header" | "oauth";
+            label: string;
+            account: string;
+            tenant: string | null;
+            scopes: string[];
+            hosts: string[];
+            header: string;
+            /** @enum {string} */
+            state: "active" | "needs_reauth";
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            refreshed_at: string | null;
+            used_at: string | null;
+            request_id: string;
+        };
+        /** ConnectionsBody */
+        ConnectionsBody: {
+            connections: components["schemas"]["Connection"][];
+            providers: components["schemas"]["ListedProvider"][];
+            request_id: string;
+        };
+        /**
+         * Connection
+         * @description `account`: as whom it acts, as people know it. `scopes`: what the provider has granted.
+         *         `hosts`: where a static credential may go. `header`: the header of a request that carries it.
+         *         `state`: `needs_reauth` once the provider does not accept it any more: connect the account
+         *         again. `refreshed_at`: when it last got a token, null for never.
+         */
+        Connection: {
+            id: string;
+            provider: string;
+            /** @enum {string} */
+            kind: "basic" | "bearer" | "header" | "oauth";
+            label: string;
+            account: string;
+            tenant: string | null;
+            scopes: string[];
+            hosts: string[];
+            header: string;
+            /** @enum {string} */
+            state: "active" | "needs_reauth";
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            refreshed_at: string | null;
+            used_at: string | null;
+        };
+        /**
+         * ListedProvider
+         * @description `enabled`: whether the operator has configured it.
+         */
+        ListedProvider: {
+            name: string;
+            enabled: boolean;
+        };
         /**
          * CreateChannelRequest
          * @description `escalation_only`: it gets the reminders of the rules that name it, and nothing else.
@@ -343,6 +419,29 @@ export interface components {
             escalation_only: boolean;
         };
         /**
+         * CreateConnectionRequest
+         * @description A static credential. `kind`: `bearer` sends `Authorization: Bearer` and the secret, `basic`
+         *         the user and the secret as its password, `header` the secret in a header of this name. `hosts`:
+         *         where it may go; over https, unless an entry is an origin that EGRESS_ALLOW opens for http.
+         */
+        CreateConnectionRequest: {
+            label: string;
+            /** @enum {string} */
+            kind: "basic" | "bearer" | "header";
+            secret: string;
+            /**
+             * @example [
+             *       "api.example.com",
+             *       "api.example.com:8443"
+             *     ]
+             */
+            hosts: string[];
+            /** @default  */
+            user: string;
+            /** @default  */
+            header: string;
+        };
+        /**
          * CreateKeyRequest
          * @description `scopes`: some of the role's scopes; all of them by default. `subject`: the person or program
          *         behind the key, the key itself by default. A subject cannot approve what it asked for.
@@ -352,7 +451,7 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "approver" | "auditor" | "developer" | "operator" | "viewer";
             /** @default null */
-            scopes: ("actions:execute" | "actions:preview" | "actions:read" | "approvals:decide" | "approvals:read" | "audit:read" | "keys:manage" | "policy:manage" | "previews:read" | "runs:read" | "secrets:manage")[] | null;
+            scopes: ("actions:execute" | "actions:http" | "actions:preview" | "actions:read" | "approvals:decide" | "approvals:read" | "audit:read" | "connections:manage" | "connections:read" | "keys:manage" | "policy:manage" | "previews:read" | "runs:read" | "runs:resolve" | "secrets:manage")[] | null;
             /**
              * @default live
              * @enum {string}
@@ -449,6 +548,12 @@ export interface components {
             body_bytes: number;
             /** @default false */
             warned: boolean;
+            /** @default  */
+            connection: string;
+            /** @default  */
+            label: string;
+            /** @default  */
+            account: string;
         };
         /** ExplainedPreview */
         ExplainedPreview: {
@@ -638,7 +743,30 @@ export interface components {
             digest: string;
             /** @default [] */
             added_when_sent: string[];
+            /** @default null */
+            credential: components["schemas"]["Credential"] | null;
+            /** @default status */
+            judge: string;
             wire: components["schemas"]["Wire"];
+        };
+        /**
+         * Credential
+         * @description As whom an effect is sent; no secret. `connection`: its id. `account`: the name that people
+         *         know, which may change. `subject`: the account itself, compared once more before the send.
+         *         `label`: what the workspace calls the connection. `scopes`: what the provider must have granted.
+         *         `header`: the name of the header that carries it.
+         */
+        Credential: {
+            connection: string;
+            provider: string;
+            account: string;
+            subject: string;
+            /** @default  */
+            label: string;
+            /** @default [] */
+            scopes: string[];
+            /** @default Authorization */
+            header: string;
         };
         /**
          * ApprovalNeeded
@@ -786,7 +914,7 @@ export interface components {
          * @description Why a run is no success. `safe_to_retry`: nothing was sent.
          */
         RunError: {
-            code: ("forgotten" | "interrupted" | "no_response" | "target_status") | ("approval_outdated" | "store_unavailable" | "target_forbidden" | "target_suspended" | "target_unreachable");
+            code: ("forgotten" | "interrupted" | "no_response" | "target_refused" | "target_status" | "unclear_answer") | ("approval_outdated" | "connection_needs_reauth" | "connection_outdated" | "connection_unavailable" | "store_unavailable" | "target_forbidden" | "target_suspended" | "target_unreachable");
             detail: string;
             /** @default false */
             safe_to_retry: boolean;

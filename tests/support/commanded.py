@@ -9,12 +9,13 @@ import click
 from click.testing import CliRunner, Result
 
 from gateway.cli.admin.channels import channels
+from gateway.cli.admin.connections import connections
 from gateway.cli.admin.keys import keys
 from gateway.cli.admin.signing_secrets import secrets
 from gateway.cli.admin.workspaces import workspaces
 from gateway.cli.migrate import migrate
 
-RELAY = click.Group(commands=[channels, keys, migrate, secrets, workspaces])
+RELAY = click.Group(commands=[channels, connections, keys, migrate, secrets, workspaces])
 # What another test or a developer's own shell has set.
 UNSET = dict.fromkeys(
     """RELAY_ENV DATABASE_URL REDIS_URL
@@ -29,20 +30,20 @@ class Typed:
         self.folder = folder
         self._env: dict[str, str | None] = {**UNSET, "RELAY_DATA_DIR": str(folder), **env}
 
-    def __call__(self, *words: str) -> Result:
-        return CliRunner().invoke(RELAY, list(words), env=self._env)
+    def __call__(self, *words: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(RELAY, list(words), env=self._env, input=stdin)
 
-    def well(self, *words: str) -> Result:
-        done = self(*words)
+    def well(self, *words: str, stdin: str | None = None) -> Result:
+        done = self(*words, stdin=stdin)
         assert done.exit_code == 0, done.output
         return done
 
-    def json(self, *words: str) -> Any:
-        return json.loads(self.well(*words, "--json").stdout)
+    def json(self, *words: str, stdin: str | None = None) -> Any:
+        return json.loads(self.well(*words, "--json", stdin=stdin).stdout)
 
-    def declined(self, *words: str) -> str:
+    def declined(self, *words: str, stdin: str | None = None) -> str:
         """The one line that says why not; exit status 1."""
-        done = self(*words)
+        done = self(*words, stdin=stdin)
         assert (done.exit_code, done.stdout) == (1, ""), done.output
         assert done.stderr.startswith("Error: ")
         assert done.stderr.count("\n") == 1

@@ -10,7 +10,6 @@ from msgspec import Raw
 
 from gateway.access.principal import Principal
 from gateway.actions.registry import registered
-from gateway.connections.credentials import Credentials
 from gateway.effects import Effect
 from gateway.egress.breaker import Breaker
 from gateway.egress.client import NONE, Egress, open_egress
@@ -24,6 +23,7 @@ from stores.redis.reservations import Lost, NoRun, Released, Reservation, Run, S
 from stores.redis.runs import Runs
 from stores.redis.scripts import RedisUnavailable
 from tests.support.approvals import unasked
+from tests.support.credentials import credentials
 from tests.support.gateways import LOOPBACK, unsigned
 
 ASKING = Principal(workspace="w")
@@ -120,7 +120,7 @@ def runner(store: Store, egress: Egress) -> Runner:
     return Runner(
         runs=Runs(store.scripts),
         egress=egress,
-        credentials=Credentials(),
+        credentials=credentials(),
         action_timeout=timedelta(seconds=15),
         approvals=unasked(store.scripts),
     )

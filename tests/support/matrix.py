@@ -35,6 +35,10 @@ TABLE: Mapping[str, str] = {
     "POST /channels": "            401 403 403 403 403 403 403 201 403 401 401",
     "POST /channels/{channel_id}/test": "401 403 403 403 403 403 403 200 403 401 401",
     "DELETE /channels/{channel_id}": "401 403 403 403 403 403 403 200 403 401 401",
+    "GET /connections": "          401 200 200 200 200 200 403 200 403 401 401",
+    "POST /connections": "         401 403 403 403 403 403 403 201 403 401 401",
+    "GET /connections/{connection_id}": "401 200 200 200 200 200 403 200 403 401 401",
+    "DELETE /connections/{connection_id}": "401 403 403 403 403 403 403 200 403 401 401",
     "GET /audit": "                401 403 403 403 403 403 200 200 403 401 401",
     "GET /audit/verification": "   401 403 403 403 403 403 200 200 403 401 401",
     "GET /keys": "                 401 403 403 403 403 403 403 200 200 401 401",
@@ -75,6 +79,8 @@ NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /approvals/{preview_id}/decision": (404, "preview_not_found"),
     "POST /channels/{channel_id}/test": (404, "channel_not_found"),
     "DELETE /channels/{channel_id}": (404, "channel_not_found"),
+    "GET /connections/{connection_id}": (404, "connection_not_found"),
+    "DELETE /connections/{connection_id}": (404, "connection_not_found"),
     "DELETE /keys/{key_id}": (404, "key_not_found"),
     "POST /keys/{key_id}/rotate": (404, "key_not_found"),
     "GET /docs/{name}": (404, "not_found"),
@@ -102,15 +108,17 @@ class Ids(NamedTuple):
     run_id: str
     key_id: str
     channel_id: str
+    connection_id: str
     name: str = "none"
 
 
 _NO_ID = "6b3c1d0e-6f6c-4d0a-9f3e-0a1b2c3d4e5f"
-UNKNOWN = Ids(preview_id=_NO_ID, run_id=_NO_ID, key_id="0aA9zZ5x", channel_id=_NO_ID)
+UNKNOWN = Ids(_NO_ID, _NO_ID, key_id="0aA9zZ5x", channel_id=_NO_ID, connection_id=_NO_ID)
 
 
 PREVIEW = {"action": "webhook.save"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+STATIC = {"label": "crm", "kind": "bearer", "secret": "s", "hosts": ["api.example.com"]}
 DECISION = {"decision": "approve", "digest": "sha256:" + "0" * 64}
 
 
@@ -132,6 +140,7 @@ class Asking:
             "/policy": {"text": ""},
             "/policy/explain": {"facts": {"action": "a", "method": "PUT", "url": "https://a/"}},
             "/channels": {"name": "duty", "url": self._target},
+            "/connections": STATIC,
             "/keys": {"name": "made", "role": "viewer", "scopes": ["runs:read"]},
         }
         headers = {"X-Request-ID": "asked"}

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.access.key_cache import PACES, KeyCache, Paces
 from gateway.access.sealing import Sealer
+from gateway.admin.connections import Connections
 from gateway.admin.keys import KeyAdmin, KeyRequest, NewKey
 from gateway.admin.signing_secrets import SigningSecrets
 from gateway.admin.workspaces import Workspaces
@@ -24,9 +25,14 @@ class Services(NamedTuple):
     keys: KeyAdmin
     secrets: SigningSecrets
     workspaces: Workspaces
+    connections: Connections
 
     async def key(self, name: str = "CI", role: str = "operator", **wanted: object) -> NewKey:
         return await self.keys.create_key("default", KeyRequest(name, role, **wanted), actor=CLI)  # type: ignore[arg-type]
+
+
+async def any_target(url: str) -> None:
+    """No guard."""
 
 
 def services(
@@ -41,6 +47,7 @@ def services(
         KeyAdmin(transactions, pepper=PEPPER),
         SigningSecrets(transactions, sealer),
         Workspaces(transactions),
+        Connections(transactions, sealer, any_target),
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gateway.approvals.inbox import asked_of
 from gateway.approvals.receipts import DecisionBody, decision_body
-from gateway.execution.documents import Origin, origin
+from gateway.execution.documents import Origin
 from gateway.timestamps import Timestamp, optional_timestamp, timestamp
 from stores.approvals import Decider, RuleNeed, State
 from stores.redis.approvals import Approval
@@ -26,8 +26,9 @@ class RuleState(Struct, kw_only=True):
 
 class ListedApproval(Struct, kw_only=True):
     """`requester`: a subject; `requester_key`: the id of its API key. `use_by`: once approved,
-    until when it may be executed. `requester_role`, `summary`, `method` and `url`: null once they
-    are no longer kept.
+    until when it may be executed. `connection` and `account`: as whom it is sent, which the digest
+    does not cover; null without a connection. They, `requester_role`, `summary`, `method` and `url`
+    are null once they are no longer kept.
     """
 
     preview_id: str
@@ -37,6 +38,8 @@ class ListedApproval(Struct, kw_only=True):
     summary: str | None
     method: str | None = None
     url: str | None = None
+    connection: str | None = None
+    account: str | None = None
     warnings: Sequence[str] = ()
     digest: str
     requester: str
@@ -48,6 +51,11 @@ class ListedApproval(Struct, kw_only=True):
     decide_by: Timestamp
     use_by: Timestamp | None
     run_id: str | None
+
+
+class _Kept(Origin):
+    connection: str | None = None
+    account: str | None = None
 
 
 class ShownEffect(Struct):
@@ -64,12 +72,13 @@ class Shown(Struct):
     effect: ShownEffect
 
 
+_kept = msgspec.json.Decoder(_Kept)
 shown = msgspec.json.Decoder(Shown).decode
 
 
 def live(found: Approval) -> ListedApproval:
     """An approval that Redis keeps."""
-    known: Origin = origin(found.origin)
+    known = _kept.decode(found.origin)
     asked = asked_of(found)
     needs = asked.requirement.needs
     kept = shown(found.doc) if found.doc else None
@@ -81,6 +90,8 @@ def live(found: Approval) -> ListedApproval:
         summary=kept.summary if kept else None,
         method=kept.effect.method if kept else None,
         url=kept.effect.url if kept else None,
+        connection=known.connection or None,
+        account=known.account or None,
         warnings=kept.warnings if kept else (),
         digest=found.digest,
         requester=found.requester,

@@ -70,6 +70,9 @@ def print_approval(approval: ApprovalBody) -> None:
 def _asked(approval: ApprovalBody) -> Iterator[str]:
     yield f"preview  {spelled(approval.preview_id)}, {spelled(approval.state)}"
     yield f"action   {spelled(approval.action)}: {spelled(approval.summary or '-')}"
+    if approval.account:
+        connection = spelled(approval.connection or "-")
+        yield f"sent as  {spelled(approval.account)}, with the connection {connection}"
     yield f"asked by {spelled(approval.requester)}, at {spelled(approval.requested_at)}"
     yield f"due      {spelled(approval.decide_by)}"
     for rule in approval.rules:

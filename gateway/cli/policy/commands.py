@@ -51,6 +51,7 @@ def check(file: Path) -> None:
 @click.option("--requester", default="requester", show_default=True, help="Its subject.")
 @click.option("--kind", type=click.Choice(["live", "test"]), default="live", show_default=True)
 @click.option("--body-bytes", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--account", default="", help="As whom it is sent, if it has a connection.")
 @click.option("--warned", is_flag=True, help="The preview has warnings.")
 @AS_JSON
 def explain(file: Path, as_json: bool, **given: object) -> None:

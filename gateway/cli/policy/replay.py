@@ -109,6 +109,9 @@ def _facts(entry: "Recorded") -> PreviewFacts:
         requester=entry.requester,
         kind="test" if entry.kind == "test" else "live",
         warned=entry.warned,
+        connection=entry.connection,
+        label=entry.label,
+        account=entry.account,
     )
 
 

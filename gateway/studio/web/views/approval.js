@@ -7,7 +7,7 @@ import { shown, when } from "./common.js";
 import { choose, decision } from "./decision.js";
 import { inbox } from "./inbox.js";
 import { refusal } from "./refusals.js";
-import { request, seen, textOfWire } from "./request.js";
+import { request, seen, sentAs, textOfWire } from "./request.js";
 
 /** @import {Schemas, Screen} from "../types.js" */
 
@@ -78,6 +78,7 @@ const facts = (data) => {
   const { given, needed } = progress(data);
   return html`
     ${data.summary ? html`<p>${shown(data.summary)}</p>` : nothing}
+    ${sentAs(data.account, data.connection)}
     <p>${data.action}, asked by ${shown(data.requester)}
       (key <code>${shown(data.requester_key)}</code>${data.requester_role ? `, ${data.requester_role}` : nothing}) ${when(data.requested_at)}. ${given} of ${needed}
       approved. Rule: ${shown(data.rules.map((it) => it.rule).join(", "))}</p>`;

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { get, send } from "../api.js";
 import { problem, shown, when } from "./common.js";
-import { request, seen } from "./request.js";
+import { request, seen, sentAs } from "./request.js";
 import { countdown, secondsLeft } from "./waiting.js";
 
 /** @import {App, Schemas, Screen} from "../types.js" */
@@ -60,6 +60,7 @@ function ready(data, app) {
   const left = secondsLeft(app);
   return html`
     <h1 tabindex="-1">${shown(data.summary)}</h1>
+    ${sentAs(data.effect.credential?.account, data.effect.credential?.connection)}
     ${data.warnings.map((it) => html`<p class="warning">${shown(it)}</p>`)}
     ${request({ ...data.effect, previous: null }, app)}
     ${app.refusal ? html`${problem(app.refusal)}${afterRefusal(app)}` : nothing}

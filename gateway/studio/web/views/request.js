@@ -26,6 +26,14 @@ const bodyOf = (wire) => wire.body ?? wire.body_base64 ?? "";
 /** @param {Schemas["Wire"]} wire */
 export const textOfWire = (wire) => wire.head + bodyOf(wire);
 
+/** As whom it is sent, which the digest does not cover.
+ * @param {string | null | undefined} account @param {string | null | undefined} connection
+ */
+export const sentAs = (account, connection) =>
+  account && connection
+    ? html`<p id="as">Sent as <strong>${shown(account)}</strong> (connection <code>${shown(connection)}</code>)</p>`
+    : nothing;
+
 /** The text that is in the document now, and the digest of it; null where it is not shown as it is
  * or the browser computes none.
  * @param {Request} data
