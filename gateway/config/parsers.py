@@ -58,6 +58,10 @@ def long_secrets(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(secret.encode()) for secret in secrets)
 
 
+def client_secret(text: str) -> Secret:
+    return Secret(audience(text).encode())
+
+
 def api_key(text: str) -> Secret:
     if not re.fullmatch(r"rly_(live|test)_[0-9A-Za-z]+", text):
         raise ValueError("not an API key")
@@ -283,5 +287,12 @@ def choice(*words: str) -> Callable[[str], str]:
 
 def uid(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", text):
+        raise ValueError(text)
+    return text
+
+
+def tenant(text: str) -> str:
+    """It becomes a part of a path."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}", text):
         raise ValueError(text)
     return text

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.config import otel
+from gateway.config import otel, providers
+from gateway.config.providers import ProviderSettings
 from gateway.config.secret import Network, Secret
 from gateway.config.variables import VARIABLES, SettingsError, read
 from gateway.telemetry.links import grafana
@@ -69,6 +70,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     approval_policy: Path | None = None
     # Where people reach this gateway: the start of links to its pages.
     public_url: str | None = None
+    # The registration of Relay at each provider of connections.
+    google_client_id: str | None = None
+    google_client_secret: Secret | None = None
+    google_base_url: str | None = None
+    microsoft_client_id: str | None = None
+    microsoft_client_secret: Secret | None = None
+    microsoft_base_url: str | None = None
+    # Work and personal accounts.
+    microsoft_tenant: str = "common"
+    slack_client_id: str | None = None
+    slack_client_secret: Secret | None = None
+    slack_base_url: str | None = None
+    github_client_id: str | None = None
+    github_client_secret: Secret | None = None
+    github_base_url: str | None = None
     # Standard Webhooks asks receivers to answer within 15 to 30 s.
     action_timeout: timedelta = timedelta(seconds=15)
     egress_hosts: frozenset[str] = frozenset()
@@ -129,6 +145,26 @@ class Settings(Struct, frozen=True, kw_only=True):
         return {name: getattr(self, f"oidc_{name}") for name in names}
 
     @property
+    def providers(self) -> dict[str, ProviderSettings]:
+        """By name, also those that are not configured."""
+        return {
+            name: ProviderSettings(
+                client_id=getattr(self, f"{name}_client_id"),
+                client_secret=getattr(self, f"{name}_client_secret"),
+                base_url=getattr(self, f"{name}_base_url"),
+                tenant=self.microsoft_tenant,
+            )
+            for name in providers.NAMES
+        }
+
+    @property
+    def wrong_provider(self) -> str | None:
+        """Why the gateway may not start with these providers."""
+        return providers.wrong(
+            self.providers, public_url=self.public_url, production=self.production
+        )
+
+    @property
     def bearer(self) -> dict[str, str]:
         """The Authorization header of commands."""
         return {"Authorization": f"Bearer {self.api_key.reveal().decode()}"} if self.api_key else {}
@@ -183,6 +219,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         if settings.production and (settings.public_url or "https:").startswith("http:"):
             raise SettingsError("PUBLIC_URL begins with http:; in production it is https:")
         _check_oidc(settings)
+        if wrong := settings.wrong_provider:
+            raise SettingsError(wrong)
         return settings
 
 

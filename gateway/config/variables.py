@@ -44,6 +44,9 @@ def quoted(text: str) -> str:
 # Characters of a wrong value in an error.
 QUOTED_MAX = 200
 LONG_SECRETS = "comma-separated secrets of 32 characters or more, newest first"
+CLIENT_ID = "the client id that the provider has given out, without spaces"
+CLIENT_KEY = "the client secret that the provider has given out, without spaces"
+BASE_URL = "an http:// or https:// URL of a host alone, in place of the provider"
 A_MINUTE = "a number of requests a minute, 1 to 1000000"
 
 VARIABLES: dict[str, Variable] = {
@@ -122,6 +125,31 @@ VARIABLES: dict[str, Variable] = {
         parsers.public_url,
         "an http:// or https:// URL of a host alone, such as https://relay.example.com",
     ),
+    "GOOGLE_CLIENT_ID": Variable("google_client_id", parsers.audience, CLIENT_ID),
+    "GOOGLE_CLIENT_SECRET": Variable(
+        "google_client_secret", parsers.client_secret, CLIENT_KEY, secret=True
+    ),
+    "GOOGLE_BASE_URL": Variable("google_base_url", parsers.public_url, BASE_URL),
+    "MICROSOFT_CLIENT_ID": Variable("microsoft_client_id", parsers.audience, CLIENT_ID),
+    "MICROSOFT_CLIENT_SECRET": Variable(
+        "microsoft_client_secret", parsers.client_secret, CLIENT_KEY, secret=True
+    ),
+    "MICROSOFT_TENANT": Variable(
+        "microsoft_tenant",
+        parsers.tenant,
+        "common, organizations, consumers, or the id or domain of a tenant",
+    ),
+    "MICROSOFT_BASE_URL": Variable("microsoft_base_url", parsers.public_url, BASE_URL),
+    "SLACK_CLIENT_ID": Variable("slack_client_id", parsers.audience, CLIENT_ID),
+    "SLACK_CLIENT_SECRET": Variable(
+        "slack_client_secret", parsers.client_secret, CLIENT_KEY, secret=True
+    ),
+    "SLACK_BASE_URL": Variable("slack_base_url", parsers.public_url, BASE_URL),
+    "GITHUB_CLIENT_ID": Variable("github_client_id", parsers.audience, CLIENT_ID),
+    "GITHUB_CLIENT_SECRET": Variable(
+        "github_client_secret", parsers.client_secret, CLIENT_KEY, secret=True
+    ),
+    "GITHUB_BASE_URL": Variable("github_base_url", parsers.public_url, BASE_URL),
     "ACTION_TIMEOUT": Variable(
         "action_timeout", parsers.seconds(0.1, 300), "a number of seconds, 0.1 to 300"
     ),
