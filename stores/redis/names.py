@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote
 
 # Written by the checks of /ready, and the name that stands for a workspace in their channel.
 PROBE, PROBING = "relay:probe", "-"
+# Stands for a workspace where there is none. No workspace can have this name.
+NOWHERE = "-"
 # Matches every channel of `changed`.
 ANY_CHANGED = "relay:*:changed:*"
 
@@ -70,6 +72,20 @@ def remembered(workspace: str) -> str:
 def remembered_times(workspace: str) -> str:
     """The same kinds, sorted by when they were approved."""
     return f"{_prefix(workspace)}remembered_times"
+
+
+def handshake(step: str, name: str) -> str:
+    """A step of connecting an account; what comes back from a provider names no workspace."""
+    return f"{_prefix(NOWHERE)}oauth_{step}:{sha256(name.encode()).hexdigest()}"
+
+
+def access_token(workspace: str, connection_id: str) -> str:
+    return f"{_prefix(workspace)}access_token:{_encoded(connection_id)}"
+
+
+def refreshing(workspace: str, connection_id: str) -> str:
+    """Which call refreshes the access token of a connection."""
+    return f"{_prefix(workspace)}refreshing:{_encoded(connection_id)}"
 
 
 def reservation(workspace: str, idempotency_key: str) -> str:
