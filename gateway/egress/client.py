@@ -1,8 +1,9 @@
 """Send an effect, signed, at most once, and return its outcome.
 
 Requests leave Relay only here: an effect after `Reserved`, a notice of an approval to a channel of
-its workspace, which may be sent again, and a GET of a document that this gateway itself needs. What
-fails before `write` returns was not sent; what fails afterwards is unknown.
+its workspace, which may be sent again, a GET of a document that this gateway itself needs, and what
+it asks a provider of connections. What fails before `write` returns was not sent; what fails
+afterwards is unknown.
 """
 
 import asyncio
@@ -172,6 +173,17 @@ class Egress:
         except TargetRefusal as refusal:
             return forbidden(refusal, current())
         return await self._exchange(effect, checked, propagated(), deadline, kept_max=READ_MAX)
+
+    async def ask(self, effect: Effect, *, deadline: float) -> Outcome:
+        """Ask a provider something of ours, such as for a token: neither signed nor traced, and no
+        part of the request is recorded. The outcome has up to 64 KiB. `deadline`: as of `send`.
+        """
+        with span("ask_provider"):
+            try:
+                checked = self._guard.check_url(effect.url)
+            except TargetRefusal as refusal:
+                return forbidden(refusal, current())
+            return await self._exchange(effect, checked, NONE, deadline, kept_max=READ_MAX)
 
     def _signed(self, effect: Effect, workspace: str, run_id: str) -> dict[str, str]:
         """The headers of the signature and of the trace. Raises SecretsSealed."""

@@ -18,9 +18,14 @@ from gateway.version import VERSION
 from stores.redis.limits import Bound
 from stores.redis.notices import Event
 from stores.redis.server.health import Check
+from stores.sql.connections import State
 
 # What becomes of an attempt to send a notice; `superseded`: nothing was left to decide.
 NoticeOutcome = Literal["sent", "failed", "refused", "given_up", "superseded"]
+PROVIDERS = ("google", "microsoft", "slack", "github")
+# What becomes of a refresh; `needs_reauth`: the provider has ended the grant; `misconfigured`: it
+# does not accept Relay's own registration.
+RefreshResult = Literal["refreshed", "needs_reauth", "misconfigured", "unavailable"]
 # Seconds. 0.05 and 1.2 are the objectives; 10 and 20 are on both sides of a send's deadline.
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.2, 2.5, 5, 10, 20, 40)
 # Seconds. A round trip takes a tenth of a millisecond on loopback; the client gives up at 0.8 s.
@@ -155,6 +160,16 @@ assertions_refused = Counter(
 issuer_reads = Counter(
     "relay_issuer_reads", "How many times the keys of the identity issuer were read.", ["outcome"]
 )
+oauth_refreshes = Counter(
+    "relay_oauth_refresh",
+    "How many times an access token was asked for with a refresh token, by result.",
+    ["provider", "result"],
+)
+connections = Gauge(
+    "relay_connections",
+    "How many connections all workspaces have, by state.",
+    ["provider", "state"],
+)
 audit_shipped = Counter(
     "relay_audit_entries_shipped", "How many audit entries this process wrote to the database."
 )
@@ -180,6 +195,11 @@ for reason in ("queue_full", "export_failed"):
 for event in get_args(Event):
     for outcome in get_args(NoticeOutcome):
         approval_notices.labels(event, outcome)
+for provider in PROVIDERS:
+    for result in get_args(RefreshResult):
+        oauth_refreshes.labels(provider, result)
+    for state in get_args(State):
+        connections.labels(provider, state)
 for bound in get_args(Bound):
     limited.labels(bound)
 

@@ -19,7 +19,7 @@ class Held(NamedTuple):
 
 
 class MayRefresh:
-    """This call alone may refresh."""
+    """The call alone may refresh."""
 
 
 class Busy:
