@@ -1,0 +1,129 @@
+"""Store a grant as a connection: a new one, or the one that the workspace has of the same account.
+
+The key of the administrator who asked for it is looked at again.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from uuid import uuid4
+
+from gateway.access.sealing import Sealer, UnknownKey
+from gateway.connections.grants import Kept, seal_kept
+from gateway.connections.handshake import NotConnected, Ticket
+from gateway.connections.identity import Identity
+from gateway.problems import Unauthenticated, WorkspaceNotFound
+from gateway.transaction import Actor, Transaction, Transactions, existing
+from stores.audit.chain import BrokenChain
+from stores.sql import connections as rows
+from stores.sql.connections import ConnectionRow
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
+
+# As for connections of any kind: all of them are in the memory of every gateway.
+CONNECTIONS_MAX = 200
+LABEL_MAX = 64
+
+
+class Granted(NamedTuple):
+    """What a provider has granted, and whose account it is of."""
+
+    identity: Identity
+    kept: Kept
+    scopes: Sequence[str]
+
+
+class Connecting:
+    def __init__(
+        self, find_transactions: Callable[[], Awaitable[Transactions]], sealer: Sealer
+    ) -> None:
+        self._find_transactions = find_transactions
+        self._sealer = sealer
+
+    async def store(self, ticket: Ticket, granted: Granted, actor: Actor) -> ConnectionRow:
+        """The connection as it now is. Raises NotConnected."""
+        try:
+            transactions = await self._find_transactions()
+            async with transactions.begin(ticket.workspace, actor) as transaction:
+                return await self._write(transaction, ticket, granted)
+        except (Unauthenticated, WorkspaceNotFound) as error:
+            sentence = "The key that asked for this connection is not valid any more."
+            raise NotConnected("key_ended", sentence) from error
+        except UnknownKey as error:
+            raise NotConnected("unsealed", "RELAY_ENCRYPTION_KEY is not set.") from error
+        except (DatabaseUnavailable, SchemaOutdated, BrokenChain) as error:
+            sentence = "Relay cannot store the connection at the moment. Connect once more."
+            raise NotConnected("unavailable", sentence) from error
+
+    async def record_denied(self, ticket: Ticket, reason: str, actor: Actor) -> None:
+        """Record why an account was not connected."""
+        with suppress(DatabaseUnavailable, SchemaOutdated, Unauthenticated):
+            transactions = await self._find_transactions()
+            recorded = actor._replace(key=None)
+            async with transactions.begin(
+                ticket.workspace, recorded, regardless=True
+            ) as transaction:
+                transaction.record("connection.denied", "", f"{ticket.provider}: {reason}")
+
+    async def _write(
+        self, transaction: Transaction, ticket: Ticket, granted: Granted
+    ) -> ConnectionRow:
+        connection, identity = transaction.connection, granted.identity
+        await existing(connection, ticket.workspace)
+        found = await rows.find_account(
+            connection,
+            ticket.workspace,
+            provider=ticket.provider,
+            issuer=identity.issuer,
+            subject=identity.subject,
+        )
+        theirs = await rows.list_all(connection, ticket.workspace)
+        if found is None and len(theirs) >= CONNECTIONS_MAX:
+            sentence = f"The workspace has {CONNECTIONS_MAX} connections; delete one."
+            raise NotConnected("too_many", sentence)
+        before = found.row if found else _new(ticket, identity, theirs)
+        version = before.version + 1 if found else 1
+        row = before._replace(
+            account=identity.account,
+            tenant=identity.tenant,
+            scopes=" ".join(sorted(granted.scopes)),
+            refreshed_at=transaction.now_ms,
+        )
+        secret = seal_kept(self._sealer, granted.kept, row, version=version)
+        if found:
+            await rows.connect_again(connection, row, secret, seen=before.version)
+        else:
+            row = row._replace(created_at=transaction.now_ms)
+            await rows.insert(connection, row, secret)
+        detail = f"{row.provider} as {row.account}, with {row.scopes or 'no scopes'}"
+        transaction.record("connection.connected", row.id, detail)
+        return row._replace(version=version, state="active")
+
+
+def _new(ticket: Ticket, identity: Identity, theirs: Sequence[ConnectionRow]) -> ConnectionRow:
+    return ConnectionRow(
+        id=str(uuid4()),
+        workspace=ticket.workspace,
+        provider=ticket.provider,
+        kind="oauth",
+        label=_label(ticket.provider, identity.account, theirs),
+        issuer=identity.issuer,
+        subject=identity.subject,
+        account=identity.account,
+        tenant=identity.tenant,
+        scopes="",
+        hosts="",
+        header="Authorization",
+        state="active",
+        version=1,
+        created_at=0,
+        created_by=ticket.principal,
+    )
+
+
+def _label(provider: str, account: str, theirs: Sequence[ConnectionRow]) -> str:
+    """A name that no other connection of the workspace has."""
+    taken = {row.label for row in theirs}
+    label = account[:LABEL_MAX].strip()
+    if label in taken:
+        label = f"{provider} {account}"[:LABEL_MAX].strip()
+    return label if label not in taken else f"{provider} {uuid4()}"
