@@ -9,6 +9,7 @@ from starlette.routing import Router as Lifespan
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.endpoint import Endpoint
+from gateway.api.oauth import pages as oauth
 from gateway.api.router import Router
 from gateway.api.routes import ENDPOINTS, PROBES
 from gateway.api.state import Opened
@@ -58,7 +59,8 @@ def create_app(
 
 def _endpoints(settings: Settings) -> Sequence[Endpoint]:
     """The rows of Studio come last: its `/` is the one that counts, and no other waits for them."""
-    endpoints = (*ENDPOINTS, *(pages.ENDPOINTS if settings.studio_enabled else plain.ENDPOINTS))
+    browsing = (*ENDPOINTS, *oauth.ENDPOINTS)
+    endpoints = (*browsing, *(pages.ENDPOINTS if settings.studio_enabled else plain.ENDPOINTS))
     # The series of answers with 5xx start at 0, so that `increase()` sees the first one.
     for endpoint in endpoints if settings.counting else ():
         for status in endpoint.failures():

@@ -1,6 +1,6 @@
 """The composition root: open all that a gateway holds, in the order in which it is closed again."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 
@@ -9,7 +9,7 @@ from gateway.access.assertions import Assertions, Trust, trusting
 from gateway.access.key_cache import KeyCache, refreshed
 from gateway.access.limits import LimitSettings, RateLimitHeaders
 from gateway.access.sealing import Sealer
-from gateway.actions.action import Actions, Provider
+from gateway.actions.action import Actions
 from gateway.actions.registry import registered
 from gateway.admin.services import Services, services
 from gateway.api.openapi import document
@@ -31,6 +31,8 @@ from gateway.audit.verification import verifying
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
 from gateway.connections.credentials import CachedRows, Credentials
+from gateway.connections.oauth import OAuth, open_oauth
+from gateway.connections.providers import clients, configured, hosts
 from gateway.connections.static import StaticSecrets
 from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
@@ -42,6 +44,7 @@ from gateway.mcp.summaries import Summaries
 from gateway.mcp.tools import Tools
 from gateway.telemetry import metrics
 from gateway.telemetry.background import in_background
+from gateway.transaction import Transactions
 from stores.redis import approvals as approval_rows
 from stores.redis.client import Store, open_store
 from stores.redis.notices import Notices
@@ -65,8 +68,14 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         open_egress(Guard(**settings.egress), _secrets_of(settings, key_cache)) as egress,
         notifying(_notifier(settings, store, egress, key_cache, watch)),
         trusting(_trust(settings), egress.fetch) as assertions,
-        _engine(settings, store, egress, key_cache, database) as engine,
-        _admission(settings, store, key_cache, shipper, assertions) as (admission, readiness),
+        _oauth(settings, store, egress, database) as oauth,
+        _engine(
+            settings, store, egress, key_cache, _credentials(settings, key_cache, database, oauth)
+        ) as engine,
+        _admission(settings, store, key_cache, assertions, [shipper.check, oauth.tokens.check]) as (
+            admission,
+            readiness,
+        ),
     ):
         yield Opened(
             **_constant(settings),
@@ -75,6 +84,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
             channel_tester=ChannelTester(Notices(store.scripts), egress),
             readiness=readiness,
             admission=admission,
+            oauth=oauth,
             key_cache=key_cache,
             database=requested,
             services=_services(settings, requested, egress),
@@ -91,7 +101,7 @@ def _constant(settings: Settings) -> Constant:
         tools=Tools(_actions(settings), enabled=settings.actions_enabled),
         summaries=Summaries(),
         receipts=Receipts(partial(audit_keys, settings)),
-        providers=_providers(settings),
+        providers=configured(settings.providers),
         actions_enabled=settings.actions_enabled,
         counting=settings.counting,
         openapi=document(ENDPOINTS),
@@ -99,11 +109,7 @@ def _constant(settings: Settings) -> Constant:
 
 
 def _actions(settings: Settings) -> Actions:
-    return registered(webhook_url=settings.webhook_url, providers=_providers(settings))
-
-
-def _providers(_settings: Settings) -> Mapping[str, Provider]:
-    return {name: Provider() for name in ("google", "microsoft", "slack", "github")}
+    return registered(webhook_url=settings.webhook_url, providers=configured(settings.providers))
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -133,8 +139,8 @@ async def _admission(
     settings: Settings,
     store: Store,
     key_cache: KeyCache,
-    shipper: Shipper,
     assertions: Assertions | None,
+    more: Sequence[Callable[[], Check]],
 ) -> AsyncIterator[tuple[Admission, Readiness]]:
     """Who may come in, and whether anyone should be sent here."""
     own_peppers = cache(partial(peppers, settings))
@@ -149,7 +155,7 @@ async def _admission(
     policy = settings.approval_policy is not None
     checks: list[Callable[[], Check]] = [
         partial(keys_check, admission, key_cache, own_peppers, policy=policy),
-        shipper.check,
+        *more,
     ]
     if assertions:
         checks.append(assertions.keys.check)
@@ -224,14 +230,14 @@ async def _engine(
     store: Store,
     egress: Egress,
     key_cache: KeyCache,
-    database: LazyDatabase,
+    credentials: Credentials,
 ) -> AsyncIterator[Engine]:
     """Raises SettingsError."""
     runs = Runs(store.scripts)
     runner = Runner(
         runs=runs,
         egress=egress,
-        credentials=_credentials(settings, key_cache, database),
+        credentials=credentials,
         action_timeout=settings.action_timeout,
         approvals=_approvals(settings, store, key_cache),
     )
@@ -248,10 +254,30 @@ async def _engine(
         await runner.drain(settings.action_timeout + LEASE_MARGIN)
 
 
-def _credentials(settings: Settings, key_cache: KeyCache, database: LazyDatabase) -> Credentials:
+def _credentials(
+    settings: Settings, key_cache: KeyCache, database: LazyDatabase, oauth: OAuth
+) -> Credentials:
     return Credentials(
         CachedRows(key_cache.connections, key_cache.connection_used),
         StaticSecrets(database.existing, Sealer(encryption_keys(settings))),
+        oauth.tokens,
+        hosts(settings.providers),
+    )
+
+
+def _oauth(
+    settings: Settings, store: Store, egress: Egress, database: LazyDatabase
+) -> AbstractAsyncContextManager[OAuth]:
+    async def transactions() -> Transactions:
+        return Transactions(await database.open(), database.chain())
+
+    return open_oauth(
+        clients(settings.providers),
+        store.scripts,
+        Sealer(encryption_keys(settings)),
+        egress=egress,
+        find_transactions=transactions,
+        public_url=settings.public_url,
     )
 
 

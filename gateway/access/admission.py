@@ -80,6 +80,10 @@ class Admission:
         self._set_cookie(request, session)
         return principal, session
 
+    def address(self, request: Request[Any]) -> str:
+        """The address of the client."""
+        return client_address(request, self._proxies)
+
     def sign_out(self, request: Request[Any]) -> None:
         """Have the browser drop its cookie."""
         cookies = sessions.set_cookies("", production=self._keys_required)

@@ -11,6 +11,7 @@ one.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -20,6 +21,7 @@ from gateway.access.sealing import Sealer
 from gateway.access.snapshot import EMPTY, NOT_READ, CachedKey, read
 from gateway.access.suspension import Suspension
 from gateway.telemetry.background import in_background, repeat
+from gateway.telemetry.metrics import count_connections
 from stores.sql import api_keys, connections, workspaces
 from stores.sql.channels import Channel
 from stores.sql.connections import ConnectionRow
@@ -216,6 +218,8 @@ class KeyCache:
             if generation == self._snapshot.generation and time.monotonic() < self._reload_at:
                 return
             self._snapshot = await read(connection, self._sealer, now_ms=int(self.clock() * 1000))
+        every = self._snapshot.connections.values()
+        count_connections(Counter((row.provider, row.state) for rows in every for row in rows))
         self._reload_at = time.monotonic() + self._paces.reload.total_seconds()
 
     def _failure(self, error: Exception) -> tuple[State, str]:

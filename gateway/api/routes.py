@@ -9,6 +9,7 @@ from gateway.api.admin.routes import ENDPOINTS as ADMIN
 from gateway.api.connections.routes import ENDPOINTS as CONNECTIONS
 from gateway.api.deciding.routes import ENDPOINTS as DECIDING
 from gateway.api.endpoint import BODY_PROBLEMS, Endpoint
+from gateway.api.oauth.authorize import ENDPOINTS as OAUTH
 from gateway.execution.documents import PreviewBody, RunBody
 from gateway.mcp.protocol import Message, Reply
 
@@ -139,6 +140,7 @@ ENDPOINTS = (
     ),
     *DECIDING,
     *CONNECTIONS,
+    *OAUTH,
     *ADMIN,
     Endpoint(
         method="POST",

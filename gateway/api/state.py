@@ -19,6 +19,7 @@ from gateway.approvals.inbox import Inbox
 from gateway.approvals.receipts import Receipts
 from gateway.audit.journal import Journal
 from gateway.audit.verification import Verifier
+from gateway.connections.oauth import OAuth
 from gateway.database import LazyDatabase
 from gateway.execution.engine import Engine
 from gateway.http.origins import Origins
@@ -50,6 +51,7 @@ class Opened(Constant):
     channel_tester: ChannelTester
     readiness: Readiness
     admission: Admission
+    oauth: OAuth
     key_cache: KeyCache
     database: LazyDatabase
     services: Callable[[], Awaitable[Services]]

@@ -10,10 +10,12 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from gateway.access.sealing import Sealer
 from gateway.connections import answers, identity
 from gateway.connections.answers import Declined, Grant
 from gateway.connections.connecting import Connecting, Granted
@@ -21,9 +23,14 @@ from gateway.connections.grants import kept_of
 from gateway.connections.handshake import NotConnected, State, Steps, Ticket, digest
 from gateway.connections.identity import Identity
 from gateway.connections.providers import FACTS, Client, Facts
+from gateway.connections.refreshing import Refreshing
 from gateway.connections.refusals import denied, exchange_failed, expired, missing_scopes
 from gateway.connections.tokens import Tokens
 from gateway.egress.client import Egress
+from gateway.transaction import Transactions
+from stores.redis.oauth.access_tokens import AccessTokens
+from stores.redis.oauth.handshakes import Handshakes
+from stores.redis.scripts import Scripts
 from stores.sql.connections import ConnectionRow
 
 CALLBACK = "/oauth/callback"
@@ -183,6 +190,25 @@ class OAuth:
             asked = identity.asked_of_user(client, grant)
             return identity.of_user(client, await self._egress.ask(asked, deadline=deadline))
         return identity.of_id_token(client, grant, state.nonce)
+
+
+@asynccontextmanager
+async def open_oauth(
+    clients: Mapping[str, Client],
+    scripts: Scripts,
+    sealer: Sealer,
+    *,
+    egress: Egress,
+    find_transactions: Callable[[], Awaitable[Transactions]],
+    public_url: str | None,
+) -> AsyncIterator[OAuth]:
+    refreshing = Refreshing(clients, sealer, egress, find_transactions)
+    tokens = Tokens(AccessTokens(scripts), refreshing, sealer)
+    steps, connecting = Steps(Handshakes(scripts), sealer), Connecting(find_transactions, sealer)
+    try:
+        yield OAuth(clients, steps, connecting, tokens, egress=egress, public_url=public_url)
+    finally:
+        await tokens.close()
 
 
 def needed(facts: Facts, actions: Sequence[str], *, read_back: bool) -> list[str]:

@@ -15,6 +15,9 @@ TEXT_MAX = 256
 # A key in the path, where its id belongs. The span keeps the id.
 API_KEY = re.compile(r"(rly_(?:live|test)_\w{8})\w+")
 
+# What follows is known to the person alone who got the link.
+TICKET = re.compile(r"^(/oauth/start/).+", re.DOTALL)
+
 
 def method(scope: Scope) -> str:
     method: str = scope["method"]
@@ -33,7 +36,7 @@ def describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
     attributes["http.request.method"] = method(scope)
     if method(scope) == OTHER:
         attributes["http.request.method_original"] = scope["method"][:TEXT_MAX]
-    attributes["url.path"] = API_KEY.sub(r"\1", scope["path"])[:TEXT_MAX]
+    attributes["url.path"] = _shown(scope["path"])
     attributes["url.scheme"] = scope["scheme"]
     attributes["network.protocol.version"] = scope["http_version"]
     address, port = scope.get("server") or (None, None)
@@ -43,6 +46,10 @@ def describe(server: Span, scope: Scope, given: Mapping[str, str]) -> None:
         attributes["client.address"] = scope["client"][0]
     if "user-agent" in given:
         attributes["user_agent.original"] = given["user-agent"][:TEXT_MAX]
+
+
+def _shown(path: str) -> str:
+    return TICKET.sub(r"\1REDACTED", API_KEY.sub(r"\1", path))[:TEXT_MAX]
 
 
 def end(server: Span, method: str, endpoint: str, status: int) -> None:

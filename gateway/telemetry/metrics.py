@@ -4,7 +4,7 @@ A test compares the metrics that the dashboard, the alerts and the gate query wi
 gateway emits. A new route appears in them by itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Literal, get_args
@@ -198,8 +198,6 @@ for event in get_args(Event):
 for provider in PROVIDERS:
     for result in get_args(RefreshResult):
         oauth_refreshes.labels(provider, result)
-    for state in get_args(State):
-        connections.labels(provider, state)
 for bound in get_args(Bound):
     limited.labels(bound)
 
@@ -233,6 +231,16 @@ def approval_ended(action: str, state: str, waited: timedelta, rules: Iterable[s
     for rule in rules:
         counter(approval_rules, rule_label(rule), state).inc()
     histogram(approval_duration, action, state).observe(waited.total_seconds())
+
+
+def count_connections(counts: Mapping[tuple[str, str], int]) -> None:
+    """`counts`: of those that exist, by provider and state."""
+    _counted.update(counts)
+    for labels in _counted:
+        connections.labels(*labels).set(counts.get(labels, 0))
+
+
+_counted = {(provider, state) for provider in PROVIDERS for state in get_args(State)}
 
 
 def checked(check: Check) -> None:
