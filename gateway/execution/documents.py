@@ -41,7 +41,7 @@ class Origin(Struct):
     provider: str
 
 
-class KeptOrigin(Origin):
+class KeptOrigin(Origin, omit_defaults=True):
     digest: str
     method: str
     host: str
