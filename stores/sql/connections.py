@@ -164,13 +164,6 @@ async def mark_needs_reauth(connection: Connection, connection_id: str, *, seen:
     return await _bumped(connection, changed)
 
 
-async def rename(connection: Connection, connection_id: str, label: str) -> None:
-    changed = await connection.execute(
-        "UPDATE connections SET label = $2 WHERE id = $1", connection_id, label
-    )
-    await _bumped(connection, changed)
-
-
 async def remove(
     connection: Connection, workspace: str, connection_id: str
 ) -> SealedConnection | None:

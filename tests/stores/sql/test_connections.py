@@ -143,13 +143,12 @@ async def test_a_workspace_removes_only_its_own_connections(database: Database) 
         assert await connections.of_all(connection) == []
 
 
-async def test_the_latest_use_and_the_new_name_are_kept(database: Database) -> None:
+async def test_the_latest_use_and_refresh_are_kept(database: Database) -> None:
     """A use that another gateway writes late does not go back in time."""
     await created(database, ANN)
     async with database.begin() as connection:
         await connections.record_use(connection, {"c-1": 9, "gone": 9})
         await connections.record_use(connection, {"c-1": 8})
         await connections.record_refresh(connection, "c-1", now_ms=6)
-        await connections.rename(connection, "c-1", "ann")
-    row = ANN._replace(used_at=9, refreshed_at=6, label="ann")
+    row = ANN._replace(used_at=9, refreshed_at=6)
     assert (await found(database)).row == row
