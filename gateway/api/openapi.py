@@ -78,6 +78,10 @@ EXAMPLES: dict[str, Any] = {
     "ExecuteRequest": {"preview_id": "6f0c1c2e-0a3b-4c4d-8e5f-101112131415"},
     "CreateKeyRequest": {"name": "robot", "role": "operator"},
     "CreateChannelRequest": {"name": "duty", "url": "https://example.com/hook"},
+    "AuthorizeRequest": {
+        "actions": ["google.gmail.send"],
+        "expected_account": "ann@example.com",
+    },
     "CreateConnectionRequest": {
         "label": "crm",
         "kind": "bearer",
