@@ -138,10 +138,14 @@ def _mailboxes(field: str, given: Sequence[Recipient | str]) -> list[Mailbox]:
     boxes = []
     for index, it in enumerate(given):
         one = Recipient(it) if isinstance(it, str) else it
-        where = pointer(field, str(index))
-        _check_line(where, one.name)
-        boxes.append(Mailbox(" ".join(one.name.split()), _address(where, one.address)))
+        boxes.append(mailbox(pointer(field, str(index)), one.address, one.name))
     return boxes
+
+
+def mailbox(where: str, address: str, name: str) -> Mailbox:
+    """Raises BadParams."""
+    _check_line(where, name)
+    return Mailbox(" ".join(name.split()), _address(where, address))
 
 
 def _address(where: str, text: str) -> str:

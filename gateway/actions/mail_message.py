@@ -8,6 +8,7 @@ written is read again before it is returned.
 import binascii
 import email
 import re
+import string
 from base64 import b64encode
 from collections.abc import Iterable
 from email.header import decode_header, make_header
@@ -20,6 +21,8 @@ from gateway.actions.mail import File, Mail, Mailbox
 # The mark by which a message is found again: its value is the preview's id.
 MARK = "X-Relay-Preview"
 PLAIN = re.compile(r"[!-~]+( [!-~]+)*")
+# Of attribute values (RFC 2231, 7).
+UNRESERVED = frozenset(string.ascii_letters + string.digits + "._-")
 # Bytes of an encoded word, which has at most 75 characters (RFC 2047, 2).
 WORD_MAX = 45
 
@@ -96,17 +99,20 @@ def _multipart(kind: str, parts: Iterable[bytes], seed: str) -> bytes:
 
 
 def _attached(file: File) -> bytes:
-    """Its name in UTF-8, percent-encoded (RFC 2231)."""
-    encoded = "".join(
-        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"._-" else f"%{byte:02X}"
-        for byte in file.name.encode()
-    )
     head = (
         f"Content-Type: {file.content_type}\r\nContent-Transfer-Encoding: base64\r\n"
-        f"Content-Disposition: attachment;\r\n filename*=utf-8''{encoded}\r\n\r\n"
+        f"Content-Disposition: attachment;\r\n {_filename(file.name)}\r\n\r\n"
     )
     text = b64encode(file.content)
     return head.encode() + b"\r\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+
+
+def _filename(name: str) -> str:
+    """In UTF-8, percent-encoded, a line each 18 bytes (RFC 2231, 3 and 4)."""
+    octets = [chr(it) if chr(it) in UNRESERVED else f"%{it:02X}" for it in name.encode()]
+    pieces = ["".join(octets[at : at + 18]) for at in range(0, len(octets), 18)]
+    pieces[0] = f"utf-8''{pieces[0]}"
+    return ";\r\n ".join(f"filename*{number}*={piece}" for number, piece in enumerate(pieces))
 
 
 def _lost(mail: Mail, read: Message) -> str | None:

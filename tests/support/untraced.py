@@ -15,6 +15,7 @@ UNTRACED = (
     *("approvals/test_policy_layers.py", "approvals/test_policy_properties.py", "bench/"),
     *("egress/test_addresses.py", "egress/test_hostile_targets.py", "http/test_hostile_headers.py"),
     *("faults/test_hanging_targets.py", "http/test_turns.py", "test_serving_memory.py"),
+    "actions/test_mail_message.py",
 )
 
 
