@@ -41,12 +41,8 @@ class MessageParams(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ]
     thread: Annotated[
-        str | None,
-        Meta(
-            description="The timestamp of a message to answer",
-            pattern=r"^[0-9]{1,12}\.[0-9]{6}$",
-            examples=["1503435956.000247"],
-        ),
+        Annotated[str, Meta(pattern=r"^[0-9]{1,12}\.[0-9]{6}$")] | None,
+        Meta(description="The timestamp of a message to answer", examples=["1503435956.000247"]),
     ] = None
 
 
