@@ -13,7 +13,7 @@ from gateway.outcomes import NotSent
 from stores.sql import connections
 from stores.sql.connections import ConnectionRow, SealedConnection
 from stores.sql.database import Database
-from stores.sql.drivers.errors import DatabaseUnavailable
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 
 # Of at most 4 KiB each.
 KEPT_MAX = 256
@@ -35,7 +35,7 @@ class StaticSecrets:
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
                 found = await self._read(row)
-        except (DatabaseUnavailable, TimeoutError):
+        except (DatabaseUnavailable, SchemaOutdated, StatementFailed, TimeoutError):
             return unavailable("The database does not answer.")
         if found is None:
             return NotSent("The connection is gone.", "connection_outdated", tried=False)

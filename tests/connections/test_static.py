@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from gateway.access.sealing import Sealer
 from gateway.connections import static
 from gateway.connections.credentials import Credentials, connection_of
@@ -10,6 +12,7 @@ from gateway.outcomes import NotSent
 from stores.sql import connections
 from stores.sql.connections import ConnectionRow, Sealed
 from stores.sql.database import Database
+from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated, StatementFailed
 from tests.stores.sql.test_connections import ANN
 from tests.support.credentials import KEY, Rows, credentials, sealed
 
@@ -17,6 +20,7 @@ CRM = ANN._replace(
     id="c-3", provider="static", kind="bearer", header="X-Key", hosts="https://crm.example"
 )
 CONNECTION = connection_of(CRM)
+LATER = time.monotonic() + 3600
 EFFECT = Effect(
     method="GET",
     url="https://crm.example/deals",
@@ -84,6 +88,20 @@ async def test_a_row_that_is_gone_sends_nothing(database: Database) -> None:
     answer = await headers(held)
     assert isinstance(answer, NotSent)
     assert answer.reason == "connection_outdated"
+
+
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable("away"), SchemaOutdated("old"), StatementFailed("no table")]
+)
+async def test_a_database_that_fails_sends_nothing(error: Exception) -> None:
+    """The run is given back: it is not `unknown`, since nothing was sent."""
+
+    async def failing() -> Database:
+        raise error
+
+    secret = await static.StaticSecrets(failing, Sealer([KEY])).secret(CRM, deadline=LATER)
+    assert isinstance(secret, NotSent)
+    assert (secret.reason, secret.tried) == ("connection_unavailable", False)
 
 
 async def test_no_time_is_no_secret(database: Database) -> None:
