@@ -50,10 +50,9 @@ class EventParams(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = None
     calendar: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9@._=+-]{1,256}$")] | None,
         Meta(
             description="The id of a calendar; the main one if left out",
-            pattern=r"^[A-Za-z0-9@._=+-]{1,256}$",
             examples=["team@group.calendar.google.com"],
         ),
     ] = None
@@ -77,10 +76,8 @@ class EventParams(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = []
     recurrence: Annotated[
-        str | None,
-        Meta(
-            description="A rule of RFC 5545", max_length=512, examples=["RRULE:FREQ=WEEKLY;COUNT=4"]
-        ),
+        Annotated[str, Meta(max_length=512)] | None,
+        Meta(description="A rule of RFC 5545", examples=["RRULE:FREQ=WEEKLY;COUNT=4"]),
     ] = None
     online_meeting: Annotated[
         bool, Meta(description="With a meeting of the provider", examples=[True])

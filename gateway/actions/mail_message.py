@@ -93,7 +93,7 @@ def _text(kind: str, text: str) -> bytes:
 
 def _multipart(kind: str, parts: Iterable[bytes], seed: str) -> bytes:
     boundary = f"relay-{kind}-{seed}"
-    head = f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n'
+    head = f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'
     joined = b"".join(b"\r\n--%b\r\n%b" % (boundary.encode(), part) for part in parts)
     return head.encode() + joined + b"\r\n--%b--\r\n" % boundary.encode()
 

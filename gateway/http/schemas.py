@@ -29,9 +29,10 @@ def inlined(kind: type[Struct]) -> dict[str, Any]:
             return [resolved(one) for one in node]
         if not isinstance(node, dict):
             return node
-        if "$ref" in node:
-            return resolved(schemas[node["$ref"].removeprefix(_PREFIX)])
-        return {name: resolved(child) for name, child in node.items()}
+        own = {name: resolved(child) for name, child in node.items() if name != "$ref"}
+        if "$ref" in node:  # what stands beside it says more of this use
+            return {**resolved(schemas[node["$ref"].removeprefix(_PREFIX)]), **own}
+        return own
 
     whole: dict[str, Any] = typed(resolved(schemas[kind.__name__]))
     return whole
