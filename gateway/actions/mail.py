@@ -79,7 +79,12 @@ class MailParams(Struct, forbid_unknown_fields=True, kw_only=True):
         None
     )
     attachments: Annotated[
-        list[Attachment], Meta(description="At most 128 KiB in all", max_length=50)
+        list[Attachment],
+        Meta(
+            description="At most 128 KiB in all",
+            max_length=50,
+            examples=[[{"filename": "a.txt", "content_type": "text/plain", "content": "SGk="}]],
+        ),
     ] = []
 
 
