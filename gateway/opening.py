@@ -15,7 +15,7 @@ from gateway.admin.services import Services, services
 from gateway.api.openapi import document
 from gateway.api.readiness import Readiness, keys_check
 from gateway.api.routes import ENDPOINTS
-from gateway.api.state import Constant, Opened
+from gateway.api.state import Constant, Entrance, Opened
 from gateway.api.streams import Streams
 from gateway.approvals.channel_answers import ChannelTester
 from gateway.approvals.deciders import Deciders
@@ -27,13 +27,14 @@ from gateway.approvals.watch import Watch
 from gateway.audit.journal import Journal, written
 from gateway.audit.maintenance import Maintenance
 from gateway.audit.shipper import Shipper, shipping
-from gateway.audit.verification import verifying
+from gateway.audit.verification import Verifier, verifying
 from gateway.config.local_keys import audit_keys, encryption_keys, peppers
 from gateway.config.settings import Settings
+from gateway.connections.consent.flow import OAuth, open_oauth
 from gateway.connections.credentials import CachedRows, Credentials
-from gateway.connections.oauth import OAuth, open_oauth
 from gateway.connections.providers import clients, configured, hosts
 from gateway.connections.static import StaticSecrets
+from gateway.connections.tokens import Tokens
 from gateway.database import LazyDatabase
 from gateway.egress.client import Egress, SecretsOf, open_egress
 from gateway.egress.guard import Guard
@@ -63,34 +64,27 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Opened]:
         LazyDatabase(settings) as database,
         LazyDatabase(settings) as requested,  # long reads must not delay a revocation or the audit
         _key_cache(settings, database) as key_cache,
-        _audit(settings, store, database, key_cache, watch) as (journal, shipper),
-        verifying(database) as verifier,
+        _audit(settings, store, database, key_cache, watch) as (journal, shipper, verifier),
         open_egress(Guard(**settings.egress), _secrets_of(settings, key_cache)) as egress,
         notifying(_notifier(settings, store, egress, key_cache, watch)),
         trusting(_trust(settings), egress.fetch) as assertions,
-        _oauth(settings, store, egress, database) as oauth,
-        _engine(
-            settings, store, egress, key_cache, _credentials(settings, key_cache, database, oauth)
-        ) as engine,
-        _admission(settings, store, key_cache, assertions, [shipper.check, oauth.tokens.check]) as (
-            admission,
-            readiness,
-        ),
+        _connections(settings, store, egress, database, key_cache) as (oauth, credentials),
+        _engine(settings, store, egress, key_cache, credentials) as engine,
+        _entrance(settings, store, key_cache, assertions, (shipper, oauth.tokens)) as entrance,
     ):
         yield Opened(
             **_constant(settings),
+            **entrance,
             engine=engine,
             inbox=engine.inbox,
             channel_tester=ChannelTester(Notices(store.scripts), egress),
-            readiness=readiness,
-            admission=admission,
             oauth=oauth,
             key_cache=key_cache,
             database=requested,
             services=_services(settings, requested, egress),
             journal=journal,
             verifier=verifier,
-            streams=Streams(store.run_endings, admission),
+            streams=Streams(store.run_endings, entrance["admission"]),
         )
 
 
@@ -135,14 +129,13 @@ def _services(
 
 
 @asynccontextmanager
-async def _admission(
+async def _entrance(
     settings: Settings,
     store: Store,
     key_cache: KeyCache,
     assertions: Assertions | None,
-    more: Sequence[Callable[[], Check]],
-) -> AsyncIterator[tuple[Admission, Readiness]]:
-    """Who may come in, and whether anyone should be sent here."""
+    checked: Sequence[Shipper | Tokens],
+) -> AsyncIterator[Entrance]:
     own_peppers = cache(partial(peppers, settings))
     admission = Admission(
         key_cache,
@@ -155,14 +148,14 @@ async def _admission(
     policy = settings.approval_policy is not None
     checks: list[Callable[[], Check]] = [
         partial(keys_check, admission, key_cache, own_peppers, policy=policy),
-        *more,
+        *(one.check for one in checked),
     ]
     if assertions:
         checks.append(assertions.keys.check)
     strict = settings.production
     readiness = Readiness(store, strict=strict, checks=checks, observer=metrics.checked)
     async with in_background(readiness.watch()):
-        yield admission, readiness
+        yield Entrance(admission=admission, readiness=readiness)
 
 
 def _limits(settings: Settings) -> LimitSettings:
@@ -185,7 +178,7 @@ async def _key_cache(settings: Settings, database: LazyDatabase) -> AsyncIterato
 @asynccontextmanager
 async def _audit(
     settings: Settings, store: Store, database: LazyDatabase, key_cache: KeyCache, watch: Watch
-) -> AsyncIterator[tuple[Journal, Shipper]]:
+) -> AsyncIterator[tuple[Journal, Shipper, Verifier]]:
     outbox = Outbox(store.scripts)
     journal = Journal(outbox)
     maintenance = Maintenance(
@@ -196,8 +189,8 @@ async def _audit(
         outbox=outbox,
     )
     shipper = Shipper(outbox, database, key_cache, maintenance, seen=watch.see)
-    async with shipping(shipper), written(journal):
-        yield journal, shipper
+    async with shipping(shipper), written(journal), verifying(database) as verifier:
+        yield journal, shipper, verifier
 
 
 def _trust(settings: Settings) -> Trust | None:
@@ -254,31 +247,25 @@ async def _engine(
         await runner.drain(settings.action_timeout + LEASE_MARGIN)
 
 
-def _credentials(
-    settings: Settings, key_cache: KeyCache, database: LazyDatabase, oauth: OAuth
-) -> Credentials:
-    return Credentials(
-        CachedRows(key_cache.connections, key_cache.connection_used),
-        StaticSecrets(database.existing, Sealer(encryption_keys(settings))),
-        oauth.tokens,
-        hosts(settings.providers),
-    )
-
-
-def _oauth(
-    settings: Settings, store: Store, egress: Egress, database: LazyDatabase
-) -> AbstractAsyncContextManager[OAuth]:
+@asynccontextmanager
+async def _connections(
+    settings: Settings, store: Store, egress: Egress, database: LazyDatabase, key_cache: KeyCache
+) -> AsyncIterator[tuple[OAuth, Credentials]]:
     async def transactions() -> Transactions:
         return Transactions(await database.open(), database.chain())
 
-    return open_oauth(
+    sealer = Sealer(encryption_keys(settings))
+    async with open_oauth(
         clients(settings.providers),
         store.scripts,
-        Sealer(encryption_keys(settings)),
+        sealer,
         egress=egress,
         find_transactions=transactions,
         public_url=settings.public_url,
-    )
+    ) as oauth:
+        rows = CachedRows(key_cache.connections, key_cache.connection_used)
+        static = StaticSecrets(database.existing, sealer)
+        yield oauth, Credentials(rows, static, oauth.tokens, hosts(settings.providers))
 
 
 def _secrets_of(settings: Settings, key_cache: KeyCache) -> SecretsOf:

@@ -19,7 +19,7 @@ from gateway.approvals.inbox import Inbox
 from gateway.approvals.receipts import Receipts
 from gateway.audit.journal import Journal
 from gateway.audit.verification import Verifier
-from gateway.connections.oauth import OAuth
+from gateway.connections.consent.flow import OAuth
 from gateway.database import LazyDatabase
 from gateway.execution.engine import Engine
 from gateway.http.origins import Origins
@@ -43,14 +43,19 @@ class Constant(TypedDict):
     openapi: bytes
 
 
-class Opened(Constant):
+class Entrance(TypedDict):
+    """Who may come in, and whether anyone should be sent here."""
+
+    admission: Admission
+    readiness: Readiness
+
+
+class Opened(Constant, Entrance):
     """What `opening` opens. `services`: raises DatabaseUnavailable and SchemaOutdated."""
 
     engine: Engine
     inbox: Inbox
     channel_tester: ChannelTester
-    readiness: Readiness
-    admission: Admission
     oauth: OAuth
     key_cache: KeyCache
     database: LazyDatabase

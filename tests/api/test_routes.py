@@ -50,7 +50,8 @@ def test_parameters_are_published(path: str, kind: type[msgspec.Struct]) -> None
 def test_what_creates_something_answers_201() -> None:
     created = {endpoint.operation_id for endpoint in ENDPOINTS if endpoint.status == 201}
     assert created == {
-        *("create_key", "rotate_key", "create_secret", "create_channel", "create_connection")
+        *("create_key", "rotate_key", "create_secret", "create_channel", "create_connection"),
+        "authorize_connection",
     }
     for endpoint in ENDPOINTS:
         answers = published(endpoint)["responses"]

@@ -2,5 +2,5 @@
 
 CHECKS = (
     *("process", "store", "writes", "subscription", "eviction", "persistence", "clock", "memory"),
-    *("keys", "audit"),
+    *("keys", "audit", "connections"),
 )

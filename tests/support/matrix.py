@@ -39,6 +39,7 @@ TABLE: Mapping[str, str] = {
     "POST /connections": "         401 403 403 403 403 403 403 201 403 401 401",
     "GET /connections/{connection_id}": "401 200 200 200 200 200 403 200 403 401 401",
     "DELETE /connections/{connection_id}": "401 403 403 403 403 403 403 200 403 401 401",
+    "POST /connections/{provider}/authorize": "401 403 403 403 403 403 403 501 403 401 401",
     "GET /audit": "                401 403 403 403 403 403 200 200 403 401 401",
     "GET /audit/verification": "   401 403 403 403 403 403 200 200 403 401 401",
     "GET /keys": "                 401 403 403 403 403 403 403 200 200 401 401",
@@ -65,7 +66,7 @@ TABLE: Mapping[str, str] = {
     "GET /docs/{name}": "          404 404 404 404 404 404 404 404 404 404 404",
     "GET /": "                     404 404 404 404 404 404 404 404 404 404 404",
 }
-CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}
+CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 501: "provider_not_configured"}
 # The answer for a foreign id is the same as for an unknown one.
 NO_SUCH: Mapping[str, tuple[int, str]] = {
     "POST /actions/execute": (404, "preview_not_found"),
@@ -81,6 +82,7 @@ NO_SUCH: Mapping[str, tuple[int, str]] = {
     "DELETE /channels/{channel_id}": (404, "channel_not_found"),
     "GET /connections/{connection_id}": (404, "connection_not_found"),
     "DELETE /connections/{connection_id}": (404, "connection_not_found"),
+    "POST /connections/{provider}/authorize": (404, "not_found"),
     "DELETE /keys/{key_id}": (404, "key_not_found"),
     "POST /keys/{key_id}/rotate": (404, "key_not_found"),
     "GET /docs/{name}": (404, "not_found"),
@@ -110,6 +112,7 @@ class Ids(NamedTuple):
     channel_id: str
     connection_id: str
     name: str = "none"
+    provider: str = "google"
 
 
 _NO_ID = "6b3c1d0e-6f6c-4d0a-9f3e-0a1b2c3d4e5f"
@@ -141,6 +144,7 @@ class Asking:
             "/policy/explain": {"facts": {"action": "a", "method": "PUT", "url": "https://a/"}},
             "/channels": {"name": "duty", "url": self._target},
             "/connections": STATIC,
+            "/connections/{provider}/authorize": {"actions": ["google.gmail.send"]},
             "/keys": {"name": "made", "role": "viewer", "scopes": ["runs:read"]},
         }
         headers = {"X-Request-ID": "asked"}

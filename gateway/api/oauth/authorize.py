@@ -1,5 +1,6 @@
 """Ask for the link with which a person connects an account at a provider."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -10,8 +11,8 @@ from starlette.responses import Response
 from gateway.access.sealing import UnknownKey
 from gateway.api.endpoint import BODY_PROBLEMS, Endpoint
 from gateway.api.state import State, actor, workspace
-from gateway.connections.handshake import Ticket
-from gateway.connections.oauth import actions_of, needed
+from gateway.connections.consent.flow import actions_of, needed
+from gateway.connections.consent.handshake import Ticket
 from gateway.connections.providers import FACTS, to_set
 from gateway.http import requests
 from gateway.http.responses import json_response
@@ -59,12 +60,7 @@ async def authorize_connection(request: Request[State]) -> Response:
     if not request.state["principal"].live:
         raise Forbidden("A test key cannot create connections.")
     oauth = request.state["oauth"]
-    if provider not in FACTS:
-        raise NotFound(f"The providers are {', '.join(FACTS)}.")
-    if provider not in oauth.clients:
-        raise ProviderNotConfigured(
-            f"{FACTS[provider].title} is not configured. {to_set(provider)}"
-        )
+    _check_configured(provider, oauth.clients)
     by = actor(request)
     ticket = Ticket(
         workspace=workspace(request),
@@ -85,6 +81,15 @@ async def authorize_connection(request: Request[State]) -> Response:
         request_id=request.state["request_id"],
     )
     return json_response(body, status=201)
+
+
+def _check_configured(provider: str, clients: Collection[str]) -> None:
+    """Raises NotFound and ProviderNotConfigured."""
+    if provider not in FACTS:
+        raise NotFound(f"The providers are {', '.join(FACTS)}.")
+    if provider not in clients:
+        title = FACTS[provider].title
+        raise ProviderNotConfigured(f"{title} is not configured. {to_set(provider)}")
 
 
 def _scopes(provider: str, asked: AuthorizeRequest) -> list[str]:

@@ -17,8 +17,8 @@ from gateway.access.sessions import check_site
 from gateway.api.endpoint import Endpoint
 from gateway.api.oauth import html
 from gateway.api.state import State
-from gateway.connections.handshake import NotConnected
-from gateway.connections.oauth import CALLBACK, Back, OAuth
+from gateway.connections.consent.flow import CALLBACK, Back, OAuth
+from gateway.connections.consent.handshake import NotConnected
 from gateway.problems import CrossSite
 from stores.redis.scripts import RedisUnavailable
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from gateway.connections.answers import Declined
-from gateway.connections.handshake import NotConnected, State
+from gateway.connections.consent.handshake import NotConnected, State
 from gateway.connections.providers import Client
 
 # Microsoft: the tenant lets only an administrator consent.
@@ -45,6 +45,20 @@ def exchange_failed(client: Client, declined: Declined) -> NotConnected:
         sentence = f"{title} did not accept the code. Connect once more."
         return NotConnected("code_refused", sentence)
     return NotConnected("unavailable", f"{title} gave no usable answer. Connect once more.")
+
+
+def another_account(account: str, expected: str) -> NotConnected:
+    sentence = f"This is the account {account}, and {expected} was expected."
+    return NotConnected("another_account", sentence)
+
+
+def no_refresh_token(client: Client) -> NotConnected:
+    removal = client.facts.removal
+    sentence = (
+        f"{client.facts.title} gave no lasting access. Remove Relay at {removal}, and connect "
+        "once more."
+    )
+    return NotConnected("no_refresh_token", sentence, link=removal)
 
 
 def missing_scopes(client: Client, missing: Sequence[str]) -> NotConnected:

@@ -16,15 +16,23 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from gateway.access.sealing import Sealer
-from gateway.connections import answers, identity
+from gateway.connections import answers
 from gateway.connections.answers import Declined, Grant
-from gateway.connections.connecting import Connecting, Granted
+from gateway.connections.consent import identity
+from gateway.connections.consent.connecting import Connecting, Granted
+from gateway.connections.consent.handshake import NotConnected, State, Steps, Ticket, digest
+from gateway.connections.consent.identity import Identity
+from gateway.connections.consent.refusals import (
+    another_account,
+    denied,
+    exchange_failed,
+    expired,
+    missing_scopes,
+    no_refresh_token,
+)
 from gateway.connections.grants import kept_of
-from gateway.connections.handshake import NotConnected, State, Steps, Ticket, digest
-from gateway.connections.identity import Identity
 from gateway.connections.providers import FACTS, Client, Facts
 from gateway.connections.refreshing import Refreshing
-from gateway.connections.refusals import denied, exchange_failed, expired, missing_scopes
 from gateway.connections.tokens import Tokens
 from gateway.egress.client import Egress
 from gateway.transaction import Transactions
@@ -136,7 +144,7 @@ class OAuth:
         if not hmac.compare_digest(digest(cookie), state.browser):
             sentence = (
                 "Another browser started this, or its cookies are gone. If you did not start it "
-                "yourself, somebody may want your account in their workspace."
+                "yourself, a stranger may want your account in their workspace."
             )
             raise NotConnected("another_browser", sentence)
         client = self.clients[state.ticket.provider]
@@ -153,32 +161,20 @@ class OAuth:
         """Exchange the code, and look at all that came. Raises NotConnected."""
         client, ticket = self.clients[state.ticket.provider], state.ticket
         deadline = time.monotonic() + EXCHANGE_SECONDS
-        fields = {"grant_type": "authorization_code", "code": query["code"]}
-        fields["redirect_uri"] = state.redirect_uri
-        if client.facts.pkce:
-            fields["code_verifier"] = state.verifier
-        if ticket.provider == "microsoft":
-            fields["scope"] = " ".join([*client.facts.identity, *ticket.scopes])
-        outcome = await self._egress.ask(answers.form(client, **fields), deadline=deadline)
-        grant = answers.read(outcome, client)
+        asked = answers.form(client, **_exchange(client, state, query["code"]))
+        grant = answers.read(await self._egress.ask(asked, deadline=deadline), client)
         if isinstance(grant, Declined):
             raise exchange_failed(client, grant)
         who = await self._identity(client, grant, state, deadline)
         expected = ticket.expected_account
         if expected is not None and expected.casefold() not in who.names:
-            sentence = f"This is the account {who.account}, and {expected} was expected."
-            raise NotConnected("another_account", sentence)
-        scopes = ticket.scopes if grant.scopes is None else grant.scopes
-        scopes = _of_app(ticket, grant, scopes)
+            raise another_account(who.account, expected)
+        scopes = _scopes(ticket, grant)
         if missing := sorted({*ticket.scopes} - {*scopes}):
             raise missing_scopes(client, missing)
         if (kept := kept_of(grant)) is None:
-            sentence = (
-                f"{client.facts.title} gave no lasting access. Remove Relay at "
-                f"{client.facts.removal}, and connect once more."
-            )
-            raise NotConnected("no_refresh_token", sentence, link=client.facts.removal)
-        return grant, Granted(who, kept, [*scopes])
+            raise no_refresh_token(client)
+        return grant, Granted(who, kept, scopes)
 
     async def _identity(
         self, client: Client, grant: Grant, state: State, deadline: float
@@ -224,10 +220,28 @@ def actions_of(provider: str) -> list[str]:
     return sorted(FACTS[provider].scopes)
 
 
-def _of_app(ticket: Ticket, grant: Grant, scopes: Sequence[str] | frozenset[str]) -> Sequence[str]:
-    """A token of a GitHub App has the permissions of the app, and no scopes."""
+def _exchange(client: Client, state: State, code: str) -> dict[str, str]:
+    """The form that exchanges a code."""
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": state.redirect_uri,
+    }
+    if client.facts.pkce:
+        fields["code_verifier"] = state.verifier
+    if client.facts.name == "microsoft":
+        fields["scope"] = " ".join([*client.facts.identity, *state.ticket.scopes])
+    return fields
+
+
+def _scopes(ticket: Ticket, grant: Grant) -> Sequence[str]:
+    """What was granted: all that was asked, unless the answer says otherwise. A token of a GitHub
+    App has the permissions of the app, and no scopes.
+    """
     of_app = grant.access_token.reveal().startswith(b"ghu_")
-    return ticket.scopes if ticket.provider == "github" and of_app else sorted(scopes)
+    if grant.scopes is None or (ticket.provider == "github" and of_app):
+        return ticket.scopes
+    return sorted(grant.scopes)
 
 
 def _location(client: Client, state: State, state_name: str) -> str:

@@ -18,7 +18,7 @@ from stores.redis.oauth.handshakes import Handshakes, Step
 
 class NotConnected(Exception):
     """`reason`: one word, for the audit. The message is a sentence for people, without a secret.
-    `link`: a page of the provider where somebody can help.
+    `link`: a page of the provider that may help.
     """
 
     def __init__(self, reason: str, sentence: str, *, link: str | None = None) -> None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.access.sealing import Sealer, UnknownKey
+from gateway.connections.consent.handshake import NotConnected, Ticket
+from gateway.connections.consent.identity import Identity
 from gateway.connections.grants import Kept, seal_kept
-from gateway.connections.handshake import NotConnected, Ticket
-from gateway.connections.identity import Identity
 from gateway.problems import Unauthenticated, WorkspaceNotFound
 from gateway.transaction import Actor, Transaction, Transactions, existing
 from stores.audit.chain import BrokenChain
@@ -81,21 +81,27 @@ class Connecting:
             sentence = f"The workspace has {CONNECTIONS_MAX} connections; delete one."
             raise NotConnected("too_many", sentence)
         before = found.row if found else _new(ticket, identity, theirs)
-        version = before.version + 1 if found else 1
-        row = before._replace(
-            account=identity.account,
-            tenant=identity.tenant,
-            scopes=" ".join(sorted(granted.scopes)),
-            refreshed_at=transaction.now_ms,
-        )
-        secret = seal_kept(self._sealer, granted.kept, row, version=version)
-        if found:
-            await rows.connect_again(connection, row, secret, seen=before.version)
-        else:
-            row = row._replace(created_at=transaction.now_ms)
-            await rows.insert(connection, row, secret)
+        row = await self._put(transaction, before, granted, again=found is not None)
         detail = f"{row.provider} as {row.account}, with {row.scopes or 'no scopes'}"
         transaction.record("connection.connected", row.id, detail)
+        return row
+
+    async def _put(
+        self, transaction: Transaction, before: ConnectionRow, granted: Granted, *, again: bool
+    ) -> ConnectionRow:
+        version = before.version + 1 if again else before.version
+        row = before._replace(
+            account=granted.identity.account,
+            tenant=granted.identity.tenant,
+            scopes=" ".join(sorted(granted.scopes)),
+            refreshed_at=transaction.now_ms,
+            created_at=before.created_at or transaction.now_ms,
+        )
+        secret = seal_kept(self._sealer, granted.kept, row, version=version)
+        if again:
+            await rows.connect_again(transaction.connection, row, secret, seen=before.version)
+        else:
+            await rows.insert(transaction.connection, row, secret)
         return row._replace(version=version, state="active")
 
 

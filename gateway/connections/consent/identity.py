@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.connections.answers import Grant
-from gateway.connections.handshake import NotConnected
+from gateway.connections.consent.handshake import NotConnected
 from gateway.connections.providers import Client, Facts
 from gateway.effects import Effect
 from gateway.outcomes import Answered, Outcome

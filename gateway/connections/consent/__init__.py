@@ -1,0 +1,1 @@
+"""A person connects an account of theirs to a workspace."""
