@@ -3,7 +3,9 @@ unless the provider has ended the grant.
 """
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 
@@ -183,3 +185,24 @@ async def test_a_refused_token_is_dropped(store: Store, database: Database) -> N
         await asyncio.gather(*two._dropping)
         assert await token(two, row) == second
         assert provider.refreshes == 2
+
+
+async def test_without_the_lock_the_grant_ends(store: Store, database: Database) -> None:
+    """A control: two replicas whose right to refresh ends at once show the same refresh token."""
+    async with identifying(rotation="strict") as provider, AsyncExitStack() as stack:
+        row = await connected(database, provider)
+        no_lock = timedelta(milliseconds=1)
+        one, two = [
+            await stack.enter_async_context(replica(store, database, provider, no_lock))
+            for _ in range(2)
+        ]
+        provider.before.clear()
+        first = asyncio.create_task(one.access_token(row, deadline=time.monotonic() + 15))
+        await provider.arrived.wait()
+        provider.arrived.clear()
+        second = asyncio.create_task(two.access_token(row, deadline=time.monotonic() + 15))
+        await provider.arrived.wait()
+        provider.before.set()
+        await asyncio.gather(first, second)
+        assert provider.refreshes >= 2
+        assert len(provider.ended) == 1

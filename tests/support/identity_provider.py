@@ -60,7 +60,8 @@ class IdentityProvider:
         self.spent: dict[str, str] = {}
         self.ended: set[str] = set()
         self.access_tokens: dict[str, str] = {}
-        self.revoke_status = 200
+        self.revoke_status, self.latency = 200, 0.0
+        self.sends: list[str] = []
 
     @property
     def refreshes(self) -> int:
@@ -96,6 +97,7 @@ class IdentityProvider:
                 Route("/revoke", self._revoke, methods=["POST"]),
                 Route("/api/auth.revoke", self._revoke, methods=["POST"]),
                 Route("/user", self._user),
+                Route("/api", self._api, methods=["POST"]),
             ]
         )
 
@@ -122,6 +124,7 @@ class IdentityProvider:
         form = dict(parse_qsl((await request.body()).decode()))
         self.forms.append(form)
         self.arrived.set()
+        await asyncio.sleep(self.latency)
         await self.before.wait()
         status, said = self._said(form)
         self.worked.set()
@@ -216,6 +219,14 @@ class IdentityProvider:
         if self.revoke_status == 200 and form.get("token") in self.refresh_tokens:
             self.ended.add(self.refresh_tokens[form["token"]])
         return JSONResponse({}, self.revoke_status)
+
+    async def _api(self, request: Request) -> Response:
+        """The provider's API: what is sent with a valid access token is done."""
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        if self.access_tokens.get(token, "") in {*self.ended, ""}:
+            return JSONResponse({}, 401)
+        self.sends.append(token)
+        return JSONResponse({})
 
     async def _user(self, request: Request) -> Response:
         token = request.headers["authorization"].removeprefix("Bearer ")
