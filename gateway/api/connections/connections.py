@@ -14,6 +14,7 @@ from gateway.admin.static_credentials import SECRET_MAX, USER_MAX, StaticRequest
 from gateway.api.errors import database_problems
 from gateway.api.state import State, actor, workspace
 from gateway.config.secret import Secret
+from gateway.connections.revocation import Revocation
 from gateway.http import requests
 from gateway.http.responses import json_response
 from gateway.timestamps import Timestamp, optional_timestamp, timestamp
@@ -65,6 +66,12 @@ class Connection(Struct, kw_only=True):
 
 class ConnectionBody(Connection, kw_only=True):
     request_id: str
+
+
+class DeletedBody(ConnectionBody, kw_only=True):
+    """`revocation`: what became of the grant at the provider; null for a static credential."""
+
+    revocation: Revocation | None
 
 
 class ListedProvider(Struct, kw_only=True):
@@ -125,11 +132,16 @@ async def delete_connection(request: Request[State]) -> Response:
     connection_id = request.path_params["connection_id"]
     with database_problems(check_url="/connections"):
         connections = (await request.state["services"]()).connections
-        gone, _ = await connections.delete_connection(
+        gone, shared = await connections.delete_connection(
             workspace(request), connection_id, actor=actor(request)
         )
     await request.state["key_cache"].try_refresh()
-    return _answer(request, gone.row)
+    body = DeletedBody(
+        **_fields(gone.row),
+        revocation=await request.state["oauth"].give_back(gone, shared=shared),
+        request_id=request.state["request_id"],
+    )
+    return json_response(body)
 
 
 def _answer(request: Request[State], row: ConnectionRow, *, status: int = 200) -> Response:

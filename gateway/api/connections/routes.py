@@ -44,7 +44,7 @@ ENDPOINTS = (
         handler=connections.delete_connection,
         scope="connections:manage",
         summary="Delete a connection; what was approved as its account is not sent any more",
-        response=connections.ConnectionBody,
+        response=connections.DeletedBody,
         problems=(p.ConnectionNotFound,),
     ),
 )

@@ -11,7 +11,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -33,13 +33,14 @@ from gateway.connections.consent.refusals import (
 from gateway.connections.grants import kept_of
 from gateway.connections.providers import FACTS, Client, Facts
 from gateway.connections.refreshing import Refreshing
+from gateway.connections.revocation import Revocation, revoke
 from gateway.connections.tokens import Tokens
 from gateway.egress.client import Egress
 from gateway.transaction import Transactions
 from stores.redis.oauth.access_tokens import AccessTokens
 from stores.redis.oauth.handshakes import Handshakes
-from stores.redis.scripts import Scripts
-from stores.sql.connections import ConnectionRow
+from stores.redis.scripts import RedisUnavailable, Scripts
+from stores.sql.connections import ConnectionRow, SealedConnection
 
 CALLBACK = "/oauth/callback"
 # Seconds for a code, and for the question whose account it is.
@@ -80,6 +81,7 @@ class OAuth:
         self.public_url = public_url or ""
         self.tokens = tokens
         self._steps = steps
+        self._sealer = steps.sealer
         self._connecting = connecting
         self._egress = egress
 
@@ -131,6 +133,17 @@ class OAuth:
             raise
         await self.tokens.keep(row, grant.access_token, float(grant.life or 3600))
         return row
+
+    async def give_back(self, gone: SealedConnection, *, shared: bool) -> Revocation | None:
+        """Forget the tokens of a connection that was deleted, here and at the provider. `shared`:
+        whether another one is of the same account. None for a static credential.
+        """
+        if gone.row.kind != "oauth":
+            return None
+        with suppress(RedisUnavailable):  # it ends by itself
+            await self.tokens.forget(gone.row)
+        client = self.clients.get(gone.row.provider)
+        return await revoke(gone, client, self._sealer, self._egress, shared=shared)
 
     def _usable(self, ticket: Ticket | None) -> Ticket:
         """Raises NotConnected."""

@@ -70,12 +70,12 @@ class Steps:
 
     def __init__(self, handshakes: Handshakes, sealer: Sealer) -> None:
         self._handshakes = handshakes
-        self._sealer = sealer
+        self.sealer = sealer
 
     async def keep(self, step: Step, name: str, doc: Ticket | State) -> int:
         """When it ends, in epoch milliseconds. Raises UnknownKey."""
         plain = msgspec.json.encode(doc)
-        sealed, key_id = self._sealer.seal(plain, bound_to=f"{step}/{digest(name)}")
+        sealed, key_id = self.sealer.seal(plain, bound_to=f"{step}/{digest(name)}")
         return await self._handshakes.keep(step, name, key_id.encode() + b" " + sealed)
 
     async def ticket(self, name: str, *, take: bool) -> Ticket | None:
@@ -95,7 +95,7 @@ class Steps:
         key_id, _, sealed = doc.partition(b" ")
         bound_to = f"{step}/{digest(name)}"
         try:
-            plain = self._sealer.unseal(sealed, key_id.decode(), bound_to=bound_to)
+            plain = self.sealer.unseal(sealed, key_id.decode(), bound_to=bound_to)
             return msgspec.json.decode(plain, type=kind)
         except (UnknownKey, Forged, msgspec.DecodeError):
             return None
