@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from gateway.cli.admin.session import CLI, ask
+from gateway.cli.approvals.commands import url_option
 from gateway.cli.output import Document, minute, print_list, time
 
 if TYPE_CHECKING:
@@ -57,6 +58,29 @@ def add(
         click.echo(json.dumps(document(made), indent=2, ensure_ascii=False))
     else:
         click.echo(f"Connection {made.id} of the workspace {workspace} is created.")
+
+
+@connections.command()
+@click.argument("provider")
+@click.option("--actions", required=True, help="What for, such as google.gmail.send; with commas.")
+@click.option("--account", help="Connect no other account than this one.")
+@click.option("--read-back", is_flag=True, help="Also ask for what finds out what became of a run.")
+@url_option
+def authorize(
+    provider: str, *, actions: str, account: str | None, read_back: bool, url: str
+) -> None:
+    """Ask a gateway for the link with which a person connects an account at PROVIDER.
+
+    RELAY_API_KEY is an administrator's key. The link works once, for ten minutes.
+    """
+    from gateway.cli.admin.authorizing import start_url
+
+    asked = {
+        "actions": [action.strip() for action in actions.split(",")],
+        "expected_account": account,
+        "read_back": read_back,
+    }
+    click.echo(start_url(url, provider, asked))
 
 
 @connections.command(name="list")

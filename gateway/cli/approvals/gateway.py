@@ -71,7 +71,7 @@ class Gateway:
         except httpx2.HTTPError as error:
             raise Unreachable(f"the gateway cannot be reached: {spelled(str(error))}") from error
         if answer.status_code != 200:
-            raise Refused(answer.status_code, _refusal(answer))
+            raise Refused(answer.status_code, refusal(answer))
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except msgspec.DecodeError as error:
@@ -93,7 +93,8 @@ def _path(preview_id: str) -> str:
     return f"approvals/{quote(preview_id, safe='')}"
 
 
-def _refusal(answer: httpx2.Response) -> str:
+def refusal(answer: httpx2.Response) -> str:
+    """Why the gateway refuses, with nothing that a terminal obeys."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
     except msgspec.DecodeError:
