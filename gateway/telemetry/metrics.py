@@ -242,6 +242,8 @@ def count_connections(counts: Mapping[tuple[str, str], int]) -> None:
 
 _counted = {(provider, state) for provider in PROVIDERS for state in get_args(State)}
 
+count_connections({})
+
 
 def checked(check: Check) -> None:
     ready.labels(check.name).set(check.verdict == "ok")

@@ -16,6 +16,7 @@ RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 CASES = (
     *("alerts_test.yml", "alerts_slow_test.yml"),
     *("alerts_access_test.yml", "alerts_approvals_test.yml"),
+    "alerts_connections_test.yml",
 )
 QUERIES = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
 

@@ -27,6 +27,8 @@ METRICS = {
     "relay_approvals_used_ratio": set(),
     "relay_approval_notices_total": {"event", "outcome"},
     "relay_policy_errors_total": set(),
+    "relay_oauth_refresh_total": {"provider", "result"},
+    "relay_connections": {"provider", "state"},
     "relay_ready_check": {"check"},
     "relay_spans_dropped_total": {"reason"},
     "relay_log_lines_dropped_total": set(),
