@@ -1,6 +1,6 @@
 """Issues at GitHub, as an account of the workspace."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -56,19 +56,12 @@ def create_issue(provider: Provider) -> Action[IssueParams]:
         assert connection
         if params.repository.endswith(("/.", "/..")):
             raise BadParams("/repository", "This is no name of a repository.")
-        marked = f"{params.body}\n\n{mark(seed)}" if params.body else mark(seed)
-        document = {
-            "title": params.title,
-            "body": marked,
-            **({"labels": params.labels} if params.labels else {}),
-            **({"assignees": params.assignees} if params.assignees else {}),
-        }
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
         return Effect(
             method="POST",
             url=f"{provider.origin(GITHUB)}/repos/{params.repository}/issues",
             headers=with_defaults(headers, content_type="application/json"),
-            body=msgspec.json.encode(document),
+            body=msgspec.json.encode(_document(params, seed)),
             summary=f"Issue from {connection.account} in {params.repository}: {params.title}",
             credential=connection.credential("repo"),
         )
@@ -82,3 +75,13 @@ def create_issue(provider: Provider) -> Action[IssueParams]:
         enabled=provider.enabled,
         connects="always",
     )
+
+
+def _document(params: IssueParams, seed: str) -> dict[str, Any]:
+    marked = f"{params.body}\n\n{mark(seed)}" if params.body else mark(seed)
+    return {
+        "title": params.title,
+        "body": marked,
+        **({"labels": params.labels} if params.labels else {}),
+        **({"assignees": params.assignees} if params.assignees else {}),
+    }

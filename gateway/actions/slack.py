@@ -1,6 +1,6 @@
 """Messages at Slack, as the app of a workspace there."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -51,18 +51,12 @@ def post_message(provider: Provider) -> Action[MessageParams]:
 
     def prepare(params: MessageParams, seed: str, connection: Connection | None) -> Effect:
         assert connection
-        document = {
-            "channel": params.channel,
-            "text": params.text,
-            **({"thread_ts": params.thread} if params.thread else {}),
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"preview": seed}},
-        }
         answer = " in a thread" if params.thread else ""
         return Effect(
             method="POST",
             url=f"{provider.origin(SLACK)}/api/chat.postMessage",
             headers=with_defaults({}, content_type="application/json; charset=utf-8"),
-            body=msgspec.json.encode(document),
+            body=msgspec.json.encode(_document(params, seed)),
             summary=f"Message from {connection.account} to {params.channel}{answer}: "
             f"{_shortened(params.text)}",
             warnings=_warnings(params.text),
@@ -79,6 +73,15 @@ def post_message(provider: Provider) -> Action[MessageParams]:
         enabled=provider.enabled,
         connects="always",
     )
+
+
+def _document(params: MessageParams, seed: str) -> dict[str, Any]:
+    return {
+        "channel": params.channel,
+        "text": params.text,
+        **({"thread_ts": params.thread} if params.thread else {}),
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": {"preview": seed}},
+    }
 
 
 def _shortened(text: str) -> str:

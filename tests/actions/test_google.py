@@ -136,7 +136,7 @@ def test_only_the_seed_differs_between_two_previews() -> None:
         assert body.replace(event_id(other).encode(), event_id(SEED).encode()) == first.body
 
 
-def test_guests_are_told_only_if_the_caller_says_so() -> None:
+def test_guests_get_mail_only_if_the_caller_says_so() -> None:
     guests = [{"address": "b@example.org"}, {"address": "c@example.com"}]
     with pytest.raises(BadParams) as caught:
         event(attendees=guests)

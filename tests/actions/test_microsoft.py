@@ -129,7 +129,7 @@ def test_a_whole_day_lasts_from_midnight_to_midnight() -> None:
     assert body["end"] == {"dateTime": "2026-12-26T00:00:00", "timeZone": "UTC"}
 
 
-def test_invitations_are_said() -> None:
+def test_a_summary_names_the_invitations() -> None:
     """Microsoft has no switch for them."""
     what = "Event of ann@example.org: Review, 2 whole days from 2026-12-24."
     assert event().summary == what
