@@ -50,6 +50,11 @@ $(VENV)/agents/whole: $(VENV)/developed tests/flows/agents/packages.lock
 	$(BIN)/python -m tests.support.agents
 	@touch $@
 
+# The OpenID provider of tests/connections.
+$(VENV)/nanoidp/whole: $(VENV)/developed tests/connections/nanoidp/packages.lock
+	$(BIN)/python -m tests.support.nanoidp
+	@touch $@
+
 # npm packages for the tests of MCP.
 $(VENV)/mcp/whole: $(VENV)/developed tests/mcp/package-lock.json
 	$(BIN)/python -m tests.support.npm install mcp
@@ -71,7 +76,7 @@ test-all:
 	$(MAKE) test-slow
 
 # What `make test` leaves out. Browsers come last: beside them nothing else can be timed.
-test-slow: install $(VENV)/typed $(VENV)/agents/whole $(VENV)/mcp/whole
+test-slow: install $(VENV)/typed $(VENV)/agents/whole $(VENV)/mcp/whole $(VENV)/nanoidp/whole
 	$(BIN)/pytest -n 5 -m slow --cov --cov-append --cov-report= --cov-fail-under=1 \
 	    --ignore=tests/studio
 	$(BIN)/pytest -n 3 --cov --cov-append --cov-report=term tests/studio
@@ -137,6 +142,8 @@ lock:
 	done
 	$(COMPILE) --python-version 3.11 tests/flows/agents/packages.in \
 	    -o tests/flows/agents/packages.lock
+	$(COMPILE) --python-version 3.11 tests/connections/nanoidp/packages.in \
+	    -o tests/connections/nanoidp/packages.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .coverage* .hypothesis

@@ -52,6 +52,7 @@ SLOW = (
     *("api/test_generated_typescript.py", "client/test_package.py", "flows/test_agents.py"),
     *("egress/test_hostile_targets.py", "http/test_hostile_headers.py"),
     *("cli/admin/test_first_commands.py", "actions/test_mail_message.py"),
+    "connections/test_nanoidp.py",
     # jsonschema takes 2.7 s to load, in each process.
     *("api/test_schemas.py", "api/test_refusals_in_schemas.py", "mcp/test_result_schemas.py"),
     # Other people's clients take seconds to load, or need packages of npm.
