@@ -304,6 +304,34 @@ export interface components {
             /** @default 0 */
             until: number;
         };
+        /**
+         * AuthorizeBody
+         * @description `start_url`: a page for the owner of the account. It works once.
+         */
+        AuthorizeBody: {
+            start_url: string;
+            /** Format: date-time */
+            expires_at: string;
+            request_id: string;
+        };
+        /**
+         * AuthorizeRequest
+         * @description `actions`: what the account is connected for; they say which scopes are asked for.
+         *         `expected_account`: no other account is connected. `read_back`: also ask for what finds out
+         *         later what became of a run.
+         */
+        AuthorizeRequest: {
+            /**
+             * @example [
+             *       "google.gmail.send"
+             *     ]
+             */
+            actions: string[];
+            /** @default null */
+            expected_account: string | null;
+            /** @default false */
+            read_back: boolean;
+        };
         /** ChannelBody */
         ChannelBody: {
             id: string;
@@ -474,6 +502,41 @@ export interface components {
             digest: string;
             /** @default  */
             reason: string;
+        };
+        /**
+         * DeletedBody
+         * @description `revocation`: what became of the grant at the provider; null for a static credential.
+         */
+        DeletedBody: {
+            id: string;
+            provider: string;
+            /** @enum {string} */
+            kind: "basic" | "bearer" | "header" | "oauth";
+            label: string;
+            account: string;
+            tenant: string | null;
+            scopes: string[];
+            hosts: string[];
+            header: string;
+            /** @enum {string} */
+            state: "active" | "needs_reauth";
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            refreshed_at: string | null;
+            used_at: string | null;
+            request_id: string;
+            revocation: components["schemas"]["Revocation"] | null;
+        };
+        /**
+         * Revocation
+         * @description `state`: `kept` where another connection needs the grant, `by_owner` where the provider lets
+         *         only the account's owner end it. `detail`: what is left to do.
+         */
+        Revocation: {
+            /** @enum {string} */
+            state: "by_owner" | "failed" | "kept" | "revoked";
+            detail: string;
         };
         /**
          * Envelope

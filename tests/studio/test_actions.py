@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from playwright.async_api import Page, expect
 
-from gateway.actions.action import Action, BadParams
+from gateway.actions.action import Action, BadParams, Connection
 from gateway.effects import Effect
 from tests.support.browsing import Watched, chromium, sign_in
 from tests.support.keyed import Keyed, keyed_gateway
@@ -30,7 +30,7 @@ class Params(Struct, kw_only=True, forbid_unknown_fields=True):
     other: list[int] | None = None
 
 
-def refused(_params: Params) -> Effect:
+def refused(_params: Params, _seed: str, _connection: Connection | None) -> Effect:
     raise BadParams("/rows/a~1b", "This name is not allowed.")
 
 
@@ -193,9 +193,9 @@ async def test_raw_json_is_sent_as_it_is_typed(
 async def test_what_is_not_configured_stands_last(keyed: Keyed, watched: Watched) -> None:
     """It is met before a form is filled, and its form is read-only."""
     actions = keyed.state["engine"].actions
-    given = dict(actions)
+    given = actions["webhook.save"]
     actions.clear()
-    actions.update({"acme.try": action("acme", enabled=False), **given})
+    actions.update({"acme.try": action("acme", enabled=False), given.name: given})
     page = await watched.page()
     await sign_in(page, keyed.admin, "/studio/actions")
     last = page.get_by_role("main").get_by_role("listitem").last

@@ -44,7 +44,8 @@ async def test_a_new_key_is_shown_once(keyed: Keyed, watched: Watched) -> None:
     assert await page.evaluate("navigator.clipboard.readText()") == secret
     await gone_from(page, secret)
     [row] = [it for it in (await keyed.relay.get("/keys")).json()["keys"] if it["name"] == "of ann"]
-    assert row["scopes"] == ["actions:read", "approvals:decide", "approvals:read", "runs:read"]
+    left = ["actions:read", "approvals:decide", "approvals:read", "connections:read", "runs:read"]
+    assert row["scopes"] == left
     ends = page.get_by_role("listitem").filter(has_text="of ann").locator(".soon")
     await expect(ends).to_contain_text("ends soon: 6 days left")
 

@@ -19,11 +19,12 @@ async def test_each_provider_has_a_card(keyed: Keyed, watched: Watched) -> None:
     page = await watched.page()
     await sign_in(page, keyed.admin, "/studio/connections")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(3)
+    await expect(cards).to_have_count(7)
     states = {
         "No provider": "Ready: these actions need no account.",
         "Acme": "Not configured. The operator of this gateway sets it up.",
         "Other": "Ready to use.",
+        "GitHub": "Not configured. The operator of this gateway sets it up.",
     }
     for name, words in states.items():
         card = cards.filter(has=page.get_by_role("heading", name=name))

@@ -7,6 +7,8 @@ import { get } from "../api.js";
 
 // Actions of this provider need no account.
 const NONE = "independent";
+/** @type {Record<string, string>} names that are not the word with a capital */
+const NAMES = { [NONE]: "No provider", github: "GitHub" };
 
 /** @type {Screen<{providers: Card[]}>} */
 export const connections = {
@@ -31,7 +33,7 @@ export const connections = {
 
 /** @param {Card} it */
 const card = ({ provider, actions }) => html`<section class="card">
-  <h2>${provider === NONE ? "No provider" : provider[0].toUpperCase() + provider.slice(1)}</h2>
+  <h2>${NAMES[provider] ?? provider[0].toUpperCase() + provider.slice(1)}</h2>
   <p>${state(provider, actions)}</p>
   <ul>
     ${actions.map((it) => html`<li><a href="/studio/actions/${it.name}">${it.title}</a></li>`)}
