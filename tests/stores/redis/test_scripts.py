@@ -136,7 +136,9 @@ async def test_the_scripts_are_those_of_the_folder(store: Store) -> None:
     of_runs = {"save", "find", "reserve", "inspect", "settle", "release"}
     of_approvals = {"hold", "decide", "withdraw", "approval", "pending"}
     of_approvals |= {"due", "spread", "postpone", "remember", "recall", "answered", "answers"}
-    assert set(SOURCES) == of_runs | of_approvals | {"spend", "usage", "record", "collect", "probe"}
+    of_oauth = {"oauth_keep", "oauth_take", "token_begin", "token_end", "token_drop"}
+    others = {"spend", "usage", "record", "collect", "probe"}
+    assert set(SOURCES) == of_runs | of_approvals | of_oauth | others
     with pytest.raises(KeyError):
         await store.scripts.call("other", [])
 
