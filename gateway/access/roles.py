@@ -21,7 +21,6 @@ Scope = Literal[
     "actions:http",
     "connections:read",
     "connections:manage",
-    "runs:resolve",
 ]
 Role = Literal["viewer", "developer", "operator", "approver", "auditor", "admin"]
 
@@ -36,7 +35,7 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     "viewer": _READING,
     # Executes with a test key only; see `granted`.
     "developer": _READING | _ACTING,
-    "operator": _READING | _ACTING | {"runs:resolve"},
+    "operator": _READING | _ACTING,
     # Neither previews nor executes; see gateway/approvals.
     "approver": _READING | {"approvals:read", "approvals:decide"},
     "auditor": frozenset({"audit:read"}),

@@ -10,13 +10,13 @@ from gateway.access.roles import ROLES, SCOPES, Role, Scope, granted, may_grant
 HEADER = get_args(Scope)
 TABLE = {
     # read preview execute previews runs, audit keys secrets, approvals decide policy, http, read
-    # and manage connections, resolve
-    "viewer": ("x..xx.......x..", "x..xx.......x.."),
-    "developer": ("xx.xx...x...x..", "xxxxx...x...x.."),
-    "operator": ("xxxxx...x...x.x", "xxxxx...x...x.x"),
-    "approver": ("x..xx...xx..x..", "x..xx...xx..x.."),
-    "auditor": (".....x.........", ".....x........."),
-    "admin": ("xxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxx"),
+    # and manage connections
+    "viewer": ("x..xx.......x.", "x..xx.......x."),
+    "developer": ("xx.xx...x...x.", "xxxxx...x...x."),
+    "operator": ("xxxxx...x...x.", "xxxxx...x...x."),
+    "approver": ("x..xx...xx..x.", "x..xx...xx..x."),
+    "auditor": (".....x........", ".....x........"),
+    "admin": ("xxxxxxxxxxxxxx", "xxxxxxxxxxxxxx"),
 }
 
 

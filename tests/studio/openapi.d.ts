@@ -479,7 +479,7 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "approver" | "auditor" | "developer" | "operator" | "viewer";
             /** @default null */
-            scopes: ("actions:execute" | "actions:http" | "actions:preview" | "actions:read" | "approvals:decide" | "approvals:read" | "audit:read" | "connections:manage" | "connections:read" | "keys:manage" | "policy:manage" | "previews:read" | "runs:read" | "runs:resolve" | "secrets:manage")[] | null;
+            scopes: ("actions:execute" | "actions:http" | "actions:preview" | "actions:read" | "approvals:decide" | "approvals:read" | "audit:read" | "connections:manage" | "connections:read" | "keys:manage" | "policy:manage" | "previews:read" | "runs:read" | "secrets:manage")[] | null;
             /**
              * @default live
              * @enum {string}
