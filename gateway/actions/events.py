@@ -1,17 +1,19 @@
 """The params of a calendar event, of every provider, and what is wrong with them."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
 from gateway.actions.action import BadParams
-from gateway.actions.mail import Address, Mailbox, mailbox
+from gateway.actions.mail import LINE, Address, Mailbox, mailbox
 from gateway.problem import pointer
 
 ATTENDEES_MAX = 200
+# Files beside the zones of IANA: they are of the host, or no place's time.
+NO_ZONE = re.compile(r"localtime|Factory|posixrules|(posix|right)/.*", re.DOTALL)
 # The parts of a rule that both providers know (RFC 5545, 3.3.10).
 RULE = re.compile(r"RRULE:[A-Z]+=[^;=\s]+(;[A-Z]+=[^;=\s]+)*")
 
@@ -50,14 +52,17 @@ class EventParams(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = None
     calendar: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9@._=+-]{1,256}$")] | None,
+        Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9@._=+-]{1,256}$(?!\n)")] | None,
         Meta(
             description="The id of a calendar; the main one if left out",
             examples=["team@group.calendar.google.com"],
         ),
     ] = None
     title: Annotated[
-        str, Meta(description="One line", min_length=1, max_length=500, examples=["Review"])
+        str,
+        Meta(
+            description="One line", min_length=1, max_length=500, pattern=LINE, examples=["Review"]
+        ),
     ]
     description: Annotated[
         str, Meta(description="What it is about", max_length=8192, examples=["Bring the figures."])
@@ -132,13 +137,25 @@ def _local(field: str, text: str, zone: str | None) -> datetime:
         raise BadParams(f"/{field}/time_zone", "A moment needs a time zone.")
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", text, re.ASCII):
         raise BadParams(f"/{field}/date_time", "A moment is like 2026-12-24T10:00:00.")
-    try:
-        known = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadParams(f"/{field}/time_zone", "This is no time zone of IANA.") from error
+    known = _zone(f"/{field}/time_zone", zone)
     moment = _parsed(f"/{field}/date_time", text)
-    offset = moment.replace(tzinfo=known).utcoffset() or timedelta()
-    return moment - offset
+    try:
+        universal = moment.replace(tzinfo=known).astimezone(UTC)
+        again = universal.astimezone(known)
+    except OverflowError as error:
+        raise BadParams(f"/{field}/date_time", "This is at an end of the calendar.") from error
+    if again.replace(tzinfo=None) != moment:
+        raise BadParams(f"/{field}/date_time", f"The clocks of {zone} skip this time of that day.")
+    return universal.replace(tzinfo=None)
+
+
+def _zone(where: str, name: str) -> ZoneInfo:
+    try:
+        if not NO_ZONE.fullmatch(name):
+            return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadParams(where, "This is no time zone of IANA.") from error
+    raise BadParams(where, "This is no time zone of IANA.")
 
 
 def _parsed(where: str, text: str) -> datetime:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from gateway.actions.action import Action, BadParams, Connection, Provider
 from gateway.actions.headers import with_defaults
+from gateway.actions.mail import LINE
 from gateway.effects import Effect
 
 GITHUB = "https://api.github.com"
@@ -27,12 +28,19 @@ class IssueParams(Struct, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(
             description="Owner and name",
-            pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}$",
+            pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}$(?!\n)",
             examples=["octocat/hello-world"],
         ),
     ]
     title: Annotated[
-        str, Meta(description="One line", min_length=1, max_length=256, examples=["It is slow"])
+        str,
+        Meta(
+            description="One line",
+            min_length=1,
+            max_length=256,
+            pattern=LINE,
+            examples=["It is slow"],
+        ),
     ]
     body: Annotated[
         str, Meta(description="In Markdown", max_length=BODY_MAX, examples=["Since **Monday**."])

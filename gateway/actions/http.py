@@ -24,7 +24,7 @@ class HttpParams(Struct, forbid_unknown_fields=True, kw_only=True):
         Meta(description="The id or name of a connection to send it as", examples=["billing"]),
     ] = None
     method: Annotated[
-        str, Meta(description="In upper case", pattern="^[A-Z]{1,32}$", examples=["PATCH"])
+        str, Meta(description="In upper case", pattern=r"^[A-Z]{1,32}$(?!\n)", examples=["PATCH"])
     ] = "POST"
     url: Annotated[
         str, Meta(description="The target", examples=["https://api.example.org/v1/invoices"])

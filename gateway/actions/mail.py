@@ -19,8 +19,10 @@ SHOWN_MAX = 5
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LOCAL = re.compile(rf"{ATOM}(\.{ATOM})*")
 # What ends a line for some reader (RFC 5322; Python's str.splitlines), and NUL.
+# Text without them. Python finds `$` also before a last line feed.
+LINE = r"^[^\0\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]*$(?!\n)"
 LINE_ENDS = re.compile("[\0\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}$"
+MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}$(?!\n)"
 
 Address = Annotated[
     str, Meta(description="An address", max_length=254, examples=["ann@example.org"])
@@ -162,7 +164,11 @@ def _address(where: str, text: str) -> str:
         ascii_domain = idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as error:
         raise BadParams(where, "The part behind the @ is no domain name.") from error
-    if "." not in ascii_domain or len(local) + len(ascii_domain) > 253:
+    # A last dot would make one domain two; digits alone are an IP address.
+    last = ascii_domain.rpartition(".")[2]
+    if "." not in ascii_domain or not last or last.isdigit():
+        raise BadParams(where, "The part behind the @ is no domain name.")
+    if len(local) + len(ascii_domain) > 253:
         raise BadParams(where, "The part behind the @ is no domain name.")
     return f"{local}@{ascii_domain}"
 
@@ -183,7 +189,11 @@ def _file(index: int, given: Attachment) -> File:
         content = b64decode(given.content, validate=True)
     except ValueError as error:
         raise BadParams(f"{where}/content", "This is not base64 (RFC 4648, 4).") from error
-    return File(given.filename, given.content_type.lower(), content)
+    content_type = given.content_type.lower()
+    if content_type.startswith(("multipart/", "message/")):
+        # They are never in base64 (RFC 2045, 6.4).
+        raise BadParams(f"{where}/content_type", "Attach it as application/octet-stream.")
+    return File(given.filename, content_type, content)
 
 
 def summary(mail: Mail, account: str) -> str:

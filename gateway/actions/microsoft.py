@@ -178,7 +178,12 @@ def _pattern(rule: dict[str, str], start: str) -> dict[str, Any]:
         case "DAILY":
             return {"type": "daily", **every}
         case "WEEKLY":
-            return {"type": "weekly", **every, "daysOfWeek": _days(rule, start)}
+            # Graph's weeks start on Sunday, those of RFC 5545 (3.3.10) on Monday.
+            days = {"daysOfWeek": _days(rule, start), "firstDayOfWeek": "monday"}
+            return {"type": "weekly", **every, **days}
+        case "MONTHLY" | "YEARLY" if day > 28 and (rule["FREQ"] == "MONTHLY" or month == 2):
+            detail = "Microsoft would use the last day of a shorter month, where others skip it."
+            raise BadParams("/recurrence", detail)
         case "MONTHLY":
             return {"type": "absoluteMonthly", **every, "dayOfMonth": day}
         case _:
@@ -201,10 +206,17 @@ def _range(rule: dict[str, str], start: str) -> dict[str, Any]:
         number = _number(rule["COUNT"], "COUNT")
         return {"type": "numbered", "startDate": start, "numberOfOccurrences": number}
     if "UNTIL" in rule:
-        if not (until := re.fullmatch(r"(\d{4})(\d\d)(\d\d)(T\d{6}Z?)?", rule["UNTIL"], re.ASCII)):
-            raise BadParams("/recurrence", "UNTIL is like 20261224.")
-        return {"type": "endDate", "startDate": start, "endDate": "-".join(until.groups()[:3])}
+        return {"type": "endDate", "startDate": start, "endDate": _day(rule["UNTIL"])}
     return {"type": "noEnd", "startDate": start}
+
+
+def _day(text: str) -> str:
+    try:
+        if re.fullmatch(r"\d{8}", text, re.ASCII):
+            return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise BadParams("/recurrence", "UNTIL is no day of the calendar.") from error
+    raise BadParams("/recurrence", "Microsoft ends a rule on a day: UNTIL is like 20261224.")
 
 
 def _number(text: str, name: str) -> int:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from gateway.actions.action import Action, Connection, Provider
 from gateway.actions.headers import with_defaults
+from gateway.actions.mail import LINE
 from gateway.effects import Effect
 
 SLACK = "https://slack.com"
@@ -28,6 +29,7 @@ class MessageParams(Struct, forbid_unknown_fields=True, kw_only=True):
             description="The id or name of the channel",
             min_length=1,
             max_length=80,
+            pattern=LINE,
             examples=["C024BE91L"],
         ),
     ]
@@ -41,7 +43,7 @@ class MessageParams(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ]
     thread: Annotated[
-        Annotated[str, Meta(pattern=r"^[0-9]{1,12}\.[0-9]{6}$")] | None,
+        Annotated[str, Meta(pattern=r"^[0-9]{1,12}\.[0-9]{6}$(?!\n)")] | None,
         Meta(description="The timestamp of a message to answer", examples=["1503435956.000247"]),
     ] = None
 

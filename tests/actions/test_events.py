@@ -51,6 +51,17 @@ def refused(start: Any, end: Any, **given: Any) -> str:
             "/start/time_zone",
         ),
         (moment("2026-12-24T10:00+01:00"), moment("2026-12-24T11:00"), "/start/date_time"),
+        (moment("0001-01-01T00:00", "Asia/Tokyo"), DAY, "/start/date_time"),
+        (
+            moment("2026-12-24T10:00"),
+            moment("9999-12-31T23:59", "America/New_York"),
+            "/end/date_time",
+        ),
+        (moment("2026-03-29T02:30"), moment("2026-03-29T04:00"), "/start/date_time"),
+        *(
+            (moment("2026-12-24T10:00", zone), moment("2026-12-24T12:00"), "/start/time_zone")
+            for zone in ("localtime", "Factory", "posixrules", "right/UTC", "", "Europe", "a\0b")
+        ),
         (moment("2026-12-24T25:00"), moment("2026-12-24T11:00"), "/start/date_time"),
         (moment("2026-12-24 10:00"), moment("2026-12-24T11:00"), "/start/date_time"),
         (moment("2026-12-24T10:00"), moment("2026-12-24T10:00"), "/end"),
@@ -59,6 +70,28 @@ def refused(start: Any, end: Any, **given: Any) -> str:
 )
 def test_a_time_that_cannot_be_meant_is_refused(start: Any, end: Any, where: str) -> None:
     assert refused(start, end) == where
+
+
+@pytest.mark.parametrize("text", ["2026-03-29T01:59", "2026-03-29T03:00", "2026-10-25T02:30"])
+def test_a_time_beside_the_skipped_hour_is_taken(text: str) -> None:
+    """So is one of the hour that comes twice."""
+    assert checked(moment(text), moment("2026-12-24T11:00"))
+
+
+@pytest.mark.parametrize("calendar", [".", "..", "a\n", "a/b", ""])
+def test_a_calendar_is_one_step_of_a_path(calendar: str) -> None:
+    """Two dots would lead to another calendar than the one that was approved."""
+    with pytest.raises(msgspec.ValidationError):
+        checked(DAY, {"date": "2026-12-25"}, calendar=calendar)
+    assert checked(DAY, {"date": "2026-12-25"}, calendar="..." if calendar == ".." else "a")
+
+
+def test_a_title_is_one_line() -> None:
+    """It stands in the summary that approvers read."""
+    for end in ("\n", "\r", "\u2028"):
+        document = {"title": f"a{end}b", "start": DAY, "end": {"date": "2026-12-25"}}
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(document, EventParams)
 
 
 def test_zones_are_compared_as_moments() -> None:

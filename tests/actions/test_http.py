@@ -64,7 +64,7 @@ def test_any_method_is_sent(method: str) -> None:
     assert effect(method=method).method == method
 
 
-@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "get", "G T", "", "A" * 33])
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "get", "CONNECT\n", "G T", "", "A" * 33])
 def test_what_is_no_method_to_send_is_refused(method: str) -> None:
     assert refused(method=method)[0] == "/method"
 

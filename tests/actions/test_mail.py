@@ -47,6 +47,8 @@ def test_an_address_is_written_in_ascii(given: str, address: str) -> None:
         "@example.org",
         "ann@",
         "ann@localhost",
+        "ann@1.2.3.4",
+        "ann@example.org.",
         "ann@[1.2.3.4]",
         "müller@example.org",
         '"a b"@example.org',
@@ -114,6 +116,12 @@ def test_attachments_are_bounded_together(over: int) -> None:
         assert refused(attachments=given)[0] == "/attachments"
     else:
         assert len(checked(attachments=given).files) == 2
+
+
+@pytest.mark.parametrize("kind", ["message/rfc822", "Message/Partial", "multipart/mixed"])
+def test_an_attachment_is_no_message_of_its_own(kind: str) -> None:
+    attached = {"filename": "a", "content_type": kind, "content": "AAEC"}
+    assert refused(attachments=[attached])[0] == "/attachments/0/content_type"
 
 
 def test_an_attachment_is_base64() -> None:

@@ -93,7 +93,7 @@ def test_mail_has_the_fields_of_graph(given: dict[str, Any]) -> None:
             "end": {"date_time": "2026-12-24T11:00", "time_zone": "America/New_York"},
         },
         {"recurrence": "RRULE:FREQ=DAILY;INTERVAL=2;COUNT=3"},
-        {"recurrence": "RRULE:FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20270101T000000Z"},
+        {"recurrence": "RRULE:FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20270101"},
         {"recurrence": "RRULE:FREQ=WEEKLY"},
         {"recurrence": "RRULE:FREQ=MONTHLY"},
         {"recurrence": "RRULE:FREQ=YEARLY;COUNT=2"},
@@ -154,12 +154,46 @@ def test_text_and_html_are_one_too_many() -> None:
         "RRULE:FREQ=WEEKLY;COUNT=1000",
         "RRULE:FREQ=WEEKLY;INTERVAL=x",
         "RRULE:FREQ=WEEKLY;UNTIL=tomorrow",
+        "RRULE:FREQ=WEEKLY;UNTIL=20271301",
+        # In the zone of the event it may be another day.
+        "RRULE:FREQ=WEEKLY;UNTIL=20270101T000000Z",
     ],
 )
 def test_a_rule_that_graph_cannot_repeat_is_refused(rule: str) -> None:
     with pytest.raises(BadParams) as caught:
         event(recurrence=rule)
     assert caught.value.pointer == "/recurrence"
+
+
+def test_weeks_start_as_in_the_rule() -> None:
+    """With every second week, Monday and Sunday are of one week only if it starts on Monday."""
+    body = json.loads(event(recurrence="RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,SU").body or b"")
+    assert body["recurrence"]["pattern"] == {
+        "type": "weekly",
+        "interval": 2,
+        "daysOfWeek": ["monday", "sunday"],
+        "firstDayOfWeek": "monday",
+    }
+
+
+@pytest.mark.parametrize(
+    ("day", "frequency", "taken"),
+    [
+        ("2026-10-28", "MONTHLY", True),
+        ("2026-10-29", "MONTHLY", False),
+        ("2026-10-31", "YEARLY", True),
+        ("2028-02-28", "YEARLY", True),
+        ("2028-02-29", "YEARLY", False),
+    ],
+)
+def test_a_day_that_months_lack_is_refused(day: str, frequency: str, taken: bool) -> None:
+    days = {"start": {"date": day}, "end": {"date": "2029-01-01"}}
+    rule = f"RRULE:FREQ={frequency}"
+    if taken:
+        assert event(**days, recurrence=rule)
+    else:
+        with pytest.raises(BadParams):
+            event(**days, recurrence=rule)
 
 
 def test_only_the_seed_differs_between_two_previews() -> None:

@@ -1,5 +1,6 @@
 """What holds for every action."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -39,6 +40,16 @@ def test_every_field_has_a_description_and_an_example_that_is_valid(action: Acti
         assert field.get("examples"), where
         for example in field["examples"]:
             Draft202012Validator(field).validate(example)
+
+
+@pytest.mark.parametrize("action", ALL.values(), ids=lambda it: it.name)
+def test_no_pattern_takes_a_line_feed_at_its_end(action: Action[Any]) -> None:
+    """Python finds `$` before it, so that it would go into a URL, a method or a summary."""
+    for where, field in members(inlined(action.params)):
+        for schema in (field, *field.get("anyOf", ())):
+            for example in field.get("examples", ()) if "pattern" in schema else ():
+                assert re.search(schema["pattern"], example), where
+                assert not re.search(schema["pattern"], f"{example}\n"), where
 
 
 def test_an_action_without_its_provider_is_not_enabled() -> None:

@@ -52,7 +52,15 @@ def test_a_long_message_is_shortened_in_its_summary() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"text": ""}, {"channel": ""}, {"thread": "1"}, {"text": "a" * 40_001}]
+    "given",
+    [
+        {"text": ""},
+        {"channel": ""},
+        {"thread": "1"},
+        {"thread": "1503435956.000247\n"},
+        {"channel": "a\nb"},
+        {"text": "a" * 40_001},
+    ],
 )
 def test_a_message_that_slack_would_not_take_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(BadParams):
@@ -72,8 +80,15 @@ def test_an_issue_is_marked_where_readers_do_not_see_it() -> None:
     assert made.judge == "status"
 
 
+def test_a_title_is_one_line() -> None:
+    """It stands in the summary that approvers read."""
+    with pytest.raises(BadParams) as caught:
+        created(title="a\nb")
+    assert caught.value.pointer == "/title"
+
+
 @pytest.mark.parametrize(
-    "name", ["a", "a/", "/b", "a/b/c", "-a/b", "a/..", "a/.", "a/b?c", "a--b/c"]
+    "name", ["a", "a/", "/b", "a/b/c", "-a/b", "a/..", "a/.", "a/b?c", "a--b/c", "a/b\n", "a/..\n"]
 )
 def test_what_is_no_repository_is_refused(name: str) -> None:
     with pytest.raises(BadParams) as caught:
