@@ -23,10 +23,11 @@ WAIT_MAX = timedelta(seconds=30)
 
 # No database accepts a NUL.
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
-Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
+# Python finds `$` before a line feed at the end too.
+Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
 Instant = Annotated[datetime, Meta(tz=True)]
-PreviewId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
-VisibleKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+PreviewId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+$(?!\n)")]
+VisibleKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
 # Human-readable error per query parameter.
 EXPECTED = {
     "limit": "Give a number from 1 to 200.",

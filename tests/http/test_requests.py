@@ -5,12 +5,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from gateway.http.requests import BODY_MAX, idempotency_key, wait
+from gateway.http.requests import BODY_MAX, Cursor, PreviewId, VisibleKey, idempotency_key, wait
 from gateway.problems import InvalidIdempotencyKey
 from tests.api.test_endpoints import problem
 from tests.support.gateways import Relay
@@ -196,3 +197,11 @@ async def test_any_body_is_refused_well(relay: Relay, body: bytes) -> None:
         response = await relay.post(path, content=body, headers=headers)
         assert 400 <= response.status_code < 500, response.text
         problem(response, response.status_code, response.json()["code"])
+
+
+@pytest.mark.parametrize("kind", [PreviewId, VisibleKey, Cursor])
+def test_a_line_feed_behind_the_text_is_refused(kind: Any) -> None:
+    """Python finds `$` before it."""
+    assert msgspec.convert("ann", kind) == "ann"
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert("ann\n", kind)

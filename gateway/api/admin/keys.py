@@ -42,7 +42,7 @@ class CreateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     scopes: Annotated[list[Scope], Meta(extra_json_schema={"minItems": 1})] | None = None
     kind: Literal["live", "test"] = "live"
     expires_in_days: Annotated[int, Meta(ge=1, le=LONGEST.days)] = EXPIRES_IN.days
-    subject: Annotated[str, Meta(pattern=f"^{SUBJECT}$")] | None = None
+    subject: Annotated[str, Meta(pattern=rf"^{SUBJECT}$(?!\n)")] | None = None
 
 
 class RotateKeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
