@@ -54,7 +54,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(sorted(SCOPES)),
-    help="Only this scope of the role; can be repeated.",
+    help="Only this scope of the role, or actions:http; can be repeated.",
 )
 @click.option("--subject", help="The person or program behind the key; by default the key itself.")
 @click.option(
