@@ -18,7 +18,7 @@ EVENTS = (
     "run.intended run.ended request.refused key.created key.rotated key.revoked secret.created "
     "workspace.created workspace.changed audit.read approval.requested approval.decided "
     "approval.ended policy.changed channel.changed connection.created "
-    "connection.connected connection.changed connection.needs_reauth connection.denied "
+    "connection.connected connection.needs_reauth connection.denied "
     "connection.deleted session.started session.ended entry.unreadable"
 ).split()
 

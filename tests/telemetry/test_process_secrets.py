@@ -45,7 +45,10 @@ def held(name: str) -> str:
 def environment(*without: str) -> tuple[dict[str, str], dict[str, bytes]]:
     """Every secret variable, and what must not be seen. Callers see where Grafana is."""
     env = {name: held(name) for name in NAMES if name not in without}
-    return env, {name: canary(name).encode() for name in env if name != "GRAFANA_URL"}
+    canaries = {name: canary(name).encode() for name in env if name != "GRAFANA_URL"}
+    registered = [name for name in env if name.endswith("_CLIENT_SECRET")]
+    env |= {name.replace("_SECRET", "_ID"): "relay" for name in registered}
+    return {**env, "PUBLIC_URL": "https://relay.example"}, canaries
 
 
 def arguments(pid: int) -> bytes:

@@ -116,7 +116,7 @@ class Relay:
         """The actions and the JSON Schema of their params.
 
         >>> [action.name for action in relay.actions()]
-        ['webhook.save']
+        ['webhook.save', 'http.request', ...]
         """
         return self._drive(self._calls.actions())
 

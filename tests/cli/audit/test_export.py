@@ -15,7 +15,7 @@ __all__ = ["installation"]
 
 ROOT = Path(__file__).parents[3]
 # How the sources say of what an entry is: a field, a change, JSON in Lua.
-SAID = re.compile(r"""\bevent="([a-z.]+)"|\brecord\("([a-z.]+)"|'\{"event":"([a-z.]+)\"""")
+SAID = re.compile(r"""\bevent="([a-z_.]+)"|\brecord\("([a-z_.]+)"|'\{"event":"([a-z_.]+)\"""")
 
 
 def test_entries_are_exported_whole(installation: Installation) -> None:
