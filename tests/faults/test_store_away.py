@@ -148,7 +148,7 @@ async def test_ready_names_the_store_while_it_is_away(
     assert "store" in answer.json()["detail"]
     verdicts = {check["name"]: check["verdict"] for check in answer.json()["checks"]}
     assert verdicts.pop("audit") in ("ok", "warning")  # a warning from its next turn on
-    assert verdicts == {"process": "ok", "store": "failed", "keys": "ok"}
+    assert verdicts == {"process": "ok", "store": "failed", "keys": "ok", "connections": "ok"}
 
     back()
     await until(lambda: status_is(200), patience=5)

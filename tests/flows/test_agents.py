@@ -65,7 +65,8 @@ async def test_a_function_tool_asks_before_it_executes(
     url = model.url.removesuffix("/hook")
     told = await agent("function_tools.py", str(relay.base_url), url, decision)
     assert told["said"].startswith(said)
-    [tool] = told["tools"]
+    tool, *others = told["tools"]
+    assert [it["function"]["name"] for it in others] == ["http_request"]
     assert tool["function"]["name"] == "webhook_save"
     assert tool["function"]["parameters"]["type"] == "object"
     assert "url" in tool["function"]["parameters"]["properties"]

@@ -7,27 +7,28 @@ MODEL: the URL of anything that speaks the API of chat completions.
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from relay_client import Preview, Relay, RelayError
+from relay_client.documents import Action
 
 
-def tools_of(relay: Relay) -> list[ChatCompletionToolParam]:
+def tools_of(actions: Mapping[str, Action]) -> list[ChatCompletionToolParam]:
     """An action is a tool; its params are the arguments."""
     return [
         {
             "type": "function",
             "function": {
-                "name": action.name.replace(".", "_"),
+                "name": name,
                 "description": action.title,
                 "parameters": arguments_of(action.params),
             },
         }
-        for action in relay.actions()
-        if action.enabled
+        for name, action in actions.items()
     ]
 
 
@@ -37,7 +38,7 @@ def arguments_of(schema: dict[str, Any]) -> dict[str, Any]:
     return {**definitions[schema["$ref"].rpartition("/")[2]], "$defs": definitions}
 
 
-def called(relay: Relay, name: str, arguments: str, decision: str) -> str:
+def called(relay: Relay, action: str, arguments: str, decision: str) -> str:
     """What the model gets: the run, or why there is none."""
 
     def ask(preview: Preview) -> bool:
@@ -45,7 +46,7 @@ def called(relay: Relay, name: str, arguments: str, decision: str) -> str:
         return decision == "yes"
 
     try:
-        run = relay.act(name.replace("_", ".", 1), approve=ask, **json.loads(arguments))
+        run = relay.act(action, approve=ask, **json.loads(arguments))
     except RelayError as refused:
         return str(refused)
     return f"{run.status}: {run.result.response if run.result else run.error}"
@@ -54,7 +55,9 @@ def called(relay: Relay, name: str, arguments: str, decision: str) -> str:
 def main(gateway: str, model: str, decision: str) -> None:
     said: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello to them."}]
     with Relay(gateway) as relay, OpenAI(base_url=model, api_key="none") as openai:
-        tools = tools_of(relay)
+        # The names of functions hold no dots.
+        actions = {it.name.replace(".", "_"): it for it in relay.actions() if it.enabled}
+        tools = tools_of(actions)
         while True:
             answer: Any = openai.chat.completions.create(model="any", messages=said, tools=tools)
             message = answer.choices[0].message
@@ -63,8 +66,8 @@ def main(gateway: str, model: str, decision: str) -> None:
                 return
             said.append(message.model_dump(exclude_none=True))
             for call in message.tool_calls:
-                name, arguments = call.function.name, call.function.arguments
-                content = called(relay, name, arguments, decision)
+                action = actions[call.function.name].name
+                content = called(relay, action, call.function.arguments, decision)
                 said.append({"role": "tool", "tool_call_id": call.id, "content": content})
 
 
