@@ -167,14 +167,14 @@ def test_receive_prints_what_arrives(secret: str, verdict: str) -> None:
 
 
 def test_start_is_quick_and_idling_is_small(folder: Path) -> None:
-    """Ready after 2 s of its CPU: a busy machine takes any time. At most 60 MB resident."""
+    """Ready within 4 s of its CPU, traced or not: a busy machine takes any time. At most 60 MB resident."""
     with gateway_process({"RELAY_DATA_DIR": str(folder), **UNMEASURED}) as gateway:
         assert httpx2.get(f"{gateway.url}/ready", trust_env=False).status_code == 200
         fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
         pages = Path(f"/proc/{gateway.process.pid}/statm").read_text().split()[1]
 
     ticks = int(fields[11]) + int(fields[12])  # of user and system, proc_pid_stat(5)
-    assert ticks / os.sysconf("SC_CLK_TCK") < 2
+    assert ticks / os.sysconf("SC_CLK_TCK") < 4
     assert int(pages) * PAGE <= 60e6
 
 
