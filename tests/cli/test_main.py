@@ -167,7 +167,7 @@ def test_receive_prints_what_arrives(secret: str, verdict: str) -> None:
 
 
 def test_start_is_quick_and_idling_is_small(folder: Path) -> None:
-    """Ready within 4 s of its CPU, traced or not: a busy machine takes any time. At most 60 MB resident."""
+    """Within 4 s of its CPU, since a busy machine takes any time; at most 60 MB resident."""
     with gateway_process({"RELAY_DATA_DIR": str(folder), **UNMEASURED}) as gateway:
         assert httpx2.get(f"{gateway.url}/ready", trust_env=False).status_code == 200
         fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
