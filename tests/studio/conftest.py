@@ -1,11 +1,11 @@
 """A gateway whose policy holds every POST, people with keys, and a watched browser."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.browsing import Watched, connected, key_of, shared_chromium
+from tests.support.browsing import Watched, chromium, key_of
 from tests.support.desk import Desk
 from tests.support.keyed import Keyed, keyed_gateway
 from tests.support.valkey import Valkey
@@ -24,15 +24,9 @@ async def keyed(valkey: Valkey, tmp_path: Path) -> AsyncIterator[Keyed]:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    with shared_chromium() as found:
-        yield found
-
-
 @pytest.fixture
-async def watched(keyed: Keyed, address: str) -> AsyncIterator[Watched]:
-    async with connected(address) as browser:
+async def watched(keyed: Keyed) -> AsyncIterator[Watched]:
+    async with chromium() as browser:
         found = Watched(browser, keyed.url)
         yield found
         assert found.complaints == []

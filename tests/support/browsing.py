@@ -1,11 +1,9 @@
 """A real Chromium. What a page of it does wrong fails its test."""
 
-import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from threading import Event, Thread
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from playwright.async_api import (
@@ -22,7 +20,6 @@ from gateway.admin.keys import KeyRequest
 from gateway.http.middleware import ALWAYS
 from gateway.studio.pages import HEADERS
 from tests.support.keyed import BY, Keyed
-from tests.support.postgres import free_port
 
 # root has no sandbox; a page whose answer a test has changed may ask loopback too.
 FLAGS = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
@@ -37,42 +34,13 @@ expect.set_options(timeout=20_000)
 
 
 @asynccontextmanager
-async def chromium(*flags: str) -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator[Browser]:
+    """One for each test: over a shared one, requests of windows that open are missed at times."""
     path = shutil.which("chromium")
     assert path, "install chromium, as .ci/run does"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
-        await browser.close()
-
-
-@contextmanager
-def shared_chromium() -> Iterator[str]:
-    """The address of a Chromium for several tests. To start one takes two seconds."""
-    port, loop, started, ended = free_port(), asyncio.new_event_loop(), Event(), asyncio.Event()
-
-    async def open_until_ended() -> None:
-        async with chromium(f"--remote-debugging-port={port}"):
-            started.set()
-            await ended.wait()
-
-    thread = Thread(target=loop.run_until_complete, args=(open_until_ended(),))
-    thread.start()
-    assert started.wait(60)
-    yield f"http://127.0.0.1:{port}"
-    loop.call_soon_threadsafe(ended.set)
-    thread.join()
-    loop.close()
-
-
-@asynccontextmanager
-async def connected(address: str) -> AsyncIterator[Browser]:
-    """What a test opens in the shared Chromium is closed behind it."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(address)
-        yield browser
-        for context in browser.contexts:
-            await context.close()
         await browser.close()
 
 
