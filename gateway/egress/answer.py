@@ -92,9 +92,9 @@ class Answer:
         del self._parser
 
     @property
-    def body(self) -> bytes:
-        """What was read of it."""
-        return bytes(self._body)
+    def body(self) -> bytearray:
+        """What was read of it; no copy, since nearly no answer is judged by it."""
+        return self._body
 
     def text(self, kept_max: int = KEPT_MAX) -> str:
         return bytes(self._body[:kept_max]).decode(self._charset, "replace")

@@ -8,7 +8,7 @@ from gateway.problem import value_at
 Judged = Literal["done", "refused", "unclear"]
 
 
-def judged(judge: str, body: bytes, *, whole: bool) -> Judged:
+def judged(judge: str, body: bytes | bytearray, *, whole: bool) -> Judged:
     """`judge`: as in Effect. `whole`: `body` is all that was sent; part of it is not judged."""
     kind, _, where = judge.partition(":")
     if kind == "status":
