@@ -20,12 +20,14 @@ from gateway.problems import (
 )
 from gateway.transaction import Actor, Transactions, existing
 from stores.sql import connections as rows
-from stores.sql.connections import ConnectionRow, SealedConnection
+from stores.sql.connections import (
+    CONNECTIONS_MAX,
+    LABEL_MAX,
+    ConnectionRow,
+    SealedConnection,
+)
 
-# All of them are in the memory of every gateway.
-CONNECTIONS_MAX = 200
 HOSTS_MAX = 20
-LABEL_MAX = 64
 PROVIDER = "static"
 
 

@@ -11,6 +11,10 @@ from stores.sql.drivers.connection import Connection
 from stores.sql.tables import CONNECTIONS
 from stores.sql.workspaces import bump
 
+# Of one workspace: all of them are in the memory of every gateway.
+CONNECTIONS_MAX = 200
+LABEL_MAX = 64
+
 Kind = Literal["oauth", "bearer", "basic", "header"]
 State = Literal["active", "needs_reauth"]
 

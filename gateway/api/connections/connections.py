@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.actions.action import Provider
-from gateway.admin.connections import HOSTS_MAX, LABEL_MAX
+from gateway.admin.connections import HOSTS_MAX
 from gateway.admin.static_credentials import SECRET_MAX, USER_MAX, StaticRequest
 from gateway.api.errors import database_problems
 from gateway.api.state import State, actor, workspace
@@ -18,7 +18,7 @@ from gateway.connections.revocation import Revocation
 from gateway.http import requests
 from gateway.http.responses import json_response
 from gateway.timestamps import Timestamp, optional_timestamp, timestamp
-from stores.sql.connections import ConnectionRow, Kind
+from stores.sql.connections import LABEL_MAX, ConnectionRow, Kind
 from stores.sql.connections import State as RowState
 
 HOST_EXAMPLES = ["api.example.com", "api.example.com:8443"]

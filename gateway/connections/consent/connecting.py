@@ -16,12 +16,8 @@ from gateway.problems import Unauthenticated, WorkspaceNotFound
 from gateway.transaction import Actor, Transaction, Transactions, existing
 from stores.audit.chain import BrokenChain
 from stores.sql import connections as rows
-from stores.sql.connections import ConnectionRow
+from stores.sql.connections import CONNECTIONS_MAX, LABEL_MAX, ConnectionRow
 from stores.sql.drivers.errors import DatabaseUnavailable, SchemaOutdated
-
-# As for connections of any kind: all of them are in the memory of every gateway.
-CONNECTIONS_MAX = 200
-LABEL_MAX = 64
 
 
 class Granted(NamedTuple):
@@ -56,7 +52,7 @@ class Connecting:
 
     async def record_denied(self, ticket: Ticket, reason: str, actor: Actor) -> None:
         """Record why an account was not connected."""
-        with suppress(DatabaseUnavailable, SchemaOutdated, Unauthenticated):
+        with suppress(DatabaseUnavailable, SchemaOutdated, Unauthenticated, BrokenChain):
             transactions = await self._find_transactions()
             recorded = actor._replace(key=None)
             async with transactions.begin(
